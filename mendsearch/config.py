@@ -1,0 +1,205 @@
+"""The spec of a search: frozen models that refuse unknown keys.
+
+`docs/spec.md` is made from these models by `python docs/make_spec.py`; a test holds the two together.
+"""
+
+from __future__ import annotations
+
+import tomllib
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, JsonValue, ValidationError, model_validator
+
+from mendsearch.errors import SpecError
+
+
+class SpecPart(BaseModel):
+    """A table of the spec file: frozen, and an unknown key is an error."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class ModelSpec(SpecPart):
+    """The dense network."""
+
+    name: str = Field(
+        description="`digits-resnet`, `cifar-resnet`, `torchvision:NAME`, or an import path `package.module:factory`, "
+        "found from the working directory too."
+    )
+    kwargs: dict[str, JsonValue] = Field(
+        default_factory=dict, description="Keyword arguments of the factory, such as `depth`, `width`, `num_classes`."
+    )
+    checkpoint: Path | None = Field(
+        default=None,
+        description="Weights of the trained network, `.safetensors` or a `.pt` that `weights_only=True` can read. "
+        "Without it the network is trained from scratch.",
+    )
+
+
+class DataSpec(SpecPart):
+    """Images and labels."""
+
+    name: str = Field(
+        description="`digits`, `fashion-mnist`, `cifar10`, `folder`, or an import path `package.module:factory`."
+    )
+    path: Path | None = Field(default=None, description="The folder that holds the data, where the source reads one.")
+    kwargs: dict[str, JsonValue] = Field(default_factory=dict, description="Keyword arguments of an imported factory.")
+    validation: int = Field(default=2000, ge=1, description="Images held out of training to score trials; at most a quarter.")
+    calibration: int = Field(
+        default=1024, ge=2, description="Training images, without labels, for ranking, reconstruction and BN recalibration."
+    )
+
+
+class TrainSpec(SpecPart):
+    """Training of the dense network."""
+
+    epochs: int = Field(default=30, ge=0, description="Passes over the training images.")
+    batch_size: int = Field(default=128, ge=2, description="Images a step.")
+    learning_rate: float = Field(default=0.1, gt=0, description="Peak of the one-cycle schedule of SGD.")
+    momentum: float = Field(default=0.9, ge=0, lt=1, description="Nesterov momentum.")
+    weight_decay: float = Field(default=5e-4, ge=0, description="L2 penalty.")
+
+
+class FinetuneSpec(SpecPart):
+    """Fine-tuning, the same for every pruned row of the table."""
+
+    epochs: int = Field(default=5, ge=0, description="Passes over the training images.")
+    batch_size: int = Field(default=128, ge=2, description="Images a step.")
+    learning_rate: float = Field(
+        default=0.02, gt=0, description="Peak of the one-cycle schedule; low, since the start is already good."
+    )
+    momentum: float = Field(default=0.9, ge=0, lt=1, description="Nesterov momentum.")
+    weight_decay: float = Field(default=5e-4, ge=0, description="L2 penalty.")
+    images: int | None = Field(default=None, ge=1, description="Training images used in a pass; all when not given.")
+
+
+class RankSpec(SpecPart):
+    """The filter ranking."""
+
+    criterion: Literal["gram", "l1", "random"] = Field(
+        default="gram", description="`gram` (greedy, by the consumers' output error), `l1` or `random`."
+    )
+
+
+class PruneSpec(SpecPart):
+    """Pre-pruning."""
+
+    rule: Literal["uniform", "global"] = Field(
+        default="global", description="`uniform` cuts every coupling group alike, `global` by one threshold on the scores."
+    )
+    floor: float = Field(
+        default=0.3, gt=0, lt=1, description="Cost of the floor, from which mending starts, as a fraction of the budget."
+    )
+    exclude: tuple[str, ...] = Field(
+        default=(), description="Layers that keep all their output channels: names as `inspect` prints them, or patterns like `layer1.*`."
+    )
+
+
+Limit = Annotated[float, Field(gt=0)]
+
+
+class Budget(SpecPart):
+    """Limits on the pruned network: up to 1 a fraction of the dense network, above 1 absolute. All given ones hold."""
+
+    macs: Limit | None = Field(default=None, description="Multiply-accumulates of one image.")
+    params: Limit | None = Field(default=None, description="Parameters.")
+
+    @model_validator(mode="after")
+    def _needs_a_limit(self) -> Budget:
+        if not self.limits():
+            raise ValueError("a budget needs `macs`, `params` or both")
+        return self
+
+    def limits(self) -> dict[str, float]:
+        """The limits that were given, by name."""
+        return {name: value for name, value in (("macs", self.macs), ("params", self.params)) if value is not None}
+
+
+class MendSpec(SpecPart):
+    """Mending, the search over restorations."""
+
+    trials: int = Field(default=100, ge=1, description="Trials that end with a score.")
+    sampler: Literal["tpe", "random"] = Field(default="tpe", description="What proposes restorations.")
+    reconstruction: bool = Field(
+        default=True, description="Make up for missing inputs by least squares in every consumer before scoring."
+    )
+
+
+class Spec(SpecPart):
+    """A whole spec file."""
+
+    name: Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,127}$")] = Field(
+        description="Name of the search, and of its study: letters, digits, `.`, `_`, `-`."
+    )
+    seed: int = Field(default=0, ge=0, description="Seed of splits, weights, shuffling and sampling.")
+    model: ModelSpec
+    data: DataSpec
+    train: TrainSpec = TrainSpec()
+    rank: RankSpec = RankSpec()
+    prune: PruneSpec = PruneSpec()
+    budget: Budget
+    mend: MendSpec = MendSpec()
+    finetune: FinetuneSpec = FinetuneSpec()
+
+
+def load_spec(path: Path, overrides: tuple[str, ...] = ()) -> Spec:
+    """Read a spec file.
+
+    Args:
+        path: a TOML file.
+        overrides: `key=value` with dots in the key, the value in TOML or a bare string; they win over the file.
+
+    Raises:
+        SpecError: the file is missing, is no TOML, or holds a key or value that the spec does not know.
+    """
+    try:
+        table = tomllib.loads(path.read_text(encoding="utf-8"))
+    except (OSError, UnicodeDecodeError) as error:
+        raise SpecError(f"spec {path} cannot be read: {getattr(error, 'strerror', None) or error}; give the path of a TOML file") from error
+    except tomllib.TOMLDecodeError as error:
+        raise SpecError(f"spec {path} is not TOML: {error}") from error
+    for override in overrides:
+        _apply(table, override)
+    return parse_spec(table, origin=str(path))
+
+
+def parse_spec(table: dict[str, Any], origin: str) -> Spec:
+    """Make a `Spec` of a table, with one clear line for the first thing wrong in it.
+
+    Raises:
+        SpecError: names the key, what was given, and what would do.
+    """
+    try:
+        return Spec.model_validate(table)
+    except ValidationError as error:
+        raise SpecError(f"spec {origin}: {describe(error)}") from None
+
+
+def describe(error: ValidationError) -> str:
+    """One line for the first thing wrong in a pydantic model."""
+    first, count = error.errors()[0], error.error_count()
+    key = ".".join(str(part) for part in first["loc"])
+    rest = f" (and {count - 1} more)" if count > 1 else ""
+    if first["type"] == "extra_forbidden":
+        return f"unknown key `{key}`; docs/spec.md lists the keys{rest}"
+    if first["type"] == "missing":
+        return f"key `{key}` is missing{rest}"
+    given = "" if isinstance(first["input"], dict) else f"got {first['input']!r}, "
+    return f"{key or 'budget'}: {given}{first['msg'].removeprefix('Value error, ')}{rest}"
+
+
+def _apply(table: dict[str, Any], override: str) -> None:
+    key, equals, text = override.partition("=")
+    if not equals or not key:
+        raise SpecError(f"--set {override}: expected key=value, such as mend.trials=200")
+    try:
+        value = tomllib.loads(f"value = {text}")["value"]
+    except tomllib.TOMLDecodeError:
+        value = text
+    *parents, last = key.strip().split(".")
+    for parent in parents:
+        table = table.setdefault(parent, {})
+        if not isinstance(table, dict):
+            raise SpecError(f"--set {override}: `{parent}` is a value, not a table")
+    table[last] = value

@@ -1,0 +1,48 @@
+"""Files that are there whole or not at all, so that a run can be killed at any moment."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+
+def write_whole(path: Path, write: Callable[[Path], object]) -> None:
+    """Let `write` fill a file beside `path`, bring it to the disk, then rename it over `path`."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    partial = path.with_name(path.name + ".partial")
+    write(partial)
+    with open(partial, "rb+") as file:
+        os.fsync(file.fileno())
+    os.replace(partial, path)
+
+
+def write_json(path: Path, value: Any) -> None:
+    """Write `value` as indented JSON."""
+    write_text(path, json.dumps(value, indent=2) + "\n")
+
+
+def write_text(path: Path, text: str) -> None:
+    """Write `text` in UTF-8."""
+    write_whole(path, lambda partial: partial.write_text(text, encoding="utf-8"))
+
+
+def read_json(path: Path) -> Any:
+    """The value in a JSON file, or None where there is no file."""
+    return json.loads(path.read_text(encoding="utf-8")) if path.is_file() else None
+
+
+def write_tensors(path: Path, tensors: dict[str, Any], metadata: dict[str, str] | None = None) -> None:
+    """Write tensors by name as safetensors."""
+    from safetensors.torch import save_file
+
+    write_whole(path, lambda partial: save_file(tensors, partial, metadata))
+
+
+def write_torch(path: Path, value: Any) -> None:
+    """Write tensors and plain values that `torch.load(weights_only=True)` reads back."""
+    import torch
+
+    write_whole(path, lambda partial: torch.save(value, partial))

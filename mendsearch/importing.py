@@ -1,0 +1,44 @@
+"""Import paths: `package.module:factory`, looked up in the environment and from the working directory."""
+
+from __future__ import annotations
+
+import importlib
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from mendsearch.errors import UsageError
+
+
+def is_import_path(name: str) -> bool:
+    """Whether `name` has the form `package.module:factory`, and is not one of torchvision's."""
+    return ":" in name and not name.startswith("torchvision:")
+
+
+def import_factory(name: str, error: type[UsageError]) -> Callable[..., Any]:
+    """The callable that an import path names. Importing runs the module's code: only for names the user gave.
+
+    Args:
+        name: `package.module:factory`.
+        error: raised when the path does not lead to a callable.
+    """
+    module_name, _, attribute = name.partition(":")
+    here = str(Path.cwd())
+    added = here not in sys.path
+    if added:
+        sys.path.insert(0, here)
+    try:
+        factory = getattr(importlib.import_module(module_name), attribute)
+    except (ImportError, ValueError) as cause:
+        raise error(f"{name} does not import: {cause}; run from the folder that holds it, or install it") from cause
+    except AttributeError as cause:
+        raise error(f"{name} does not import: module `{module_name}` has no `{attribute}`") from cause
+    except Exception as cause:
+        raise error(f"{name} does not import: {type(cause).__name__} in `{module_name}`: {cause}") from cause
+    finally:
+        if added:
+            sys.path.remove(here)
+    if not callable(factory):
+        raise error(f"{name}: got {type(factory).__name__}, expected a callable that makes the object")
+    return factory  # type: ignore[no-any-return]  # checked above; getattr is untyped

@@ -1,0 +1,73 @@
+"""Progress on stderr: live bars in a terminal, plain lines anywhere else."""
+
+from __future__ import annotations
+
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+PLAIN_INTERVAL_S = 5.0
+
+
+class Stage:
+    """One stage under way; `advance` after each step of it."""
+
+    def __init__(self, reporter: Reporter, title: str, total: int, done: int) -> None:
+        self._reporter, self._title, self._total, self._done = reporter, title, total, done
+        self._first, self._started, self._said = done, time.monotonic(), time.monotonic()
+        self._task = reporter.bars.add_task(title, total=total, completed=done, note="") if reporter.bars else None
+
+    def advance(self, note: str = "") -> None:
+        """One step more is done; `note` says where things stand, such as the best score."""
+        self._done += 1
+        if self._reporter.bars is not None and self._task is not None:
+            self._reporter.bars.update(self._task, completed=self._done, note=note)
+        elif time.monotonic() - self._said >= PLAIN_INTERVAL_S or self._done == self._total:
+            self._said = time.monotonic()
+            self._reporter.say(f"{self._title}: {self._done}/{self._total} {note} {self._time_left()}".rstrip())
+
+    def _time_left(self) -> str:
+        if self._done >= self._total:
+            return f"({time.monotonic() - self._started:.0f} s)"
+        pace_s = (time.monotonic() - self._started) / max(1, self._done - self._first)
+        return f"({pace_s * (self._total - self._done):.0f} s left)"
+
+
+class Reporter:
+    """Where progress goes. `Reporter(quiet=True)` says nothing."""
+
+    def __init__(self, *, quiet: bool = False) -> None:
+        self.console = Console(stderr=True, quiet=quiet, highlight=False)
+        self.bars: Progress | None = None
+        self._quiet = quiet
+
+    def say(self, line: str) -> None:
+        """One line."""
+        if self.console.is_terminal:
+            self.console.print(line, markup=False)
+        elif not self._quiet:
+            print(line, file=sys.stderr, flush=True)
+
+    @contextmanager
+    def stage(self, title: str, total: int, done: int = 0) -> Iterator[Stage]:
+        """A stage of `total` steps, of which `done` were done earlier."""
+        if self._quiet or not self.console.is_terminal:
+            yield Stage(self, title, total, done)
+            return
+        columns = (
+            TextColumn("{task.description:<12}"),
+            BarColumn(),
+            MofNCompleteColumn(),
+            TimeRemainingColumn(),
+            TextColumn("{task.fields[note]}"),
+        )
+        with Progress(*columns, console=self.console) as bars:
+            self.bars = bars
+            try:
+                yield Stage(self, title, total, done)
+            finally:
+                self.bars = None

@@ -1,0 +1,136 @@
+"""The training loop, for the dense network and for fine-tuning alike."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+from torch.utils.data import Dataset, Subset
+
+from mendsearch.config import FinetuneSpec, TrainSpec
+from mendsearch.errors import MendsearchError
+from mendsearch.files import write_torch
+from mendsearch.training.sources.base import Augment
+from mendsearch.training.splits import batches
+
+
+def train(
+    model: nn.Module,
+    dataset: Dataset[Any],
+    spec: TrainSpec | FinetuneSpec,
+    *,
+    seed: int,
+    augment: Augment | None = None,
+    checkpoint: Path | None = None,
+    on_epoch: Callable[[float], None] = lambda loss: None,
+) -> None:
+    """Minimise cross-entropy by SGD with Nesterov momentum under a one-cycle schedule.
+
+    Args:
+        model: (N, C, H, W) -> (N, num_classes); changed in place, left in evaluation mode, on its own device.
+        dataset: of (image, label).
+        spec: epochs, batch size, rates.
+        seed: of shuffling and augmentation: the same seed gives the same batches.
+        augment: varies a batch of images.
+        checkpoint: written after every epoch and taken up from; removed at the end.
+        on_epoch: called with the mean loss after every epoch, once more for each epoch taken up from `checkpoint`.
+
+    Raises:
+        MendsearchError: the loss is no longer finite.
+    """
+    rows = _subset(dataset, spec, seed)
+    if not spec.epochs:
+        return
+    steps = spec.epochs * math.ceil(len(rows) / spec.batch_size)
+    optimizer = torch.optim.SGD(
+        model.parameters(), spec.learning_rate, spec.momentum, weight_decay=spec.weight_decay, nesterov=spec.momentum > 0
+    )
+    schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, spec.learning_rate, total_steps=max(2, steps), pct_start=0.25)
+    saved = {"model": model, "optimizer": optimizer, "schedule": schedule}
+    first = _take_up(checkpoint, saved, on_epoch)
+    losses: list[float] = []
+    for epoch in range(first, spec.epochs):
+        model.train()
+        loss = _epoch(model, rows, spec.batch_size, optimizer, schedule, augment, seed * 1000 + epoch)
+        if not math.isfinite(loss):
+            raise MendsearchError(f"training diverged in epoch {epoch + 1}: got a loss of {loss}; try a lower learning_rate")
+        losses.append(loss)
+        if checkpoint is not None:
+            write_torch(checkpoint, {"epoch": epoch + 1, "loss": loss, **{k: v.state_dict() for k, v in saved.items()}})
+        on_epoch(loss)
+    model.eval()
+    if checkpoint is not None:
+        checkpoint.unlink(missing_ok=True)
+
+
+def _epoch(
+    model: nn.Module,
+    dataset: Dataset[Any],
+    batch_size: int,
+    optimizer: torch.optim.Optimizer,
+    schedule: torch.optim.lr_scheduler.LRScheduler,
+    augment: Augment | None,
+    seed: int,
+) -> float:
+    device = next(model.parameters()).device
+    generator = torch.Generator().manual_seed(seed)
+    torch.manual_seed(seed)
+    total, count = 0.0, 0
+    for images, labels in batches(dataset, batch_size, shuffle_seed=seed):
+        if len(images) < 2:  # batch norm needs two values a channel
+            schedule.step()
+            continue
+        if augment is not None:
+            images = augment(images, generator)
+        loss = functional.cross_entropy(model(images.to(device)), labels.to(device))
+        optimizer.zero_grad()
+        loss.backward()
+        optimizer.step()
+        schedule.step()
+        total += loss.item() * len(images)
+        count += len(images)
+    return total / max(1, count)
+
+
+def _subset(dataset: Dataset[Any], spec: TrainSpec | FinetuneSpec, seed: int) -> Any:
+    images = getattr(spec, "images", None)
+    if images is None or images >= len(dataset):  # type: ignore[arg-type]  # map-style, checked by `split`
+        return dataset
+    order = torch.randperm(len(dataset), generator=torch.Generator().manual_seed(seed))  # type: ignore[arg-type]
+    return Subset(dataset, order[:images].tolist())
+
+
+def _take_up(checkpoint: Path | None, saved: dict[str, Any], on_epoch: Callable[[float], None]) -> int:
+    if checkpoint is None or not checkpoint.is_file():
+        return 0
+    state = torch.load(checkpoint, weights_only=True)
+    for name, part in saved.items():
+        part.load_state_dict(state[name])
+    for _ in range(state["epoch"]):
+        on_epoch(state["loss"])
+    return int(state["epoch"])
+
+
+@torch.no_grad()
+def predict(model: nn.Module, images: Tensor, batch_size: int = 500) -> Tensor:
+    """Logits (N, num_classes) of images (N, C, H, W), in evaluation mode, batch by batch."""
+    model.eval()
+    device = next(model.parameters()).device
+    return torch.cat([model(part.to(device)) for part in images.split(batch_size)])
+
+
+@torch.no_grad()
+def accuracy(model: nn.Module, dataset: Dataset[Any], batch_size: int = 500) -> float:
+    """Fraction (0-1) of the images of `dataset` whose label has the largest logit."""
+    model.eval()
+    device = next(model.parameters()).device
+    right = count = 0
+    for images, labels in batches(dataset, batch_size):
+        right += int((model(images.to(device)).argmax(1).cpu() == labels).sum())
+        count += len(labels)
+    return right / count

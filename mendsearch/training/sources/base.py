@@ -1,0 +1,93 @@
+"""What a data source gives: data sets of (image, label), and how training images are varied."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+from torch.nn import functional
+from torch.utils.data import Dataset
+
+from mendsearch.config import DataSpec
+from mendsearch.errors import DataError
+
+Augment = Callable[[Tensor, torch.Generator], Tensor]
+
+
+class ArrayDataset(Dataset[tuple[Tensor, Tensor]]):
+    """Images held in memory as bytes, normalised a whole batch at a time.
+
+    Args:
+        images: (N, C, H, W) uint8.
+        labels: (N,) int64, 0 <= label < num_classes.
+        mean: of every channel, in units of a full byte (0-1).
+        std: likewise.
+    """
+
+    def __init__(self, images: Tensor, labels: Tensor, mean: Sequence[float], std: Sequence[float]) -> None:
+        self.images, self.labels = images, labels.long()
+        self._mean = torch.tensor(mean).view(-1, 1, 1)
+        self._std = torch.tensor(std).view(-1, 1, 1)
+
+    def __len__(self) -> int:
+        return len(self.images)
+
+    def __getitem__(self, index: int | list[int] | Tensor) -> tuple[Tensor, Tensor]:
+        """One image (C, H, W) float32 and its label, or for a list of indices a batch (N, C, H, W) and (N,)."""
+        return (self.images[index].float() / 255 - self._mean) / self._std, self.labels[index]
+
+
+@dataclass(frozen=True)
+class DataSource:
+    """Images to train on and images to test on.
+
+    Attributes:
+        train: data set of (image (C, H, W) float32, label).
+        test: likewise; the search never sees it.
+        num_classes: labels run from 0 to `num_classes` - 1.
+        augment: varies a batch (N, C, H, W) of training images; None for none.
+        plain_train: the training images without random changes, where `train` makes its own.
+    """
+
+    train: Dataset[Any]
+    test: Dataset[Any]
+    num_classes: int
+    augment: Augment | None = None
+    plain_train: Dataset[Any] | None = None
+
+
+def crop_and_flip(padding: int, *, flip: bool) -> Augment:
+    """Every image moved by up to `padding` pixels and, with `flip`, mirrored by chance."""
+
+    def augment(images: Tensor, generator: torch.Generator) -> Tensor:
+        count, _, height, width = images.shape
+        padded = functional.pad(images, [padding] * 4)
+        top, left = torch.randint(0, 2 * padding + 1, (2, count, 1), generator=generator)
+        rows = top + torch.arange(height)
+        columns = left + torch.arange(width)
+        if flip:
+            mirrored = torch.rand(count, 1, generator=generator) < 0.5
+            columns = torch.where(mirrored, columns.flip(1), columns)
+        index = torch.arange(count)[:, None, None]
+        return padded.permute(0, 2, 3, 1)[index, rows[:, :, None], columns[:, None, :]].permute(0, 3, 1, 2).contiguous()
+
+    return augment
+
+
+def require_folder(spec: DataSpec) -> Path:
+    """The folder of the spec.
+
+    Raises:
+        DataError: no path was given, or it is no folder, or it is empty.
+    """
+    if spec.path is None:
+        raise DataError(f"data {spec.name} needs [data] path, the folder that holds it")
+    if not spec.path.is_dir():
+        raise DataError(f"data folder {spec.path} is missing; give the folder that holds {spec.name}")
+    if not any(spec.path.iterdir()):
+        raise DataError(f"data folder {spec.path} is empty; give the folder that holds {spec.name}")
+    return spec.path

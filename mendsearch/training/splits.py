@@ -1,0 +1,145 @@
+"""The parts of the data, and batches of them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor
+from torch.utils.data import BatchSampler, DataLoader, Dataset, RandomSampler, SequentialSampler, Subset
+
+from mendsearch.config import DataSpec
+from mendsearch.errors import DataError
+from mendsearch.training.sources.base import ArrayDataset, Augment, DataSource
+
+LOADER_WORKERS = 2
+
+
+@dataclass(frozen=True)
+class Splits:
+    """Training images less those held out, and tensors that the search keeps in memory.
+
+    Attributes:
+        train: data set of (image, label).
+        validation: (N, C, H, W) float32 and (N,) int64, held out of `train`, on which trials are scored.
+        calibration: (N, C, H, W) float32, of `train`, for ranking, reconstruction and BN recalibration.
+        test: data set of (image, label) that the search never sees.
+        num_classes: labels run from 0 to `num_classes` - 1.
+        augment: varies a batch of training images.
+    """
+
+    train: Dataset[Any]
+    validation: tuple[Tensor, Tensor]
+    calibration: Tensor
+    test: Dataset[Any]
+    num_classes: int
+    augment: Augment | None
+
+
+def split(source: DataSource, spec: DataSpec, seed: int) -> Splits:
+    """Hold validation images out of the training images, and draw calibration images from what is left.
+
+    Raises:
+        DataError: there are fewer than 8 training images or none to test on, or a label is out of range.
+    """
+    plain = source.plain_train if source.plain_train is not None else source.train
+    count = _size(plain)
+    if count < 8 or _size(source.test) < 1:
+        raise DataError(f"data {spec.name}: got {count} training and {_size(source.test)} test images, expected 8 and 1 or more")
+    order = torch.randperm(count, generator=torch.Generator().manual_seed(seed)).tolist()
+    held = min(spec.validation, count // 4)
+    validation = gather(plain, order[:held])
+    calibration, _ = gather(plain, order[held : held + spec.calibration])
+    for name, labels in (("validation", validation[1]), ("test", _labels(source.test)), ("training", _labels(plain))):
+        check_labels(labels, source.num_classes, name)
+    return Splits(
+        Subset(source.train, order[held:]), validation, calibration, source.test, source.num_classes, source.augment
+    )
+
+
+def check_labels(labels: Tensor | None, num_classes: int, name: str) -> None:
+    """Raise `DataError` unless every label is in 0 .. `num_classes` - 1."""
+    if labels is None or not len(labels):
+        return
+    low, high = int(labels.min()), int(labels.max())
+    if low < 0 or high >= num_classes:
+        raise DataError(
+            f"{name} labels are out of range: got {low} to {high}, expected 0 to {num_classes - 1} for {num_classes} classes"
+        )
+
+
+def gather(dataset: Dataset[Any], indices: list[int]) -> tuple[Tensor, Tensor]:
+    """Images (N, C, H, W) float32 and labels (N,) int64 of `indices`, in that order."""
+    if isinstance(dataset, ArrayDataset):
+        return dataset[indices]
+    loaded = list(DataLoader(Subset(dataset, indices), batch_size=64, num_workers=_workers(dataset)))
+    return torch.cat([images for images, _ in loaded]), torch.cat([labels for _, labels in loaded])
+
+
+def batches(
+    dataset: Dataset[Any], batch_size: int, *, shuffle_seed: int | None = None
+) -> DataLoader[tuple[Tensor, Tensor]]:
+    """Batches of images (N, C, H, W) and labels (N,), shuffled by `shuffle_seed` or in order."""
+    if shuffle_seed is None:
+        order: Any = SequentialSampler(dataset)  # type: ignore[arg-type]  # every data set here has a length
+    else:
+        generator = torch.Generator().manual_seed(shuffle_seed)
+        order = RandomSampler(dataset, generator=generator)  # type: ignore[arg-type]  # likewise
+    batch_sampler = BatchSampler(order, batch_size, drop_last=False)
+    inner = _flatten_subset(dataset)
+    if inner is not None:
+        return DataLoader(_Rows(*inner), sampler=batch_sampler, batch_size=None)
+    return DataLoader(dataset, batch_sampler=batch_sampler, num_workers=_workers(dataset))
+
+
+class _Rows(Dataset[tuple[Tensor, Tensor]]):
+    """Batches out of a part of an `ArrayDataset`, taken in one indexing."""
+
+    def __init__(self, arrays: ArrayDataset, rows: Tensor) -> None:
+        self._arrays, self._rows = arrays, rows
+
+    def __len__(self) -> int:
+        return len(self._rows)
+
+    def __getitem__(self, index: list[int]) -> tuple[Tensor, Tensor]:
+        return self._arrays[self._rows[index]]
+
+
+def _flatten_subset(dataset: Dataset[Any]) -> tuple[ArrayDataset, Tensor] | None:
+    """The arrays under nested subsets and the rows that they pick, or None."""
+    if isinstance(dataset, ArrayDataset):
+        return dataset, torch.arange(len(dataset))
+    if isinstance(dataset, Subset):
+        inner = _flatten_subset(dataset.dataset)
+        return None if inner is None else (inner[0], inner[1][torch.as_tensor(list(dataset.indices), dtype=torch.long)])
+    return None
+
+
+def _labels(dataset: Dataset[Any]) -> Tensor | None:
+    """All labels, where they are known without decoding images."""
+    if isinstance(dataset, ArrayDataset):
+        return dataset.labels
+    targets = getattr(dataset, "targets", None)
+    return torch.as_tensor(targets) if targets is not None else None
+
+
+def _size(dataset: Dataset[Any]) -> int:
+    length: Callable[[], int] | None = getattr(dataset, "__len__", None)
+    if length is None:
+        raise DataError(f"data set {type(dataset).__name__} has no length; give a map-style data set")
+    return length()
+
+
+def _workers(dataset: Dataset[Any]) -> int:
+    """Worker processes pay only where images are decoded from files."""
+    root = dataset
+    while isinstance(root, Subset):
+        root = root.dataset
+    return LOADER_WORKERS if hasattr(root, "loader") else 0
+
+
+def image_batches(images: Tensor, batch_size: int) -> Iterator[Tensor]:
+    """Consecutive views of `batch_size` images."""
+    return iter(images.split(batch_size))
