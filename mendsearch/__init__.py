@@ -1,0 +1,55 @@
+"""Find the structure of a smaller dense network that fits a budget at the best accuracy.
+
+The names below are the public API. They are imported when they are first used, so that the parts that need no PyTorch
+(`mendsearch status`, a dashboard) run where it is not installed.
+"""
+
+from __future__ import annotations
+
+import importlib
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from mendsearch.artifacts import Pruned, load, save
+    from mendsearch.config import Budget, PruneSpec, Spec, load_spec
+    from mendsearch.errors import MendsearchError, UsageError
+    from mendsearch.live import mend
+    from mendsearch.training.sources.base import ArrayDataset, DataSource
+
+_HOMES = {
+    "ArrayDataset": "mendsearch.training.sources.base",
+    "Budget": "mendsearch.config",
+    "DataSource": "mendsearch.training.sources.base",
+    "MendsearchError": "mendsearch.errors",
+    "PruneSpec": "mendsearch.config",
+    "Pruned": "mendsearch.artifacts",
+    "Spec": "mendsearch.config",
+    "UsageError": "mendsearch.errors",
+    "load": "mendsearch.artifacts",
+    "load_spec": "mendsearch.config",
+    "mend": "mendsearch.live",
+    "save": "mendsearch.artifacts",
+}
+
+__all__ = [
+    "ArrayDataset",
+    "Budget",
+    "DataSource",
+    "MendsearchError",
+    "PruneSpec",
+    "Pruned",
+    "Spec",
+    "UsageError",
+    "load",
+    "load_spec",
+    "mend",
+    "save",
+]
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _HOMES:
+        raise AttributeError(f"module `mendsearch` has no attribute `{name}`")
+    value = getattr(importlib.import_module(_HOMES[name]), name)
+    globals()[name] = value
+    return value

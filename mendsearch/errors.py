@@ -3,13 +3,14 @@
 ::
 
     MendsearchError            exit 4, the search failed
-    ├── UsageError             exit 2, what was asked for cannot be done: nothing was started, nothing is lost
-    │   ├── SpecError          the spec file, or a value given for it
-    │   ├── ModelError         the network, or its checkpoint
-    │   ├── DataError          the images or the labels
-    │   ├── BudgetError        a budget that no candidate can meet, or that the dense network meets already
-    │   └── CouplingError      channels that cannot be removed as the coupling says
-    └── StorageError           exit 3, the study database cannot be reached
+    └── UsageError             exit 2, what was asked for cannot be done: nothing was started, nothing is lost
+        ├── SpecError          the spec file, or a value given for it
+        ├── ModelError         the network, or its checkpoint
+        ├── DataError          the images or the labels
+        ├── BudgetError        a budget that no candidate can meet, or that the dense network meets already
+        └── CouplingError      channels that cannot be removed as the coupling says
+
+    mendstore.StorageError     exit 3, the study database cannot be reached: of mendstore, which knows nothing of this package
 
 The message of an error is one line: what failed: got X, expected Y; try Z. The command line prints it without a
 traceback and ends with `exit_code`.
@@ -48,9 +49,3 @@ class BudgetError(UsageError):
 
 class CouplingError(UsageError):
     """Channels cannot be removed from the network as its coupling groups say."""
-
-
-class StorageError(MendsearchError):
-    """The study database cannot be reached; start it, or correct the URL, and run the same command again."""
-
-    exit_code = 3

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -34,11 +34,12 @@ def read_json(path: Path) -> Any:
     return json.loads(path.read_text(encoding="utf-8")) if path.is_file() else None
 
 
-def write_tensors(path: Path, tensors: dict[str, Any], metadata: dict[str, str] | None = None) -> None:
-    """Write tensors by name as safetensors."""
+def write_tensors(path: Path, tensors: Mapping[str, Any]) -> None:
+    """Write tensors by name as safetensors; they may be views, shared, or on any device."""
     from safetensors.torch import save_file
 
-    write_whole(path, lambda partial: save_file(tensors, partial, metadata))
+    packed = {name: tensor.detach().cpu().contiguous().clone() for name, tensor in tensors.items()}
+    write_whole(path, lambda partial: save_file(packed, partial))
 
 
 def write_torch(path: Path, value: Any) -> None:

@@ -1,0 +1,67 @@
+"""Tables for the terminal."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Any
+
+from mendstore import StudySummary
+from rich.table import Table
+
+ROWS = ("dense", "uniform", "pre_pruned", "mended")
+
+
+def result_rows(result: dict[str, Any], dense_score: float) -> list[tuple[str, ...]]:
+    """The rows of a result: name, accuracy, score, MACs, parameters, latency."""
+    rows = []
+    for name in ROWS:
+        row = result[name]
+        score = dense_score if name == "dense" else row["score"]
+        share = f"{row['macs']:,} ({row['macs'] / result['dense']['macs']:.1%})"
+        rows.append(
+            (name.replace("_", "-"), f"{row['accuracy']:.2%}", f"{score:.4f}", share, f"{row['params']:,}", f"{row['latency_ms']:.2f} ms")
+        )
+    return rows
+
+
+HEADINGS = ("network", "test accuracy", "score", "MACs", "parameters", "latency")
+CAPTION = (
+    "test accuracy: after the same fine-tuning for all pruned rows. score: minus the cross-entropy on the validation "
+    "split, before fine-tuning. latency: one image, here."
+)
+
+
+def result_table(result: dict[str, Any], dense_score: float) -> Table:
+    """The one table of a run."""
+    table = Table(title=f"search {result['search']}", caption=CAPTION, caption_justify="left")
+    for heading in HEADINGS:
+        table.add_column(heading, justify="left" if heading == "network" else "right")
+    for row in result_rows(result, dense_score):
+        table.add_row(*row, style="bold" if row[0] == "mended" else None)
+    return table
+
+
+def structure_table(found: dict[str, Any]) -> Table:
+    """Coupling groups, and the layers that stay whole."""
+    dense = ", ".join(f"{value:,} {key}" for key, value in found["dense"].items())
+    least = ", ".join(f"{value:,} {key}" for key, value in found["least"].items())
+    table = Table(title=f"{found['model']}: {dense}; at least {least}")
+    for heading in ("coupling group", "channels", "MACs share", "layers"):
+        table.add_column(heading, overflow="fold")
+    for group in found["coupling_groups"]:
+        low, high = group["channels"]
+        table.add_row(group["name"], f"{low}-{high}", f"{group['macs_share']:.1%}", ", ".join(group["layers"]))
+    for layer, reason in found["whole"].items():
+        table.add_row(layer, "whole", "", reason, style="dim")
+    return table
+
+
+def studies_table(found: Iterable[StudySummary]) -> Table:
+    """Searches of a database."""
+    table = Table(title="searches")
+    for heading in ("search", "complete", "stopped early", "running", "waiting", "failed", "best score"):
+        table.add_column(heading)
+    for summary in found:
+        counts = [str(summary.trials.get(state, 0)) for state in ("complete", "pruned", "running", "waiting", "fail")]
+        table.add_row(summary.name, *counts, "" if summary.best is None else f"{summary.best:.4f}")
+    return table

@@ -1,0 +1,5 @@
+"""`python -m mendsearch` is the command `mendsearch`."""
+
+from mendsearch.cli import app
+
+app()

@@ -1,0 +1,133 @@
+"""Which channel of which coupling group every index of every tensor belongs to.
+
+A small network by hand: a convolution `a` with 3 channels and a convolution `b` with 2 are concatenated and feed a
+convolution `c`. Coupling group 0 is a's channels, group 1 is b's. The layouts are::
+
+    a.weight dim 0   group [0 0 0]       unit [0 1 2]
+    b.weight dim 0   group [1 1]         unit [0 1]
+    c.weight dim 1   group [0 0 0 1 1]   unit [0 1 2 0 1]
+
+With keep counts a=2, b=1 and the rank order of a being channel 2, 0, 1 and of b 1, 0, the kept indices of c.weight's
+dim 1 are [0 2 4]: always in their first order, so that concatenation, splitting and flattening still agree.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from functools import cached_property
+
+import numpy as np
+import numpy.typing as npt
+
+Ints = npt.NDArray[np.int64]
+
+
+@dataclass(frozen=True, eq=False)
+class Layout:
+    """The owners of the indices along one dimension of a tensor.
+
+    Attributes:
+        group: (n,) int64, the coupling group of each index, -1 where the index always stays.
+        unit: (n,) int64, the channel of that coupling group, 0 where `group` is -1.
+    """
+
+    group: Ints
+    unit: Ints
+
+    @cached_property
+    def sole_group(self) -> int | None:
+        """The coupling group that owns every index, or None where several, or none, do."""
+        first = int(self.group[0])
+        return first if first >= 0 and bool((self.group == first).all()) else None
+
+    def multiplicity(self, group_count: int) -> Ints:
+        """(group_count,) int64, indices that one channel of each coupling group owns."""
+        owned = self.group[self.group >= 0]
+        channels = np.array([len(np.unique(self.unit[self.group == g])) for g in range(group_count)])
+        return np.bincount(owned, minlength=group_count) // np.maximum(channels, 1)
+
+    def positions(self, orders: list[Ints]) -> Ints:
+        """(n,) int64, each index's place in the rank order of its coupling group; -1 where the index always stays."""
+        starts = np.cumsum([0, *(len(order) for order in orders)])[:-1]
+        places = np.concatenate([np.argsort(order) for order in orders])
+        owned = self.group >= 0
+        return np.where(owned, places[starts[np.where(owned, self.group, 0)] + np.where(owned, self.unit, 0)], -1)
+
+
+@dataclass(frozen=True)
+class CouplingGroup:
+    """Channels of several layers that can only be removed together.
+
+    Attributes:
+        name: of the first layer whose output channels they are; a trial's parameter is `restore/NAME`.
+        width: channels in the dense network; a candidate keeps 1 to `width` of them.
+        layers: whose output channels they are, in network order.
+    """
+
+    name: str
+    width: int
+    layers: tuple[str, ...]
+
+
+@dataclass(frozen=True, eq=False)
+class Consumer:
+    """A convolution or linear layer that reads prunable channels.
+
+    Attributes:
+        layer: its name.
+        inputs: layout of its input channels or features.
+        conv_groups: 1, or the number of convolution groups.
+        absorbs_shift: a constant added to its outputs can be undone, by its bias or by a batch norm behind it.
+    """
+
+    layer: str
+    inputs: Layout
+    conv_groups: int
+    absorbs_shift: bool
+
+
+@dataclass(frozen=True, eq=False)
+class Coupling:
+    """All that is known of how channels hang together.
+
+    Attributes:
+        groups: the coupling groups, in network order.
+        axes: for each tensor of the state dict that shrinks, its dimensions and their layouts.
+        consumers: in network order.
+        whole: for each convolution or linear layer that keeps all its output channels, the reason.
+        resized: names of modules that hold a size in an attribute which must follow (see `surgery.sized_attributes`).
+    """
+
+    groups: tuple[CouplingGroup, ...]
+    axes: Mapping[str, tuple[tuple[int, Layout], ...]]
+    consumers: tuple[Consumer, ...]
+    whole: Mapping[str, str]
+    resized: tuple[str, ...] = field(default=())
+
+    @cached_property
+    def layouts(self) -> tuple[Layout, ...]:
+        """Every layout in use, each once."""
+        seen: dict[int, Layout] = {}
+        for axes in self.axes.values():
+            for _, layout in axes:
+                seen.setdefault(id(layout), layout)
+        return tuple(seen.values())
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """Names of the coupling groups."""
+        return tuple(group.name for group in self.groups)
+
+    @cached_property
+    def widths(self) -> Ints:
+        """(G,) int64, the channels of every coupling group in the dense network."""
+        return np.array([group.width for group in self.groups], dtype=np.int64)
+
+    def counts(self, keep_counts: Mapping[str, int]) -> Ints:
+        """(G,) int64 of `keep_counts`, in the order of `groups`."""
+        return np.array([keep_counts[name] for name in self.names], dtype=np.int64)
+
+    def keep_counts(self, counts: Ints) -> dict[str, int]:
+        """The reverse of `counts`."""
+        return {name: int(count) for name, count in zip(self.names, counts, strict=True)}

@@ -1,0 +1,131 @@
+"""The Python call, for people who have a training script of their own."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Any, Literal
+
+import torch
+from torch import Tensor, nn
+from torch.utils.data import DataLoader, Dataset
+
+from mendsearch.artifacts import Pruned
+from mendsearch.config import Budget, MendSpec, PruneSpec
+from mendsearch.errors import DataError
+from mendsearch.mending.search import Search, pose
+from mendsearch.mending.study import run_study
+from mendsearch.progress import Reporter
+from mendsearch.ranking import CRITERIA, RankingInputs
+from mendsearch.statistics import input_statistics
+from mendsearch.training.loop import predict
+from mendsearch.training.splits import check_labels
+
+Images = DataLoader[Any] | Dataset[Any] | Tensor | tuple[Tensor, Tensor]
+
+
+def mend(
+    model: nn.Module,
+    *,
+    calibration: Images,
+    validation: Images,
+    budget: Budget,
+    n_trials: int = 100,
+    criterion: Literal["gram", "l1", "random"] = "gram",
+    prune: PruneSpec | None = None,
+    sampler: Literal["tpe", "random"] = "tpe",
+    reconstruction: bool = True,
+    storage: str | None = None,
+    name: str = "mend",
+    seed: int = 0,
+    quiet: bool = False,
+) -> Pruned:
+    """Rank, pre-prune and mend a trained network; fine-tuning is left to the caller.
+
+    Args:
+        model: trained; (N, C, H, W) -> (N, num_classes) logits. It is not changed. Everything runs on its device.
+        calibration: images that the network was trained on; labels are ignored. A DataLoader, a Dataset of images or of
+            (image, label), a tensor (N, C, H, W) or a pair of tensors. All of them are read: some 1,000 do.
+        validation: held-out images, in the same forms. With labels the score is against them, without against the
+            dense network's own outputs.
+        budget: such as `Budget(macs=0.4)`.
+        n_trials: trials that end with a score.
+        criterion: of the filter ranking.
+        prune: rule, floor, and layers to exclude.
+        sampler: what proposes restorations.
+        reconstruction: make up for missing inputs by least squares.
+        storage: URL of a Postgres database; in memory without it. A study of that name there is taken up.
+        name: of the study.
+        seed: of ranking and sampling.
+        quiet: no progress on stderr.
+
+    Returns:
+        the best candidate as a plain dense network, and the study.
+
+    Raises:
+        UsageError: the data, the network or the budget do not do; the message says why.
+        mendstore.StorageError: the database cannot be reached.
+    """
+    reporter, prune = Reporter(quiet=quiet), prune or PruneSpec()
+    calibration_images, _ = as_tensors(calibration, "calibration")
+    validation_images, labels = as_tensors(validation, "validation")
+    problem = pose(model, calibration_images, budget, prune.exclude)
+    check_labels(labels, predict(model, validation_images[:2]).shape[1], "validation")
+    with reporter.stage("rank", -(-len(calibration_images) // 128)) as stage:
+        statistics = input_statistics(model, problem.coupling, calibration_images, on_batch=stage.advance)
+    ranking = CRITERIA[criterion].rank(RankingInputs(model, problem.coupling, statistics, seed))
+    search = Search(
+        problem,
+        ranking,
+        statistics,
+        calibration=calibration_images,
+        validation=validation_images,
+        targets=labels if labels is not None else predict(model, validation_images).softmax(1),
+        prune=prune,
+        mend=MendSpec(trials=n_trials, sampler=sampler, reconstruction=reconstruction),
+    )
+    study, winner = run_study(search, n_trials, sampler, storage=storage, name=name, seed=seed, reporter=reporter)
+    cost = problem.limits.model.cost(winner.counts)
+    return Pruned(
+        search.scorer.build(winner.counts),
+        problem.coupling.keep_counts(winner.counts),
+        winner.score,
+        cost["macs"],
+        cost["params"],
+        study,
+    )
+
+
+def as_tensors(data: Images, what: str) -> tuple[Tensor, Tensor | None]:
+    """Images (N, C, H, W) float32 and labels (N,) int64, or None where there are none.
+
+    Raises:
+        DataError: there are no images, or what was given holds something else.
+    """
+    if isinstance(data, Tensor):
+        images, labels = data, None
+    elif isinstance(data, tuple) and len(data) == 2 and all(isinstance(part, Tensor) for part in data):
+        images, labels = data
+    elif isinstance(data, Dataset | DataLoader):
+        loader = data if isinstance(data, DataLoader) else DataLoader(data, batch_size=128)
+        images, labels = _drain(loader, what)
+    else:
+        raise DataError(f"{what}: got {type(data).__name__}, expected a DataLoader, a Dataset, a tensor or a pair of tensors")
+    if images.dim() < 3 or not len(images):
+        raise DataError(f"{what}: got images of shape {tuple(images.shape)}, expected (N, C, H, W) with N of 1 or more")
+    if labels is not None and len(labels) != len(images):
+        raise DataError(f"{what}: got {len(images)} images and {len(labels)} labels")
+    return images.float(), None if labels is None else labels.long()
+
+
+def _drain(loader: DataLoader[Any], what: str) -> tuple[Tensor, Tensor | None]:
+    images: list[Tensor] = []
+    labels: list[Tensor] = []
+    for batch in loader:
+        parts = batch if isinstance(batch, list | tuple) else (batch,)
+        if not all(isinstance(part, Tensor) for part in parts[:2]):
+            raise DataError(f"{what}: got batches of {type(parts[0]).__name__}, expected images or (images, labels)")
+        images.append(parts[0])
+        labels.extend(parts[1:2])
+    if not images:
+        raise DataError(f"{what} holds no images")
+    return torch.cat(images), torch.cat(labels) if labels else None

@@ -1,0 +1,114 @@
+"""A search put together: what is asked of which network, and the parts that answer it."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from mendsearch.budget import Limits, build_cost_model
+from mendsearch.config import Budget, MendSpec, PruneSpec
+from mendsearch.coupling.graph import find_coupling
+from mendsearch.coupling.layout import Coupling, Ints
+from mendsearch.coupling.probe import probe
+from mendsearch.mending.scoring import Scorer
+from mendsearch.mending.space import Space
+from mendsearch.prepruning import cut, pre_prune
+from mendsearch.ranking.base import FilterRanking
+from mendsearch.statistics import InputStatistics
+
+
+@dataclass(frozen=True, eq=False)
+class Problem:
+    """A network, how its channels hang together, and the budget.
+
+    Attributes:
+        model: the dense network; the search never changes it.
+        coupling: its coupling groups.
+        limits: the budget in absolute numbers, with the cost model.
+    """
+
+    model: nn.Module
+    coupling: Coupling
+    limits: Limits
+
+
+def pose(model: nn.Module, images: Tensor, budget: Budget, exclude: tuple[str, ...] = ()) -> Problem:
+    """Find the coupling groups, check that the network bears the loss of channels, and hold the budget against it.
+
+    Raises:
+        DataError: the network refuses the images.
+        CouplingError: nothing is prunable, or the network does not bear the loss of channels.
+        BudgetError: the budget cannot be met, or is met already.
+    """
+    coupling = find_coupling(model, images, exclude)
+    probe(model, coupling, images)
+    return Problem(model, coupling, Limits(budget, build_cost_model(model, coupling, images)))
+
+
+class Search:
+    """The parts of one search: scorer, space, and the structures that need no search.
+
+    Args:
+        problem: the network and the budget.
+        ranking: of its channels.
+        statistics: of the inputs of the consumers.
+        calibration: (N, C, H, W) float32.
+        validation: (N, C, H, W) float32.
+        targets: (N,) int64 labels or (N, num_classes) float32 probabilities.
+        prune: rule and floor.
+        mend: whether to reconstruct.
+
+    Attributes:
+        uniform: (G,) int64, the rule `uniform` cut at the budget.
+        pre_pruned: (G,) int64, the rule of `prune` cut at the budget.
+    """
+
+    def __init__(
+        self,
+        problem: Problem,
+        ranking: FilterRanking,
+        statistics: Mapping[str, InputStatistics],
+        *,
+        calibration: Tensor,
+        validation: Tensor,
+        targets: Tensor,
+        prune: PruneSpec,
+        mend: MendSpec,
+    ) -> None:
+        self.problem, self.ranking = problem, ranking
+        self.uniform = pre_prune("uniform", ranking, problem.limits)
+        self.pre_pruned = pre_prune(prune.rule, ranking, problem.limits)
+        self.space = Space(cut(prune.rule, ranking, problem.limits, scale=prune.floor), problem.limits)
+        self.scorer = Scorer(
+            problem.model,
+            problem.coupling,
+            ranking,
+            statistics,
+            calibration=calibration,
+            validation=validation,
+            targets=targets,
+            reconstruction=mend.reconstruction,
+        )
+
+    @property
+    def starts(self) -> list[Ints]:
+        """Structures to be scored before the sampler proposes any."""
+        return [self.pre_pruned, self.uniform]
+
+    def fingerprint(self) -> str:
+        """Equal for two searches whose scores mean the same: weights, ranking, floor, budget and scoring."""
+        digest = hashlib.sha256()
+        for name, tensor in sorted(self.scorer.slicer.dense.items()):
+            digest.update(name.encode())
+            digest.update(np.ascontiguousarray(tensor.cpu().contiguous().view(-1).view(torch.uint8).numpy()).tobytes())
+        for order in self.ranking.orders:
+            digest.update(order.tobytes())
+        digest.update(self.space.floor.tobytes())
+        digest.update(repr(sorted(self.problem.limits.absolute.items())).encode())
+        digest.update(repr(self.scorer.version).encode())
+        return digest.hexdigest()

