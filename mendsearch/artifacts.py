@@ -44,7 +44,9 @@ class Pruned:
     study: optuna.Study = field(repr=False)
 
 
-def save(pruned: Pruned | nn.Module, folder: str | Path, *, name: str | None = None, kwargs: Mapping[str, Any] | None = None) -> None:
+def save(
+    pruned: Pruned | nn.Module, folder: str | Path, *, name: str | None = None, kwargs: Mapping[str, Any] | None = None
+) -> None:
     """Write a pruned network to a folder.
 
     Args:
@@ -57,10 +59,19 @@ def save(pruned: Pruned | nn.Module, folder: str | Path, *, name: str | None = N
     model = pruned if isinstance(pruned, nn.Module) else pruned.model
     description: dict[str, Any] = {
         "format": FORMAT,
-        "model": {"name": name, "kwargs": dict(kwargs or {}), "class": f"{type(model).__module__}.{type(model).__qualname__}"},
+        "model": {
+            "name": name,
+            "kwargs": dict(kwargs or {}),
+            "class": f"{type(model).__module__}.{type(model).__qualname__}",
+        },
     }
     if isinstance(pruned, Pruned):
-        description |= {"keep_counts": dict(pruned.keep_counts), "score": pruned.score, "macs": pruned.macs, "params": pruned.params}
+        description |= {
+            "keep_counts": dict(pruned.keep_counts),
+            "score": pruned.score,
+            "macs": pruned.macs,
+            "params": pruned.params,
+        }
     write_tensors(Path(folder) / WEIGHTS, model.state_dict())
     write_json(Path(folder) / DESCRIPTION, description)
 
@@ -81,14 +92,28 @@ def load(folder: str | Path, model: nn.Module | None = None) -> nn.Module:
         description = json.loads((folder / DESCRIPTION).read_text(encoding="utf-8"))
         state = load_file(folder / WEIGHTS)
         name, kwargs = description["model"]["name"], dict(description["model"]["kwargs"])
-    except (OSError, SafetensorError, json.JSONDecodeError, UnicodeDecodeError, KeyError, TypeError, ValueError) as error:
-        raise ModelError(f"{folder} holds no pruned network: {type(error).__name__}: {error}; give a folder that `save` wrote") from error
+    except (
+        OSError,
+        SafetensorError,
+        json.JSONDecodeError,
+        UnicodeDecodeError,
+        KeyError,
+        TypeError,
+        ValueError,
+    ) as error:
+        raise ModelError(
+            f"{folder} holds no pruned network: {type(error).__name__}: {error}; give a folder that `save` wrote"
+        ) from error
     if description.get("format") != FORMAT:
-        raise ModelError(f"{folder}: got format {description.get('format')}, expected {FORMAT}; it is of another version")
+        raise ModelError(
+            f"{folder}: got format {description.get('format')}, expected {FORMAT}; it is of another version"
+        )
     if model is None:
         if name is None or is_import_path(name):
             maker = f"`{name}`" if name else description["model"]["class"]
-            raise ModelError(f"{folder} is a network of {maker}; build the dense one and give it: mendsearch.load(folder, model=…)")
+            raise ModelError(
+                f"{folder} is a network of {maker}; build the dense one and give it: mendsearch.load(folder, model=…)"
+            )
         if "weights" in kwargs:
             kwargs["weights"] = None  # they would be downloaded, and replaced at once
         model = build_model(name, kwargs)

@@ -40,7 +40,9 @@ class CostModel:
             convolution is transposed), by layer name.
     """
 
-    def __init__(self, coupling: Coupling, shapes: Mapping[str, tuple[int, ...]], positions: Mapping[str, float]) -> None:
+    def __init__(
+        self, coupling: Coupling, shapes: Mapping[str, tuple[int, ...]], positions: Mapping[str, float]
+    ) -> None:
         self.coupling = coupling
         count = len(coupling.groups)
         used: dict[int, int] = {}
@@ -141,7 +143,8 @@ class Limits:
             if value < least[name]:
                 raise BudgetError(
                     f"{given} cannot be met: one channel in every coupling group still costs {least[name]:,}, "
-                    f"{least[name] / dense[name]:.4f} of the dense {name}; ask for that or more, or exclude fewer layers"
+                    f"{least[name] / dense[name]:.4f} of the dense {name}; ask for that or more, "
+                    f"or exclude fewer layers"
                 )
         if all(dense[name] <= value for name, value in self.absolute.items()):
             raise BudgetError("the dense network meets the budget already; ask for less than a fraction of 1")

@@ -15,17 +15,17 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Annotated, Any, ParamSpec
 
-import mendstore
 import optuna
 import typer
-from mendview.report import write_report
-from mendview.tables import result_table, structure_table, studies_table
 from rich.console import Console
 
+import mendstore
 from mendsearch.config import Spec, load_spec
 from mendsearch.demo import demo_spec
 from mendsearch.errors import MendsearchError, ModelError, UsageError
 from mendsearch.progress import Reporter
+from mendview.report import write_report
+from mendview.tables import result_table, structure_table, studies_table
 
 app = typer.Typer(
     name="mendsearch",
@@ -42,7 +42,10 @@ EMBEDDED = Path(".mendsearch")
 Json = Annotated[bool, typer.Option("--json", help="One JSON document on stdout; progress goes to stderr.")]
 Storage = Annotated[
     str | None,
-    typer.Option(envvar="MENDSEARCH_STORAGE", help="postgresql://… study database; without it an embedded Postgres under .mendsearch/."),
+    typer.Option(
+        envvar="MENDSEARCH_STORAGE",
+        help="postgresql://… study database; without it an embedded Postgres under .mendsearch/.",
+    ),
 ]
 
 
@@ -87,9 +90,13 @@ def demo(
 @guarded
 def run(
     spec: Annotated[Path, typer.Argument(help="TOML file; docs/spec.md lists its keys.")],
-    out: Annotated[Path | None, typer.Option(help="Folder for everything that the run makes; runs/NAME without it.")] = None,
+    out: Annotated[
+        Path | None, typer.Option(help="Folder for everything that the run makes; runs/NAME without it.")
+    ] = None,
     storage: Storage = None,
-    set_: Annotated[list[str] | None, typer.Option("--set", metavar="KEY=VALUE", help="Change a key, such as mend.trials=200.")] = None,
+    set_: Annotated[
+        list[str] | None, typer.Option("--set", metavar="KEY=VALUE", help="Change a key, such as mend.trials=200.")
+    ] = None,
     as_json: Json = False,
 ) -> None:
     """Train, pre-prune, mend and fine-tune. Run again it goes on: no finished stage or trial is done twice."""
@@ -122,7 +129,9 @@ def inspect(
 @app.command()
 @guarded
 def status(
-    url: Annotated[str | None, typer.Argument(envvar="MENDSEARCH_STORAGE", help="postgresql://… study database.")] = None,
+    url: Annotated[
+        str | None, typer.Argument(envvar="MENDSEARCH_STORAGE", help="postgresql://… study database.")
+    ] = None,
     name: Annotated[str | None, typer.Argument(help="One search.")] = None,
     as_json: Json = False,
 ) -> None:

@@ -45,9 +45,13 @@ class DataSpec(SpecPart):
     )
     path: Path | None = Field(default=None, description="The folder that holds the data, where the source reads one.")
     kwargs: dict[str, JsonValue] = Field(default_factory=dict, description="Keyword arguments of an imported factory.")
-    validation: int = Field(default=2000, ge=1, description="Images held out of training to score trials; at most a quarter.")
+    validation: int = Field(
+        default=2000, ge=1, description="Images held out of training to score trials; at most a quarter."
+    )
     calibration: int = Field(
-        default=1024, ge=2, description="Training images, without labels, for ranking, reconstruction and BN recalibration."
+        default=1024,
+        ge=2,
+        description="Training images, without labels, for ranking, reconstruction and BN recalibration.",
     )
 
 
@@ -86,13 +90,19 @@ class PruneSpec(SpecPart):
     """Pre-pruning."""
 
     rule: Literal["uniform", "global"] = Field(
-        default="global", description="`uniform` cuts every coupling group alike, `global` by one threshold on the scores."
+        default="global",
+        description="`uniform` cuts every coupling group alike, `global` by one threshold on the scores.",
     )
     floor: float = Field(
-        default=0.3, gt=0, lt=1, description="Cost of the floor, from which mending starts, as a fraction of the budget."
+        default=0.3,
+        gt=0,
+        lt=1,
+        description="Cost of the floor, from which mending starts, as a fraction of the budget.",
     )
     exclude: tuple[str, ...] = Field(
-        default=(), description="Layers that keep all their output channels: names as `inspect` prints them, or patterns like `layer1.*`."
+        default=(),
+        description="Layers that keep all their output channels: names as `inspect` prints them, or patterns like "
+        "`layer1.*`.",
     )
 
 
@@ -156,7 +166,9 @@ def load_spec(path: Path, overrides: tuple[str, ...] = ()) -> Spec:
     try:
         table = tomllib.loads(path.read_text(encoding="utf-8"))
     except (OSError, UnicodeDecodeError) as error:
-        raise SpecError(f"spec {path} cannot be read: {getattr(error, 'strerror', None) or error}; give the path of a TOML file") from error
+        raise SpecError(
+            f"spec {path} cannot be read: {getattr(error, 'strerror', None) or error}; give the path of a TOML file"
+        ) from error
     except tomllib.TOMLDecodeError as error:
         raise SpecError(f"spec {path} is not TOML: {error}") from error
     for override in overrides:

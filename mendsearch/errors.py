@@ -10,7 +10,7 @@
         ├── BudgetError        a budget that no candidate can meet, or that the dense network meets already
         └── CouplingError      channels that cannot be removed as the coupling says
 
-    mendstore.StorageError     exit 3, the study database cannot be reached: of mendstore, which knows nothing of this package
+    mendstore.StorageError     exit 3, the study database cannot be reached; of mendstore, which knows nothing of this
 
 The message of an error is one line: what failed: got X, expected Y; try Z. The command line prints it without a
 traceback and ends with `exit_code`.

@@ -31,7 +31,8 @@ def inspect_spec(spec: Spec) -> dict[str, Any]:
 
     Returns:
         JSON values: `model`, `dense` and `least` costs, `coupling_groups` (a list; `macs_share` and `params_share` are
-        the fractions of the dense cost that go when the coupling group keeps one channel), and `whole`, a reason by layer.
+        the fractions of the dense cost that go when the coupling group keeps one channel), and `whole`, by layer the
+        reason.
     """
     problem, _ = load_problem(spec)
     return _describe(spec.model.name, problem.coupling, problem.limits.model)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from typing import Any, Literal
 
 import torch
@@ -109,7 +108,9 @@ def as_tensors(data: Images, what: str) -> tuple[Tensor, Tensor | None]:
         loader = data if isinstance(data, DataLoader) else DataLoader(data, batch_size=128)
         images, labels = _drain(loader, what)
     else:
-        raise DataError(f"{what}: got {type(data).__name__}, expected a DataLoader, a Dataset, a tensor or a pair of tensors")
+        raise DataError(
+            f"{what}: got {type(data).__name__}, expected a DataLoader, a Dataset, a tensor or a pair of tensors"
+        )
     if images.dim() < 3 or not len(images):
         raise DataError(f"{what}: got images of shape {tuple(images.shape)}, expected (N, C, H, W) with N of 1 or more")
     if labels is not None and len(labels) != len(images):

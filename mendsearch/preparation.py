@@ -22,7 +22,7 @@ BATCH = 128
 
 
 def train_dense(model: nn.Module, spec: Spec, splits: Splits, record: Record, reporter: Reporter) -> None:
-    """Stage one: give `model` its trained weights, from this run, from the checkpoint (loaded already), or by training."""
+    """Stage one: give `model` its weights, from this run, from the checkpoint (loaded already), or by training."""
     path = record.out / "dense.safetensors"
     if "train" in record:
         model.load_state_dict(load_file(path))

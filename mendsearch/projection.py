@@ -8,7 +8,7 @@ from mendsearch.budget import Limits
 from mendsearch.coupling.layout import Ints
 
 TOLERANCE = 0.003
-"""Budget that may stay unused, as a fraction, once no single channel can be added: the rows of a table are within 1%."""
+"""Fraction of the budget that may stay unused once no single channel can be added: rows of a table are within 1%."""
 MAX_SWAPS = 200
 
 
@@ -73,7 +73,7 @@ def _refill(counts: Ints, target: np.ndarray, floor: Ints, limits: Limits) -> In
 
 
 def _swap(counts: Ints, floor: Ints, limits: Limits) -> Ints | None:
-    """The move of one channel between coupling groups that uses most of the budget, or None where none is needed or helps."""
+    """The move of one channel to another coupling group that uses most of the budget; None: none is needed or helps."""
     usage = float(limits.usage(counts))
     if 1 - usage <= TOLERANCE:
         return None

@@ -72,7 +72,9 @@ class Reconstruction:
         return rebuilt.index_select(-1, place), shift
 
 
-def prepare(consumer: Consumer, weight: Tensor, statistics: InputStatistics, orders: list[Ints], ridge: float = RIDGE) -> Reconstruction:
+def prepare(
+    consumer: Consumer, weight: Tensor, statistics: InputStatistics, orders: list[Ints], ridge: float = RIDGE
+) -> Reconstruction:
     """Order and factor what `Reconstruction.rebuild` needs.
 
     Args:

@@ -92,7 +92,10 @@ def load_problem(spec: Spec) -> tuple[Problem, Splits]:
     torch.manual_seed(spec.seed)
     splits = split(open_source(spec.data, spec.seed), spec.data, spec.seed)
     model = build_model(
-        spec.model.name, dict(spec.model.kwargs), num_classes=splits.num_classes, in_channels=splits.calibration.shape[1]
+        spec.model.name,
+        dict(spec.model.kwargs),
+        num_classes=splits.num_classes,
+        in_channels=splits.calibration.shape[1],
     )
     if spec.model.checkpoint is not None:
         load_checkpoint(model, spec.model.checkpoint)
@@ -119,7 +122,7 @@ def _run(spec: Spec, out: Path, storage: str, reporter: Reporter) -> Outcome:
         prune=spec.prune,
         mend=spec.mend,
     )
-    structure = {
+    structure: dict[str, Any] = {
         "dense_score": search.scorer.dense_score(),
         "widths": problem.coupling.keep_counts(problem.coupling.widths),
         "floor": problem.coupling.keep_counts(search.space.floor),

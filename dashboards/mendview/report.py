@@ -12,8 +12,11 @@ from mendview.tables import CAPTION, HEADINGS, result_rows
 
 STYLE = """
 body { font: 16px/1.5 system-ui, sans-serif; max-width: 72rem; margin: 2rem auto; padding: 0 1rem; color: #1a1a1a }
-table { border-collapse: collapse; width: 100% } th, td { padding: .4rem .8rem; text-align: right; border-bottom: 1px solid #ddd }
-th:first-child, td:first-child { text-align: left } tr:last-child { font-weight: 600 } .note { color: #555; font-size: .9rem }
+table { border-collapse: collapse; width: 100% }
+th, td { padding: .4rem .8rem; text-align: right; border-bottom: 1px solid #ddd }
+th:first-child, td:first-child { text-align: left }
+tr:last-child { font-weight: 600 }
+.note { color: #555; font-size: .9rem }
 .wide { overflow-x: auto }
 """
 
@@ -32,16 +35,18 @@ def write_report(
     """
     figure = channels_figure(result, widths, floor)
     rows = "".join(
-        "<tr>" + "".join(f"<td>{escape(cell)}</td>" for cell in row) + "</tr>" for row in result_rows(result, dense_score)
+        "<tr>" + "".join(f"<td>{escape(cell)}</td>" for cell in row) + "</tr>"
+        for row in result_rows(result, dense_score)
     )
     headings = "".join(f"<th>{escape(heading)}</th>" for heading in HEADINGS)
     trials = ", ".join(f"{count} {escape(state.replace('_', ' '))}" for state, count in result["trials"].items())
+    asked = escape(f"{result['model']['name']}, budget {result['budget']['given']}, seed {result['seed']}")
     title = f"mendsearch: {escape(result['search'])}"
     page = f"""<!doctype html>
 <html lang="en"><head><meta charset="utf-8"><meta name="viewport" content="width=device-width, initial-scale=1">
 <title>{title}</title><style>{STYLE}</style></head><body>
 <h1>{title}</h1>
-<p>{escape(result["model"]["name"])}, budget {escape(str(result["budget"]["given"]))}, seed {result["seed"]}; trials: {trials}.</p>
+<p>{asked}; trials: {trials}.</p>
 <div class="wide"><table><thead><tr>{headings}</tr></thead><tbody>{rows}</tbody></table></div>
 <p class="note">{escape(CAPTION)}</p>
 <h2>Channels of every coupling group</h2>

@@ -5,21 +5,29 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Any
 
-from mendstore import StudySummary
 from rich.table import Table
+
+from mendstore import StudySummary
 
 ROWS = ("dense", "uniform", "pre_pruned", "mended")
 
 
 def result_rows(result: dict[str, Any], dense_score: float) -> list[tuple[str, ...]]:
     """The rows of a result: name, accuracy, score, MACs, parameters, latency."""
-    rows = []
+    rows: list[tuple[str, ...]] = []
     for name in ROWS:
         row = result[name]
         score = dense_score if name == "dense" else row["score"]
         share = f"{row['macs']:,} ({row['macs'] / result['dense']['macs']:.1%})"
         rows.append(
-            (name.replace("_", "-"), f"{row['accuracy']:.2%}", f"{score:.4f}", share, f"{row['params']:,}", f"{row['latency_ms']:.2f} ms")
+            (
+                name.replace("_", "-"),
+                f"{row['accuracy']:.2%}",
+                f"{score:.4f}",
+                share,
+                f"{row['params']:,}",
+                f"{row['latency_ms']:.2f} ms",
+            )
         )
     return rows
 

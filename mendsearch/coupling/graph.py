@@ -55,7 +55,9 @@ def find_coupling(model: nn.Module, example: Tensor, exclude: tuple[str, ...] = 
     coupling = builder.finish(graph)
     if not coupling.groups:
         reasons = "; ".join(f"{name}: {reason}" for name, reason in list(coupling.whole.items())[:3])
-        raise CouplingError(f"nothing in the network is prunable ({reasons or 'it has no convolution or linear layer'})")
+        raise CouplingError(
+            f"nothing in the network is prunable ({reasons or 'it has no convolution or linear layer'})"
+        )
     return coupling
 
 
@@ -127,7 +129,9 @@ class _Builder:
             for tensor, dim, local in member.axes:
                 taken = self._owners.get((tensor, dim))
                 if taken is not None and (taken[0][local] >= 0).any():
-                    return f"its channels meet those of `{self._groups[taken[0][local].max()].name}` in `{member.layer}`"
+                    return (
+                        f"its channels meet those of `{self._groups[taken[0][local].max()].name}` in `{member.layer}`"
+                    )
         return None
 
     def _own(self, member: Member, index: int, units: Any) -> None:

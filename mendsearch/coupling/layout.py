@@ -45,7 +45,8 @@ class Layout:
         """(group_count,) int64, indices that one channel of each coupling group owns."""
         owned = self.group[self.group >= 0]
         channels = np.array([len(np.unique(self.unit[self.group == g])) for g in range(group_count)])
-        return np.bincount(owned, minlength=group_count) // np.maximum(channels, 1)
+        found: Ints = np.bincount(owned, minlength=group_count) // np.maximum(channels, 1)
+        return found
 
     def positions(self, orders: list[Ints]) -> Ints:
         """(n,) int64, each index's place in the rank order of its coupling group; -1 where the index always stays."""

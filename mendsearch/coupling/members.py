@@ -64,18 +64,19 @@ def members_of(items: Any, graph: Any, names: dict[nn.Module, str]) -> Iterator[
         local = np.array(idxs)
         if node.type == OPTYPE.CONV and not produces and period is not None:
             local = local % period
-        axes = tuple((f"{name}.{tensor}" if name else tensor, dim, local) for tensor, dim in _axes(module, node.type, produces))
+        axes = tuple(
+            (f"{name}.{tensor}" if name else tensor, dim, local) for tensor, dim in _axes(module, node.type, produces)
+        )
         is_root = node.type in (OPTYPE.CONV, OPTYPE.DEPTHWISE_CONV, OPTYPE.LINEAR)
         yield Member(name, root_idxs, axes, produces, is_root, is_output, idxs, period)
 
 
 def _period(module: nn.Module, kind: OPTYPE, produces: bool) -> int | None:
     """Channels of one conv group or norm group, where every one of them must lose the same channels."""
-    if kind == OPTYPE.CONV and module.groups > 1:
-        channels = module.out_channels if produces else module.in_channels
-        return int(channels) // int(module.groups)  # type: ignore[call-overload, no-any-return]
-    if kind == OPTYPE.GN and module.num_groups > 1:  # type: ignore[operator]
-        return int(module.num_channels) // int(module.num_groups)  # type: ignore[call-overload]
+    if isinstance(module, nn.modules.conv._ConvNd) and kind == OPTYPE.CONV and module.groups > 1:
+        return (module.out_channels if produces else module.in_channels) // module.groups
+    if isinstance(module, nn.GroupNorm) and module.num_groups > 1:
+        return module.num_channels // module.num_groups
     return None
 
 

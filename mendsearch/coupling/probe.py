@@ -86,7 +86,7 @@ def _compare(slicer: Slicer, counts: Ints, images: Tensor, sliced: Tensor) -> No
     error = float((expected - sliced).abs().max()) / max(1e-6, float(expected.abs().max()))
     if not error < TOLERANCE:
         raise CouplingError(
-            f"the slices do not give what the dense network gives without those channels: got a relative difference of "
-            f"{error:.2g}, expected below {TOLERANCE}; something in the forward pass moves or mixes channels (a channel "
-            f"shuffle, a softmax over channels): keep the layers that feed it whole with [prune] exclude"
+            f"the slices do not give what the dense network gives without those channels: got a relative difference "
+            f"of {error:.2g}, expected below {TOLERANCE}; something in the forward pass moves or mixes channels (a "
+            f"channel shuffle, a softmax over channels): keep the layers that feed it whole with [prune] exclude"
         )

@@ -24,7 +24,9 @@ def sized_attributes(module: nn.Module, shapes: Mapping[str, tuple[int, ...]]) -
         return {}
     if isinstance(module, nn.modules.conv._ConvNd):
         if module.groups == module.out_channels == module.in_channels:
-            return {"in_channels": weight[0], "out_channels": weight[0], "groups": weight[0]} if module.groups > 1 else {}
+            return (
+                {"in_channels": weight[0], "out_channels": weight[0], "groups": weight[0]} if module.groups > 1 else {}
+            )
         outer, inner = (weight[1], weight[0]) if module.transposed else (weight[0], weight[1])
         if module.transposed:
             return {"in_channels": inner, "out_channels": outer * module.groups}
@@ -56,7 +58,9 @@ def build_pruned(model: nn.Module, state: Mapping[str, Tensor]) -> nn.Module:
     wanted = set(pruned.state_dict())
     if wanted != set(state):
         odd = sorted(wanted ^ set(state))[0]
-        raise ModelError(f"pruned weights do not fit the network: `{odd}` is in only one of the two; check the model's name")
+        raise ModelError(
+            f"pruned weights do not fit the network: `{odd}` is in only one of the two; check the model's name"
+        )
     for name, module in pruned.named_modules():
         prefix = f"{name}." if name else ""
         own = [key for key, _ in module.named_parameters(recurse=False)]

@@ -30,7 +30,7 @@ class Winner:
 
 
 def enqueue(study: optuna.Study, space: Space, starts: Iterable[Ints]) -> None:
-    """Put structures in the queue of a study, once, to be the first trials; each is raised to the floor and projected."""
+    """Put structures in the queue of a study, to be its first trials; each is raised to the floor and projected."""
     for counts in starts:
         study.enqueue_trial(space.params(space.project(counts)), skip_if_exists=True)
 

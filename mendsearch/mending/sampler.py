@@ -35,7 +35,9 @@ class ProjectedSampler(BaseSampler):
     def infer_relative_search_space(self, study: Study, trial: FrozenTrial) -> dict[str, BaseDistribution]:
         return self._space.distributions
 
-    def sample_relative(self, study: Study, trial: FrozenTrial, search_space: dict[str, BaseDistribution]) -> dict[str, Any]:
+    def sample_relative(
+        self, study: Study, trial: FrozenTrial, search_space: dict[str, BaseDistribution]
+    ) -> dict[str, Any]:
         if "fixed_params" in trial.system_attrs:  # enqueued: nothing is left to propose
             return {}
         known = {
@@ -49,7 +51,9 @@ class ProjectedSampler(BaseSampler):
                 return self._space.params(counts)
         return self._space.params(self._shake(counts, known))
 
-    def sample_independent(self, study: Study, trial: FrozenTrial, param_name: str, param_distribution: BaseDistribution) -> Any:
+    def sample_independent(
+        self, study: Study, trial: FrozenTrial, param_name: str, param_distribution: BaseDistribution
+    ) -> Any:
         return self._inner.sample_independent(study, trial, param_name, param_distribution)
 
     def before_trial(self, study: Study, trial: FrozenTrial) -> None:
@@ -86,8 +90,6 @@ def make_sampler(name: Literal["tpe", "random"], space: Space, seed: int) -> Pro
     `tpe` is Optuna's multivariate TPE; `constant_liar`, meant for trials that run side by side, is off.
     """
     inner: BaseSampler = (
-        TPESampler(seed=seed, multivariate=True, constant_liar=False)
-        if name == "tpe"
-        else RandomSampler(seed=seed)
+        TPESampler(seed=seed, multivariate=True, constant_liar=False) if name == "tpe" else RandomSampler(seed=seed)
     )
     return ProjectedSampler(inner, space, seed)

@@ -26,7 +26,9 @@ BatchNorm = nn.modules.batchnorm._BatchNorm
 class Timings:
     """Seconds spent by step, summed over candidates."""
 
-    seconds: dict[str, float] = field(default_factory=lambda: dict.fromkeys(("slice", "reconstruct", "recalibrate", "validate"), 0.0))
+    seconds: dict[str, float] = field(
+        default_factory=lambda: dict.fromkeys(("slice", "reconstruct", "recalibrate", "validate"), 0.0)
+    )
     candidates: int = 0
 
     @contextmanager
@@ -81,13 +83,22 @@ class Scorer:
         self._targets = targets.to(device).split(batch_size)
         self._count = len(validation)
         self._batch_norms = [
-            (name, module) for name, module in model.named_modules()
+            (name, module)
+            for name, module in model.named_modules()
             if isinstance(module, BatchNorm) and module.track_running_stats
         ]
         self._rebuilt: list[tuple[Consumer, Reconstruction]] = []
         if reconstruction:
             self._rebuilt = [
-                (consumer, prepare(consumer, self.slicer.dense[f"{consumer.layer}.weight"], statistics[consumer.layer], ranking.orders))
+                (
+                    consumer,
+                    prepare(
+                        consumer,
+                        self.slicer.dense[f"{consumer.layer}.weight"],
+                        statistics[consumer.layer],
+                        ranking.orders,
+                    ),
+                )
                 for consumer in coupling.consumers
                 if consumer.conv_groups == 1 and consumer.layer in statistics
             ]
@@ -119,7 +130,9 @@ class Scorer:
         """The candidate as a plain dense network, with the weights that were scored."""
         return build_pruned(self.model, self.weights(counts)).eval()
 
-    def _rebuild(self, state: dict[str, Tensor], consumer: Consumer, reconstruction: Reconstruction, counts: Ints) -> None:
+    def _rebuild(
+        self, state: dict[str, Tensor], consumer: Consumer, reconstruction: Reconstruction, counts: Ints
+    ) -> None:
         name = f"{consumer.layer}.weight"
         outputs = [layout for dim, layout in self.coupling.axes[name] if dim == 0]
         rows = self.slicer.index(outputs[0], counts) if outputs else None

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import Literal
 
-import mendstore
 import optuna
 
+import mendstore
 from mendsearch.errors import UsageError
 from mendsearch.mending.loop import Winner, complete, enqueue, put_back_interrupted, run_trials
 from mendsearch.mending.sampler import make_sampler
@@ -68,8 +68,8 @@ def _claim(study: optuna.Study, search: Search) -> None:
     theirs, ours = study.user_attrs.get(FINGERPRINT), search.fingerprint()
     if theirs != ours and study.get_trials(deepcopy=False):
         raise UsageError(
-            f"study `{study.study_name}` in this database is of another network, data, budget or ranking, and its scores "
-            f"would not compare; choose another name, or remove it: mendsearch delete {study.study_name}"
+            f"study `{study.study_name}` in this database is of another network, data, budget or ranking, and its "
+            f"scores would not compare; choose another name, or remove it: mendsearch delete {study.study_name}"
         )
     if theirs != ours:
         study.set_user_attr(FINGERPRINT, ours)

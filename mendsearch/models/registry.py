@@ -15,7 +15,9 @@ from mendsearch.models.resnet import cifar_resnet, digits_resnet
 BUILT_IN: dict[str, Callable[..., nn.Module]] = {"digits-resnet": digits_resnet, "cifar-resnet": cifar_resnet}
 
 
-def build_model(name: str, kwargs: dict[str, Any], *, num_classes: int | None = None, in_channels: int | None = None) -> nn.Module:
+def build_model(
+    name: str, kwargs: dict[str, Any], *, num_classes: int | None = None, in_channels: int | None = None
+) -> nn.Module:
     """The dense network, with fresh weights unless the factory loads its own.
 
     Args:
@@ -28,10 +30,7 @@ def build_model(name: str, kwargs: dict[str, Any], *, num_classes: int | None = 
         ModelError: the name leads nowhere, or the factory refuses the arguments.
     """
     factory = _factory(name)
-    try:
-        accepted = inspect.signature(factory).parameters
-    except (TypeError, ValueError):
-        accepted = {}
+    accepted = inspect.signature(factory).parameters
     wanted = {"num_classes": num_classes, "in_channels": in_channels}
     if "weights" in kwargs or "pretrained" in kwargs:
         wanted = {}

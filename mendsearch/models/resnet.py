@@ -1,4 +1,4 @@
-"""CIFAR-style residual networks of He et al., "Deep Residual Learning for Image Recognition", CVPR 2016, section 4.2."""
+"""CIFAR-style residual networks (He et al., "Deep Residual Learning for Image Recognition", CVPR 2016, section 4.2)."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ class BasicBlock(nn.Module):
 
 
 class ResNet(nn.Module):
-    """Three stages of basic blocks at widths `width`, 2 and 4 times `width`, then global average pooling and a linear head.
+    """Three stages of basic blocks at 1, 2 and 4 times `width`, then global average pooling and a linear head.
 
     Args:
         depth: 6n + 2, with n blocks a stage: 8, 14, 20, 32, 44, 56, 110.
@@ -49,7 +49,8 @@ class ResNet(nn.Module):
             raise ModelError(f"residual network: got depth={depth}, expected 6n + 2, such as 8, 14, 20, 32, 56")
         if min(width, in_channels, num_classes) < 1:
             raise ModelError(
-                f"residual network: got width={width}, in_channels={in_channels}, num_classes={num_classes}, expected 1 or more"
+                f"residual network: got width={width}, in_channels={in_channels}, num_classes={num_classes}, "
+                f"expected 1 or more"
             )
         self.conv1 = nn.Conv2d(in_channels, width, 3, padding=1, bias=False)
         self.bn1 = nn.BatchNorm2d(width)
@@ -71,7 +72,8 @@ class ResNet(nn.Module):
         x = functional.relu(self.bn1(self.conv1(x)))
         for stage in (1, 2, 3):
             x = self.get_submodule(f"layer{stage}")(x)
-        return self.fc(torch.flatten(functional.adaptive_avg_pool2d(x, 1), 1))
+        logits: Tensor = self.fc(torch.flatten(functional.adaptive_avg_pool2d(x, 1), 1))
+        return logits
 
 
 def cifar_resnet(depth: int = 20, width: int = 16, in_channels: int = 3, num_classes: int = 10) -> ResNet:

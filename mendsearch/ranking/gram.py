@@ -71,7 +71,10 @@ def _copies(consumer: Consumer, index: int, width: int, outputs: int) -> Iterato
     per_group = outputs // consumer.conv_groups
     for part in range(consumer.conv_groups):
         for copy in range(by_channel.shape[1]):
-            yield slice(part * per_group, (part + 1) * per_group), by_channel[:, copy] + part * len(consumer.inputs.group)
+            yield (
+                slice(part * per_group, (part + 1) * per_group),
+                by_channel[:, copy] + part * len(consumer.inputs.group),
+            )
 
 
 def _greedy(problems: list[tuple[Tensor, Tensor]], width: int) -> Scores:

@@ -49,17 +49,25 @@ def train(
         return
     steps = spec.epochs * math.ceil(len(rows) / spec.batch_size)
     optimizer = torch.optim.SGD(
-        model.parameters(), spec.learning_rate, spec.momentum, weight_decay=spec.weight_decay, nesterov=spec.momentum > 0
+        model.parameters(),
+        spec.learning_rate,
+        spec.momentum,
+        weight_decay=spec.weight_decay,
+        nesterov=spec.momentum > 0,
     )
-    schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, spec.learning_rate, total_steps=max(2, steps), pct_start=0.25)
-    saved = {"model": model, "optimizer": optimizer, "schedule": schedule}
+    schedule = torch.optim.lr_scheduler.OneCycleLR(
+        optimizer, spec.learning_rate, total_steps=max(2, steps), pct_start=0.25
+    )
+    saved: dict[str, Any] = {"model": model, "optimizer": optimizer, "schedule": schedule}
     first = _take_up(checkpoint, saved, on_epoch)
     losses: list[float] = []
     for epoch in range(first, spec.epochs):
         model.train()
         loss = _epoch(model, rows, spec.batch_size, optimizer, schedule, augment, seed * 1000 + epoch)
         if not math.isfinite(loss):
-            raise MendsearchError(f"training diverged in epoch {epoch + 1}: got a loss of {loss}; try a lower learning_rate")
+            raise MendsearchError(
+                f"training diverged in epoch {epoch + 1}: got a loss of {loss}; try a lower learning_rate"
+            )
         losses.append(loss)
         if checkpoint is not None:
             write_torch(checkpoint, {"epoch": epoch + 1, "loss": loss, **{k: v.state_dict() for k, v in saved.items()}})

@@ -47,7 +47,9 @@ def split(source: DataSource, spec: DataSpec, seed: int) -> Splits:
     plain = source.plain_train if source.plain_train is not None else source.train
     count = _size(plain)
     if count < 8 or _size(source.test) < 1:
-        raise DataError(f"data {spec.name}: got {count} training and {_size(source.test)} test images, expected 8 and 1 or more")
+        raise DataError(
+            f"data {spec.name}: got {count} training and {_size(source.test)} test images, expected 8 and 1 or more"
+        )
     order = torch.randperm(count, generator=torch.Generator().manual_seed(seed)).tolist()
     held = min(spec.validation, count // 4)
     validation = gather(plain, order[:held])
@@ -66,7 +68,8 @@ def check_labels(labels: Tensor | None, num_classes: int, name: str) -> None:
     low, high = int(labels.min()), int(labels.max())
     if low < 0 or high >= num_classes:
         raise DataError(
-            f"{name} labels are out of range: got {low} to {high}, expected 0 to {num_classes - 1} for {num_classes} classes"
+            f"{name} labels are out of range: got {low} to {high}, expected 0 to {num_classes - 1} "
+            f"for {num_classes} classes"
         )
 
 

@@ -60,7 +60,9 @@ class EmbeddedServer:
                 f"the embedded Postgres under {self.folder} does not start: {error}; its log is {self._data / 'log'}; "
                 f"or give --storage postgresql://…"
             ) from error
-        return URL.create(DRIVER, username="postgres", database=DATABASE, query={"host": str(socket)}).render_as_string()
+        return URL.create(
+            DRIVER, username="postgres", database=DATABASE, query={"host": str(socket)}
+        ).render_as_string()
 
     def stop(self) -> bool:
         """Stop the server; False where none was running.

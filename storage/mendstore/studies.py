@@ -47,7 +47,8 @@ def reachable(url: str) -> Iterator[None]:
         cause = error.__cause__ if isinstance(error, StorageInternalError) and error.__cause__ else error
         reason = str(getattr(cause, "orig", None) or cause).strip().split("\n")[0]
         raise StorageError(
-            f"study database {without_password(url)} failed: {reason}; see that it runs, then run the same command again"
+            f"study database {without_password(url)} failed: {reason}; see that it runs, then run the same "
+            f"command again"
         ) from error
 
 

@@ -30,6 +30,8 @@ def cifar10(spec: DataSpec, seed: int) -> DataSource:
             ) from error
         images = torch.from_numpy(data.data).permute(0, 3, 1, 2).contiguous()
         parts.append(
-            ArrayDataset(images, torch.tensor(data.targets), mean=[0.4914, 0.4822, 0.4465], std=[0.2470, 0.2435, 0.2616])
+            ArrayDataset(
+                images, torch.tensor(data.targets), mean=[0.4914, 0.4822, 0.4465], std=[0.2470, 0.2435, 0.2616]
+            )
         )
     return DataSource(train=parts[0], test=parts[1], num_classes=10, augment=crop_and_flip(4, flip=True))

@@ -28,7 +28,9 @@ def fashion_mnist(spec: DataSpec, seed: int) -> DataSource:
     for part in ("train", "t10k"):
         images, labels = read_idx(folder, f"{part}-images-idx3-ubyte"), read_idx(folder, f"{part}-labels-idx1-ubyte")
         if images.dim() != 3 or labels.dim() != 1 or len(images) != len(labels):
-            raise DataError(f"data folder {folder}: {part} holds {tuple(images.shape)} images and {tuple(labels.shape)} labels")
+            raise DataError(
+                f"data folder {folder}: {part} holds {tuple(images.shape)} images and {tuple(labels.shape)} labels"
+            )
         parts.append(ArrayDataset(images[:, None], labels, mean=[0.2860], std=[0.3530]))
     return DataSource(train=parts[0], test=parts[1], num_classes=10, augment=crop_and_flip(2, flip=True))
 

@@ -1,0 +1,161 @@
+"""The rows of an accuracy table: one dense network, one search, the controls, all fine-tuned alike."""
+
+from __future__ import annotations
+
+import json
+import statistics
+import time
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+
+import mendstore
+from mendsearch.config import Spec
+from mendsearch.coupling.layout import Ints
+from mendsearch.files import read_json, write_json
+from mendsearch.mending.search import Search
+from mendsearch.mending.study import run_study
+from mendsearch.preparation import rank, train_dense
+from mendsearch.progress import Reporter
+from mendsearch.record import Record, versions
+from mendsearch.stages import load_problem
+from mendsearch.training.loop import accuracy, train
+from mendsearch.training.splits import Splits
+
+WORK = Path("bench/work")
+RESULTS = Path("bench/results")
+RANDOM_STRUCTURES = 5
+
+
+def compare(spec: Spec, finetune_seeds: tuple[int, ...], dense_from: Path | None = None) -> dict[str, Any]:
+    """Score before and accuracy after fine-tuning: dense, uniform, pre-pruned, mended, random; kept when done.
+
+    Args:
+        spec: of the search; its own seed governs split, weights, ranking and sampling.
+        finetune_seeds: each structure is fine-tuned once with each; accuracies are their mean.
+        dense_from: folder of an earlier comparison whose dense network serves here too.
+    """
+    out = WORK / spec.name
+    found = read_json(out / "rows.json")
+    if (
+        found is not None
+        and found["spec"] == spec.model_dump(mode="json")
+        and found["finetune_seeds"] == list(finetune_seeds)
+    ):
+        return found  # type: ignore[no-any-return]
+    out.mkdir(parents=True, exist_ok=True)
+    reporter, record = Reporter(), Record(out)
+    problem, splits = load_problem(spec)
+    if dense_from is not None and "train" not in record:
+        (out / "dense.safetensors").write_bytes((dense_from / "dense.safetensors").read_bytes())
+        record["train"] = Record(dense_from)["train"]
+    train_dense(problem.model, spec, splits, record, reporter)
+    ranking, moments = rank(problem, spec, splits, record, reporter)
+    search = Search(
+        problem, ranking, moments, calibration=splits.calibration, validation=splits.validation[0],
+        targets=splits.validation[1], prune=spec.prune, mend=spec.mend,
+    )  # fmt: skip
+    url = mendstore.EmbeddedServer(WORK / ".mendsearch").start()
+    started = time.perf_counter()
+    _, winner = run_study(
+        search, spec.mend.trials, spec.mend.sampler, storage=url, name=spec.name, seed=spec.seed, reporter=reporter
+    )
+    mend_s = time.perf_counter() - started
+    structures = {"uniform": search.uniform, "pre_pruned": search.pre_pruned, "mended": winner.counts}
+    structures |= {f"random {i}": counts for i, counts in enumerate(random_structures(search, spec.seed))}
+    rows = {
+        name: _row(search, counts, spec, splits, finetune_seeds, reporter, name) for name, counts in structures.items()
+    }
+    value = {
+        "spec": spec.model_dump(mode="json"),
+        "finetune_seeds": list(finetune_seeds),
+        "dense": {
+            "accuracy": record["train"]["accuracy"],
+            "score": search.scorer.dense_score(),
+            **problem.limits.model.cost(problem.coupling.widths),
+        },
+        "rows": rows,
+        "widths": problem.coupling.keep_counts(problem.coupling.widths),
+        "floor": problem.coupling.keep_counts(search.space.floor),
+        "mend_seconds_last_session": mend_s,
+        "versions": versions(),
+    }
+    write_json(out / "rows.json", value)
+    return value
+
+
+def random_structures(search: Search, seed: int) -> list[Ints]:
+    """Restorations drawn evenly, projected onto the budget: the random control."""
+    generator = np.random.default_rng(seed)
+    room = search.problem.coupling.widths - search.space.floor
+    drawn = [search.space.floor + generator.integers(0, room + 1) for _ in range(RANDOM_STRUCTURES)]
+    return [search.space.project(counts) for counts in drawn]
+
+
+def _row(
+    search: Search, counts: Ints, spec: Spec, splits: Splits, seeds: tuple[int, ...], reporter: Reporter, name: str
+) -> dict[str, Any]:
+    before = search.scorer.build(counts)
+    accuracies = []
+    for seed in seeds:
+        pruned = search.scorer.build(counts)
+        train(pruned, splits.train, spec.finetune, seed=seed, augment=splits.augment)
+        accuracies.append(accuracy(pruned, splits.test))
+    row = {
+        "keep_counts": search.problem.coupling.keep_counts(counts),
+        **search.problem.limits.model.cost(counts),
+        "score": search.scorer.score(counts),
+        "accuracy_before": accuracy(before, splits.test),
+        "accuracy": statistics.mean(accuracies),
+        "accuracies": accuracies,
+    }
+    reporter.say(
+        f"{spec.name} {name}: score {row['score']:.4f}, test {row['accuracy_before']:.4f} -> {row['accuracy']:.4f}"
+    )
+    return row
+
+
+def condensed(value: dict[str, Any]) -> dict[str, dict[str, float]]:
+    """Score, accuracy before and after, and MACs of each row; the random structures as one mean."""
+    keys = ("score", "accuracy_before", "accuracy", "macs")
+    rows = {
+        name: {key: row[key] for key in keys} for name, row in value["rows"].items() if not name.startswith("random")
+    }
+    drawn = [row for name, row in value["rows"].items() if name.startswith("random")]
+    rows["random"] = {key: statistics.mean(row[key] for row in drawn) for key in keys}
+    rows["dense"] = {
+        "score": value["dense"]["score"], "accuracy_before": value["dense"]["accuracy"],
+        "accuracy": value["dense"]["accuracy"], "macs": value["dense"]["macs"],
+    }  # fmt: skip
+    return rows
+
+
+def summarise(values: list[dict[str, Any]]) -> dict[str, dict[str, Any]]:
+    """Mean and spread (standard deviation) of each row over several comparisons."""
+    tables = [condensed(value) for value in values]
+    summary: dict[str, dict[str, Any]] = {}
+    for row in tables[0]:
+        summary[row] = {}
+        for key in tables[0][row]:
+            numbers = [table[row][key] for table in tables]
+            summary[row][key] = {
+                "mean": statistics.mean(numbers),
+                "sd": statistics.stdev(numbers) if len(numbers) > 1 else 0.0,
+            }
+    return summary
+
+
+def publish(name: str, summary: dict[str, Any], values: dict[str, Any]) -> None:
+    """Print the tables and write them, with every single figure, to `bench/results/NAME.json`."""
+    for title, rows in summary.items():
+        print(f"\n{title}\n{'':12}{'score':>18}{'test before':>18}{'test after':>18}{'MACs':>12}")
+        for row, numbers in rows.items():
+            cells = "".join(
+                f"{numbers[k]['mean']:10.4f} ±{numbers[k]['sd']:.4f}" for k in ("score", "accuracy_before", "accuracy")
+            )
+            print(f"{row:12}{cells}{numbers['macs']['mean']:12,.0f}")
+    machine = {"threads": torch.get_num_threads(), "torch": torch.__version__}
+    write_json(RESULTS / f"{name}.json", {"machine": machine, "summary": summary, "comparisons": values})
+    print(json.dumps({"written": str(RESULTS / f"{name}.json")}))
