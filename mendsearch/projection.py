@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import itertools
+
 import numpy as np
 
 from mendsearch.budget import Limits
@@ -10,6 +12,8 @@ from mendsearch.coupling.layout import Ints
 TOLERANCE = 0.003
 """Fraction of the budget that may stay unused once no single channel can be added: rows of a table are within 1%."""
 MAX_SWAPS = 200
+MOVES = sorted(itertools.product((1, 2, 3), repeat=2), key=sum)
+"""Channels that one coupling group gives, and another takes, in one move; small moves first."""
 
 
 def project(proposal: Ints, floor: Ints, limits: Limits) -> Ints:
@@ -73,20 +77,28 @@ def _refill(counts: Ints, target: np.ndarray, floor: Ints, limits: Limits) -> In
 
 
 def _swap(counts: Ints, floor: Ints, limits: Limits) -> Ints | None:
-    """The move of one channel to another coupling group that uses most of the budget; None: none is needed or helps."""
+    """The smallest move of channels between two coupling groups that leaves at most `TOLERANCE` unused.
+
+    Returns:
+        (G,) int64; where no move does that, the one that leaves least; None where none is needed or helps.
+    """
     usage = float(limits.usage(counts))
     if 1 - usage <= TOLERANCE:
         return None
     widths = limits.model.coupling.widths
     eye = np.eye(len(counts), dtype=np.int64)
-    moved = counts + eye[None, :, :] - eye[:, None, :]
-    allowed = (counts - 1 >= floor)[:, None] & (counts + 1 <= widths)[None, :] & ~np.eye(len(counts), dtype=bool)
-    usages = limits.usage(moved)
-    usages = np.where(allowed & (usages <= 1), usages, -1.0)
-    best = int(np.argmax(usages))
-    if usages.flat[best] <= usage + 1e-12:
-        return None
-    return moved.reshape(-1, len(counts))[best]  # type: ignore[no-any-return]
+    best, best_usage = None, usage + 1e-12
+    for given, taken in MOVES:
+        moved = counts + taken * eye[None, :, :] - given * eye[:, None, :]
+        allowed = (counts - given >= floor)[:, None] & (counts + taken <= widths)[None, :] & (eye == 0)
+        usages = limits.usage(moved)
+        usages = np.where(allowed & (usages <= 1), usages, -1.0)
+        found = int(np.argmax(usages))
+        if usages.flat[found] > best_usage:
+            best, best_usage = moved.reshape(-1, len(counts))[found], float(usages.flat[found])
+            if 1 - best_usage <= TOLERANCE:
+                break
+    return best
 
 
 def _settled(counts: Ints, floor: Ints, limits: Limits) -> bool:

@@ -34,5 +34,8 @@ def normalised(url: str) -> str:
 
 def without_password(url: str) -> str:
     """The URL as it may be printed."""
-    parsed: URL = make_url(url)
-    return parsed.set(password=None).render_as_string()
+    parsed = make_url(url)
+    bare = URL.create(
+        parsed.drivername, parsed.username, None, parsed.host, parsed.port, parsed.database, query=parsed.query
+    )
+    return bare.render_as_string()

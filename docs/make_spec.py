@@ -1,0 +1,90 @@
+"""Write `docs/spec.md` from the pydantic models: `python docs/make_spec.py`."""
+
+from __future__ import annotations
+
+import sys
+import types
+import typing
+from pathlib import Path
+from typing import Any
+
+from pydantic.fields import FieldInfo
+from pydantic_core import PydanticUndefined
+
+from mendsearch.config import Spec, SpecPart
+
+HEAD = """# The spec file
+
+A TOML file says what `mendsearch run SPEC.toml` does. An unknown key is an error. `--set key=value` changes a key for
+one run, such as `--set mend.trials=200`. Paths are taken from the working directory. The smallest valid spec:
+
+```toml
+name = "mine"
+model.name = "torchvision:resnet18"
+data.name = "fashion-mnist"
+data.path = "/usr/share/datasets/fashion-mnist"
+budget.macs = 0.4
+```
+
+(`[data] path` only where the source reads a folder.) This page is made from the models in `mendsearch/config.py` by
+`python docs/make_spec.py`.
+"""
+
+
+def describe(annotation: Any) -> str:
+    """A type as a reader of TOML sees it."""
+    origin, arguments = typing.get_origin(annotation), typing.get_args(annotation)
+    if origin is typing.Literal:
+        return " or ".join(f"`{value!r}`".replace("'", '"') for value in arguments)
+    if origin is typing.Annotated:
+        return describe(arguments[0])
+    if origin in (typing.Union, types.UnionType):
+        return " or ".join(describe(argument) for argument in arguments if argument is not type(None))
+    if origin is tuple:
+        return f"list of {describe(arguments[0])}"
+    if origin is dict:
+        return "table"
+    return {str: "text", int: "integer", float: "number", bool: "true or false", Path: "path"}[annotation]
+
+
+def default(field: FieldInfo) -> str:
+    """The default of a key as TOML, `required`, or nothing."""
+    value = field.get_default(call_default_factory=True)
+    if value is PydanticUndefined:
+        return "required"
+    if value is None:
+        return "none"
+    if isinstance(value, bool):
+        return f"`{str(value).lower()}`"
+    return f"`{value!r}`".replace("'", '"').replace("()", "[]")
+
+
+def table(fields: dict[str, FieldInfo]) -> str:
+    """The keys of one table."""
+    rows = ["| key | type | default | |", "|---|---|---|---|"]
+    for name, field in fields.items():
+        rows.append(f"| `{name}` | {describe(field.annotation)} | {default(field)} | {field.description or ''} |")
+    return "\n".join(rows)
+
+
+def page() -> str:
+    """The whole page."""
+    plain = {k: f for k, f in Spec.model_fields.items() if not _part(f)}
+    parts = [HEAD, table(plain)]
+    for name, field in Spec.model_fields.items():
+        part = _part(field)
+        if part is not None:
+            parts.append(f"## `[{name}]`\n\n{(part.__doc__ or '').strip()}\n\n{table(part.model_fields)}")
+    return "\n\n".join(part.strip() for part in parts) + "\n"
+
+
+def _part(field: FieldInfo) -> type[SpecPart] | None:
+    kind = field.annotation
+    return kind if isinstance(kind, type) and issubclass(kind, SpecPart) else None
+
+
+if __name__ == "__main__":
+    if "--print" in sys.argv:
+        sys.stdout.write(page())
+    else:
+        Path(__file__).with_name("spec.md").write_text(page(), encoding="utf-8")

@@ -1,0 +1,41 @@
+"""Run the command as a user does: a process of its own."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+COMMAND = [sys.executable, "-m", "mendsearch"]
+ENVIRONMENT = {key: value for key, value in os.environ.items() if key != "MENDSEARCH_STORAGE"} | {
+    "OMP_NUM_THREADS": "2"
+}
+
+
+def mendsearch(
+    *arguments: str, cwd: Path, storage: str | None = None, timeout: float = 240
+) -> subprocess.CompletedProcess[str]:
+    """Run to the end; what it printed comes back."""
+    extra = {"MENDSEARCH_STORAGE": storage} if storage else {}
+    return subprocess.run(
+        [*COMMAND, *arguments],
+        cwd=cwd,
+        env=ENVIRONMENT | extra,
+        capture_output=True,
+        text=True,
+        timeout=timeout,
+        check=False,
+    )
+
+
+def start(*arguments: str, cwd: Path, storage: str) -> subprocess.Popen[str]:
+    """Start, and go on without waiting."""
+    return subprocess.Popen(
+        [*COMMAND, *arguments],
+        cwd=cwd,
+        env=ENVIRONMENT | {"MENDSEARCH_STORAGE": storage},
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.PIPE,
+        text=True,
+    )

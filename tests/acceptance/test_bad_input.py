@@ -1,0 +1,138 @@
+"""Bad input gets one clear line and exit 2, before any work is done."""
+
+import json
+
+import numpy as np
+import pytest
+import torch
+from safetensors.torch import save_file
+
+from tests.acceptance.cli import mendsearch
+
+GOOD = {
+    "name": "bad-input",
+    "model.name": "digits-resnet",
+    "data.name": "digits",
+    "budget.macs": 0.3,
+    "train.epochs": 1,
+    "mend.trials": 2,
+}
+OWN = """
+import torch
+from torch import nn
+import mendsearch
+
+def linear(num_classes):
+    return nn.Sequential(nn.Flatten(), nn.Linear(64, num_classes))
+
+class HardCoded(nn.Module):
+    def __init__(self, num_classes):
+        super().__init__()
+        self.stem = nn.Conv2d(1, 8, 3, padding=1)
+        self.shape = Reshape()
+        self.fc = nn.Linear(8, num_classes)
+    def forward(self, x):
+        return self.fc(self.shape(self.stem(x)))
+
+class Reshape(nn.Module):
+    def forward(self, x):
+        return x.reshape(len(x), 8, 64).mean(2)
+
+def labels_too_high():
+    part = mendsearch.ArrayDataset(torch.zeros(40, 1, 8, 8, dtype=torch.uint8), torch.arange(40) % 12, [0.5], [0.5])
+    return mendsearch.DataSource(part, part, num_classes=10)
+
+def more_classes_than_outputs():
+    part = mendsearch.ArrayDataset(torch.zeros(40, 1, 8, 8, dtype=torch.uint8), torch.arange(40) % 12, [0.5], [0.5])
+    return mendsearch.DataSource(part, part, num_classes=12)
+"""
+
+CASES = {
+    "unknown key": ({"mend.trails": 3}, "unknown key `mend.trails`"),
+    "model that does not import": ({"model.name": "nowhere:make"}, "model nowhere:make does not import"),
+    "unknown model": ({"model.name": "resnet18"}, "'resnet18' is unknown"),
+    "checkpoint missing": ({"model.checkpoint": "none.pt"}, "checkpoint none.pt is missing"),
+    "checkpoint that does not fit": ({"model.checkpoint": "other.safetensors"}, "does not fit the network"),
+    "data folder missing": ({"data.name": "fashion-mnist", "data.path": "none"}, "data folder none is missing"),
+    "data folder empty": ({"data.name": "folder", "data.path": "empty"}, "data folder empty is empty"),
+    "labels out of range": (
+        {"data.name": "own:labels_too_high"},
+        "labels are out of range: got 0 to 11, expected 0 to 9",
+    ),
+    "more classes than outputs": (
+        {"data.name": "own:more_classes_than_outputs", "model.kwargs.num_classes": 10},
+        "out of range",
+    ),
+    "image shape that the model refuses": ({"model.kwargs.in_channels": 3}, "refuses images of shape (1, 8, 8)"),
+    "budget of 0": ({"budget.macs": 0}, "budget.macs: got 0"),
+    "budget above the dense cost": ({"budget.macs": 10**12}, "above the dense network's 763,520"),
+    "budget below the least": (
+        {"budget.macs": 0.0001},
+        "cannot be met: one channel in every coupling group still costs",
+    ),
+    "nothing prunable": ({"model.name": "own:linear"}, "nothing in the network is prunable"),
+    "forward fails once channels go": ({"model.name": "own:HardCoded"}, "fails once channels go, in `shape`"),
+    "exclude that matches nothing": ({"prune.exclude": ["layer9"]}, "'layer9' matches no layer"),
+}
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("bad")
+    (folder / "own.py").write_text(OWN)
+    (folder / "empty").mkdir()
+    save_file({"conv1.weight": torch.zeros(1)}, folder / "other.safetensors")
+    return folder
+
+
+@pytest.mark.parametrize("case", CASES)
+def test_bad_input_gets_one_line_and_exit_2_before_any_work(folder, storage, case):
+    change, message = CASES[case]
+    spec = "\n".join(f"{key} = {json.dumps(value)}" for key, value in (GOOD | change).items())
+    (folder / "spec.toml").write_text(spec)
+    ended = mendsearch("run", "spec.toml", "--out", "out", "--json", cwd=folder, storage=storage)
+    assert ended.returncode == 2, ended.stderr
+    assert message in ended.stderr
+    assert len(ended.stderr.strip().splitlines()) == 1
+    assert ended.stdout == ""
+    assert not (folder / "out" / "dense.safetensors").exists()
+    assert not (folder / "out" / "spec.json").exists()
+
+
+def test_a_database_that_is_not_there_ends_with_3_and_no_password(folder):
+    (folder / "good.toml").write_text("\n".join(f"{key} = {json.dumps(value)}" for key, value in GOOD.items()))
+    ended = mendsearch("run", "good.toml", "--out", "far", cwd=folder, storage="postgresql://u:secret@127.0.0.1:1/db")
+    assert ended.returncode == 3
+    assert "refused" in ended.stderr
+    assert "secret" not in ended.stdout + ended.stderr
+    assert "Traceback" not in ended.stderr
+
+
+def test_another_spec_in_the_same_folder_is_refused_and_nothing_is_lost(folder, storage):
+    (folder / "good.toml").write_text("\n".join(f"{key} = {json.dumps(value)}" for key, value in GOOD.items()))
+    first = mendsearch("run", "good.toml", "--out", "kept", "--json", cwd=folder, storage=storage)
+    assert first.returncode == 0, first.stderr
+    before = (folder / "kept" / "result.json").read_bytes()
+    ended = mendsearch("run", "good.toml", "--out", "kept", "--set", "train.epochs=2", cwd=folder, storage=storage)
+    assert ended.returncode == 2
+    assert "train.epochs was 1, is 2" in ended.stderr
+    assert (folder / "kept" / "result.json").read_bytes() == before
+    assert mendsearch("delete", "bad-input", "--yes", cwd=folder, storage=storage).returncode == 0
+
+
+def test_wrong_usage_ends_with_2(tmp_path):
+    for arguments in (
+        ("run",),
+        ("inspect",),
+        ("demo", "--trials", "0"),
+        ("inspect", "--model", "cifar-resnet", "--input", "big"),
+    ):
+        ended = mendsearch(*arguments, cwd=tmp_path)
+        assert ended.returncode == 2, arguments
+        assert "Traceback" not in ended.stderr
+    assert (
+        np.array(
+            [mendsearch(verb, "-h", cwd=tmp_path).returncode for verb in ("run", "demo", "inspect", "status")]
+        ).sum()
+        == 0
+    )

@@ -1,0 +1,137 @@
+"""`mendsearch demo` as a newcomer runs it: real digits, embedded Postgres."""
+
+import json
+import socket
+import subprocess
+import sys
+import time
+import urllib.request
+from pathlib import Path
+
+import optuna
+import pytest
+
+from mendstore import EmbeddedServer
+from tests.acceptance.cli import mendsearch
+
+TRIALS = 60
+PRUNED = ("uniform", "pre_pruned", "mended")
+
+
+@pytest.fixture(scope="module")
+def demo(tmp_path_factory):
+    """One demo in a folder of its own, with its embedded server."""
+    folder = tmp_path_factory.mktemp("demo")
+    ended = mendsearch("demo", "--out", "demo-out", "--trials", str(TRIALS), cwd=folder)
+    assert ended.returncode == 0, ended.stderr
+    yield folder, ended
+    EmbeddedServer(folder / ".mendsearch").stop()
+
+
+@pytest.fixture
+def result(demo):
+    return json.loads((demo[0] / "demo-out" / "result.json").read_text())
+
+
+@pytest.fixture
+def url(demo):
+    """The URL as the demo prints it."""
+    line = next(line for line in demo[1].stderr.splitlines() if "optuna-dashboard" in line)
+    return line.split("'")[1]
+
+
+def test_the_table_and_the_progress_are_printed(demo):
+    for row in ("dense", "uniform", "pre-pruned", "mended"):
+        assert row in demo[1].stdout
+    for stage in ("train: 30/30", "rank:", f"mend: {TRIALS}/{TRIALS} best score", "fine-tune:"):
+        assert stage in demo[1].stderr
+
+
+def test_the_result_has_every_key_that_is_promised(result):
+    assert list(result) == [
+        "search", "model", "budget", "dense", "uniform", "pre_pruned", "mended", "trials", "seconds", "seed", "versions",
+    ]  # fmt: skip
+    assert set(result["dense"]) == {"accuracy", "macs", "params", "latency_ms"}
+    for row in PRUNED:
+        assert set(result[row]) == {"accuracy", "macs", "params", "latency_ms", "keep_counts", "score"}
+    assert result["trials"] == {"complete": TRIALS, "stopped_early": 0, "failed": 0}
+    assert set(result["seconds"]) == {"train", "rank", "mend", "finetune", "export"}
+
+
+def test_the_figures_are_plausible(result):
+    assert result["dense"]["accuracy"] > 0.96
+    macs = [result[row]["macs"] for row in PRUNED]
+    assert max(macs) <= 0.2 * result["dense"]["macs"]
+    assert min(macs) >= 0.99 * max(macs)
+    assert result["mended"]["score"] >= max(result["uniform"]["score"], result["pre_pruned"]["score"])
+    assert result["mended"]["accuracy"] > 0.9
+
+
+def test_stock_optuna_reads_the_study(url, result):
+    study = optuna.load_study(study_name="demo", storage=url)
+    assert len(study.trials) == TRIALS
+    assert study.best_value == result["mended"]["score"]
+    assert study.best_trial.user_attrs["keep_counts"] == result["mended"]["keep_counts"]
+
+
+def test_stock_optuna_dashboard_opens_the_printed_url(url):
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = probe.getsockname()[1]
+    command = Path(sys.executable).with_name("optuna-dashboard")
+    dashboard = subprocess.Popen(
+        [command, "--port", str(port), url], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
+    )
+    try:
+        for _ in range(100):
+            try:
+                with urllib.request.urlopen(f"http://127.0.0.1:{port}/api/studies", timeout=5) as answer:
+                    studies = json.load(answer)
+                break
+            except OSError:
+                time.sleep(0.2)
+        assert [study["study_name"] for study in studies["study_summaries"]] == ["demo"]
+    finally:
+        dashboard.terminate()
+        dashboard.wait()
+
+
+def test_the_network_loads_in_a_fresh_process_and_is_as_good_as_the_table_says(demo, result):
+    script = (
+        "import json, mendsearch; from mendsearch.config import DataSpec\n"
+        "from mendsearch.training.sources import open_source; from mendsearch.training.loop import accuracy\n"
+        "net = mendsearch.load('demo-out/model')\n"
+        "test = open_source(DataSpec(name='digits'), 0).test\n"
+        "print(json.dumps([accuracy(net, test), sum(p.numel() for p in net.parameters())]))"
+    )
+    ended = subprocess.run([sys.executable, "-c", script], cwd=demo[0], capture_output=True, text=True, check=True)
+    assert json.loads(ended.stdout) == [result["mended"]["accuracy"], result["mended"]["params"]]
+
+
+def test_the_report_is_there_and_shows_the_table(demo, result):
+    page = (demo[0] / "demo-out" / "report.html").read_text()
+    assert f"{result['mended']['accuracy']:.2%}" in page
+    assert "layer3.0.conv1" in page
+
+
+def test_run_again_it_ends_in_seconds_and_does_nothing_twice(demo, result, url):
+    before = {path: path.stat().st_mtime_ns for path in (demo[0] / "demo-out").rglob("*.safetensors")}
+    started = time.monotonic()
+    ended = mendsearch("demo", "--out", "demo-out", "--trials", str(TRIALS), "--json", cwd=demo[0])
+    assert time.monotonic() - started < 20
+    assert json.loads(ended.stdout) == result
+    assert {path: path.stat().st_mtime_ns for path in (demo[0] / "demo-out").rglob("*.safetensors")} == before
+    assert len(optuna.load_study(study_name="demo", storage=url).trials) == TRIALS
+
+
+def test_more_trials_go_on_with_the_search(demo, url):
+    ended = mendsearch("demo", "--out", "demo-out", "--trials", str(TRIALS + 5), "--json", cwd=demo[0])
+    assert json.loads(ended.stdout)["trials"]["complete"] == TRIALS + 5
+    assert "train:" not in ended.stderr
+
+
+def test_status_lists_the_search(demo):
+    assert "demo" in mendsearch("status", cwd=demo[0]).stdout
+    found = json.loads(mendsearch("status", "--json", cwd=demo[0]).stdout)
+    assert found[0]["name"] == "demo"
+    assert found[0]["trials"]["complete"] >= TRIALS

@@ -1,0 +1,86 @@
+"""Ended at any moment and run again, a run goes on; no finished stage or trial is done twice."""
+
+import json
+import signal
+import time
+
+import optuna
+import pytest
+from optuna.trial import TrialState
+
+from tests.acceptance.cli import mendsearch, start
+
+TRIALS = 25
+SPEC = """
+name = "{name}"
+model = {{ name = "digits-resnet", kwargs = {{ width = 8 }} }}
+data.name = "digits"
+budget.macs = 0.3
+train.epochs = 6
+mend.trials = {trials}
+finetune.epochs = 4
+"""
+MOMENTS = {
+    "training": lambda out, trials: (out / "train.pt").is_file(),
+    "ranking": lambda out, trials: (out / "dense.safetensors").is_file(),
+    "the first trials": lambda out, trials: trials >= 2,
+    "later trials": lambda out, trials: trials >= TRIALS - 8,
+    "fine-tuning": lambda out, trials: any((out / "finetuned").glob("*.pt")),
+}
+
+
+def finished_trials(storage, name):
+    try:
+        study = optuna.load_study(study_name=name, storage=storage)
+    except KeyError:
+        return {}
+    return {trial.number: trial for trial in study.get_trials(states=(TrialState.COMPLETE,))}
+
+
+def wait_for(moment, process, out, storage, name):
+    deadline = time.monotonic() + 120
+    while time.monotonic() < deadline:
+        if process.poll() is not None:
+            pytest.fail(f"it ended before its moment: {process.stderr.read()}")
+        if MOMENTS[moment](out, len(finished_trials(storage, name)) if "trials" in moment else 0):
+            return
+        time.sleep(0.02)
+    pytest.fail(f"the moment never came: {moment}")
+
+
+@pytest.mark.parametrize("end", [signal.SIGKILL, signal.SIGINT], ids=["kill -9", "Ctrl-C"])
+def test_a_run_that_is_ended_again_and_again_ends_right(tmp_path, storage, name, end):
+    (tmp_path / "spec.toml").write_text(SPEC.format(name=name, trials=TRIALS))
+    command, out = ("run", "spec.toml", "--out", "out"), tmp_path / "out"
+    kept, files = {}, {}
+    for moment in MOMENTS:
+        process = start(*command, cwd=tmp_path, storage=storage)
+        wait_for(moment, process, out, storage, name)
+        process.send_signal(end)
+        _, stderr = process.communicate(timeout=60)
+        assert process.returncode == (-signal.SIGKILL if end == signal.SIGKILL else 128 + signal.SIGINT), stderr
+        assert "Traceback" not in stderr
+        now = finished_trials(storage, name)
+        assert {number: now[number] for number in kept} == kept
+        kept |= now
+        for path in (out / "dense.safetensors", out / "ranking.safetensors"):
+            recorded = json.loads((out / "stages.json").read_text()) if (out / "stages.json").is_file() else {}
+            if (
+                path.stem in {"dense": "train", "ranking": "rank"}
+                and {"dense": "train", "ranking": "rank"}[path.stem] in recorded
+            ):
+                assert files.setdefault(path, path.stat().st_mtime_ns) == path.stat().st_mtime_ns
+    ended = mendsearch(*command, "--json", cwd=tmp_path, storage=storage)
+    assert ended.returncode == 0, ended.stderr
+    result = json.loads(ended.stdout)
+    assert result["trials"]["complete"] == TRIALS
+    now = finished_trials(storage, name)
+    assert {number: now[number] for number in kept} == kept
+    assert len(now) == TRIALS
+    assert len({str(trial.params) for trial in now.values()}) == TRIALS
+    assert all(path.stat().st_mtime_ns == changed for path, changed in files.items())
+    assert len(files) == 2
+    unbroken = mendsearch(
+        "run", "spec.toml", "--out", "other", "--set", f'name="{name}-b"', "--json", cwd=tmp_path, storage=storage
+    )
+    assert json.loads(unbroken.stdout)["dense"]["accuracy"] == result["dense"]["accuracy"]

@@ -1,0 +1,74 @@
+"""`run` and `inspect` on the examples, as the documents say."""
+
+import json
+import shutil
+from pathlib import Path
+
+import pytest
+
+import mendsearch as package
+from examples.user_model.net import make_network
+from tests.acceptance.cli import mendsearch
+
+EXAMPLES = Path(__file__).parents[2] / "examples"
+FASHION = Path("/usr/share/datasets/fashion-mnist")
+
+
+def test_a_network_and_data_of_ones_own(tmp_path, storage, name):
+    shutil.copytree(EXAMPLES / "user_model", tmp_path / "user_model")
+    changes = (
+        "--set",
+        f'name="{name}"',
+        "--set",
+        "train.epochs=3",
+        "--set",
+        "mend.trials=10",
+        "--set",
+        "model.kwargs.width=12",
+    )
+    ended = mendsearch("run", "user_model/shapes.toml", *changes, "--json", cwd=tmp_path, storage=storage)
+    assert ended.returncode == 0, ended.stderr
+    result = json.loads(ended.stdout)
+    assert result["trials"]["complete"] == 10
+    assert result["mended"]["score"] >= result["uniform"]["score"]
+    model = package.load(tmp_path / "runs" / name / "model", model=make_network(width=12))
+    assert sum(parameter.numel() for parameter in model.parameters()) == result["mended"]["params"]
+    depthwise = model.get_submodule("block1.body.3")
+    assert depthwise.groups == depthwise.out_channels == result["mended"]["keep_counts"]["block1.body.0"]
+
+
+def test_inspect_says_what_can_go_and_why_the_rest_stays(tmp_path):
+    ended = mendsearch("inspect", "--model", "torchvision:mobilenet_v2", "--input", "3x64x64", "--json", cwd=tmp_path)
+    assert ended.returncode == 0, ended.stderr
+    found = json.loads(ended.stdout)
+    assert len(found["coupling_groups"]) == 25
+    assert found["coupling_groups"][0]["channels"] == [1, 32]
+    assert found["whole"] == {"classifier.1": "its channels are the network's output"}
+    assert found["least"]["macs"] < found["dense"]["macs"]
+    spec = mendsearch("inspect", str(EXAMPLES / "user_model" / "shapes.toml"), cwd=EXAMPLES)
+    assert "block1.body.0, block1.body.3" in spec.stdout
+
+
+def test_a_checkpoint_and_a_budget_of_parameters(tmp_path, storage, name):
+    package.save(package.models.registry.build_model("digits-resnet", {"width": 8}), tmp_path / "dense")
+    (tmp_path / "spec.toml").write_text(
+        f'name = "{name}"\nmodel.name = "digits-resnet"\nmodel.kwargs.width = 8\n'
+        'model.checkpoint = "dense/model.safetensors"\ndata.name = "digits"\nbudget.params = 0.5\n'
+        "mend.trials = 5\nmend.sampler = 'random'\nmend.reconstruction = false\nrank.criterion = 'l1'\n"
+        "prune.rule = 'uniform'\nfinetune.epochs = 0\n"
+    )
+    ended = mendsearch("run", "spec.toml", "--json", cwd=tmp_path, storage=storage)
+    assert ended.returncode == 0, ended.stderr
+    result = json.loads(ended.stdout)
+    assert "train:" not in ended.stderr
+    assert result["mended"]["params"] <= 0.5 * result["dense"]["params"]
+    assert result["uniform"]["keep_counts"] == result["pre_pruned"]["keep_counts"]
+
+
+@pytest.mark.skipif(not FASHION.is_dir(), reason="Debian's dataset-fashion-mnist is not installed; CI installs it")
+def test_the_fashion_mnist_example_reads_the_real_images(tmp_path):
+    ended = mendsearch("inspect", str(EXAMPLES / "fashion-mnist.toml"), "--json", cwd=tmp_path)
+    assert ended.returncode == 0, ended.stderr
+    found = json.loads(ended.stdout)
+    assert len(found["coupling_groups"]) == 12
+    assert 30e6 < found["dense"]["macs"] < 32e6

@@ -1,0 +1,54 @@
+"""Fixtures that several tests share: a real Postgres, and small networks."""
+
+from __future__ import annotations
+
+import os
+import uuid
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+import torch
+from hypothesis import settings
+
+import mendstore
+
+settings.register_profile("default", deadline=None, max_examples=25, derandomize=True)
+settings.load_profile("default")
+
+
+@pytest.fixture(scope="session")
+def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[mendstore.EmbeddedServer]:
+    embedded = mendstore.EmbeddedServer(tmp_path_factory.mktemp("server") / ".mendsearch")
+    embedded.start()
+    yield embedded
+    embedded.stop()
+
+
+@pytest.fixture
+def storage(server: mendstore.EmbeddedServer) -> str:
+    return server.start()
+
+
+@pytest.fixture
+def name() -> str:
+    """A study name that no other test has."""
+    return f"test-{uuid.uuid4().hex[:12]}"
+
+
+@pytest.fixture(autouse=True)
+def seeded() -> None:
+    torch.manual_seed(0)
+
+
+@pytest.fixture
+def inside(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """An empty working directory."""
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+@pytest.fixture(autouse=True)
+def no_storage_from_outside(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("MENDSEARCH_STORAGE", raising=False)
+    assert "MENDSEARCH_STORAGE" not in os.environ

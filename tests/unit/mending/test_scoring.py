@@ -1,0 +1,122 @@
+import numpy as np
+import pytest
+import torch
+from torch import nn
+from torch.nn import functional
+
+from mendsearch.config import Budget, DataSpec, MendSpec, PruneSpec, TrainSpec
+from mendsearch.mending.search import Search, pose
+from mendsearch.models.resnet import digits_resnet
+from mendsearch.ranking import CRITERIA, RankingInputs
+from mendsearch.statistics import input_statistics
+from mendsearch.training.loop import train
+from mendsearch.training.sources import open_source
+from mendsearch.training.splits import split
+from tests.zoo import IMAGES, NETWORKS, build
+
+LABELS = torch.randint(0, 4, (len(IMAGES),), generator=torch.Generator().manual_seed(1))
+
+
+def search_of(name, *, reconstruction=True, targets=LABELS, criterion="gram", macs=0.5):
+    model = build(name)
+    problem = pose(model, IMAGES, Budget(macs=macs))
+    statistics = input_statistics(model, problem.coupling, IMAGES)
+    return Search(
+        problem,
+        CRITERIA[criterion].rank(RankingInputs(model, problem.coupling, statistics, 0)),
+        statistics,
+        calibration=IMAGES,
+        validation=IMAGES,
+        targets=targets,
+        prune=PruneSpec(),
+        mend=MendSpec(reconstruction=reconstruction),
+    )
+
+
+@pytest.mark.parametrize("name", NETWORKS)
+@torch.no_grad()
+def test_the_score_is_that_of_the_network_that_is_built(name):
+    search = search_of(name)
+    for counts in (search.pre_pruned, search.space.floor, search.uniform):
+        built = search.scorer.build(counts)
+        assert search.scorer.score(counts) == pytest.approx(
+            -float(functional.cross_entropy(built(IMAGES), LABELS)), abs=1e-5
+        )
+
+
+@pytest.mark.parametrize("name", NETWORKS)
+def test_scoring_leaves_the_network_as_it_was(name):
+    search = search_of(name)
+    model = search.problem.model.train()
+    before = {key: value.clone() for key, value in model.state_dict().items()}
+    attributes = [(m, dict(m.__dict__)) for m in model.modules()]
+    search.scorer.score(search.pre_pruned)
+    assert all(torch.equal(before[key], value) for key, value in model.state_dict().items())
+    assert all(module.__dict__ == old for module, old in attributes)
+
+
+def test_the_same_candidate_gets_the_same_score_in_any_order():
+    search = search_of("residual")
+    first = search.scorer.score(search.pre_pruned)
+    search.scorer.score(search.space.floor)
+    assert search.scorer.score(search.pre_pruned) == first
+    assert search_of("residual").scorer.score(search.pre_pruned) == first
+
+
+def test_reconstruction_brings_a_trained_network_nearer_to_what_it_was():
+    """On real digits, for every one of ten random structures."""
+    spec = DataSpec(name="digits", validation=300, calibration=500)
+    splits = split(open_source(spec, 0), spec, 0)
+    model = digits_resnet(width=8)
+    train(model, splits.train, TrainSpec(epochs=6), seed=0)
+    problem = pose(model, splits.calibration, Budget(macs=0.4))
+    statistics = input_statistics(model, problem.coupling, splits.calibration)
+    ranking = CRITERIA["l1"].rank(RankingInputs(model, problem.coupling, statistics, 0))
+    parts = {"calibration": splits.calibration, "validation": splits.validation[0], "targets": splits.validation[1]}
+    by_switch = {
+        on: Search(problem, ranking, statistics, **parts, prune=PruneSpec(), mend=MendSpec(reconstruction=on))
+        for on in (True, False)
+    }
+    generator = np.random.default_rng(0)
+    for _ in range(10):
+        counts = by_switch[True].space.project(generator.integers(1, problem.coupling.widths + 1))
+        assert by_switch[True].scorer.score(counts) > by_switch[False].scorer.score(counts)
+
+
+@torch.no_grad()
+def test_batch_norms_hold_the_statistics_of_the_candidate_itself():
+    search = search_of("residual")
+    built = search.scorer.build(search.pre_pruned)
+    seen = []
+    built.bn1.register_forward_pre_hook(lambda _m, inputs: seen.append(inputs[0]))
+    built(IMAGES)
+    torch.testing.assert_close(built.bn1.running_mean, seen[0].mean((0, 2, 3)), rtol=1e-4, atol=1e-5)
+    torch.testing.assert_close(built.bn1.running_var, seen[0].var((0, 2, 3), correction=1), rtol=1e-3, atol=1e-5)
+
+
+@torch.no_grad()
+def test_without_labels_the_dense_network_is_the_yardstick():
+    probabilities = build("residual")(IMAGES).softmax(1)
+    scorer = search_of("residual", targets=probabilities).scorer
+    entropy = float(-(probabilities * probabilities.log()).sum(1).mean())
+    assert scorer.dense_score() == pytest.approx(-entropy, abs=1e-5)
+
+
+def test_a_bias_takes_up_the_mean_of_channels_that_never_change():
+    """A constant channel is worth nothing but its mean; with a bias behind it, removing it costs nothing."""
+    torch.manual_seed(0)
+    model = nn.Sequential(nn.Conv2d(3, 6, 1), nn.ReLU(), nn.Conv2d(6, 5, 1), nn.ReLU(), nn.Flatten(), nn.Linear(320, 4))
+    with torch.no_grad():
+        model[0].weight[4:] = 0
+        model[0].bias[4:] = 2.0
+    model.eval()
+    problem = pose(model, IMAGES, Budget(macs=0.9), exclude=("2",))
+    statistics = input_statistics(model, problem.coupling, IMAGES)
+    ranking = CRITERIA["gram"].rank(RankingInputs(model, problem.coupling, statistics, 0))
+    assert set(ranking.orders[0][4:].tolist()) == {4, 5}
+    search = Search(
+        problem, ranking, statistics, calibration=IMAGES, validation=IMAGES, targets=LABELS,
+        prune=PruneSpec(), mend=MendSpec(),
+    )  # fmt: skip
+    built = search.scorer.build(np.array([4]))
+    torch.testing.assert_close(built(IMAGES), model(IMAGES), rtol=1e-2, atol=1e-2)

@@ -1,0 +1,93 @@
+"""A search as a study in a real Postgres."""
+
+import optuna
+import pytest
+from optuna.trial import TrialState
+
+import mendstore
+from mendsearch.errors import UsageError
+from mendsearch.mending.loop import put_back_interrupted
+from mendsearch.mending.study import run_study
+from mendsearch.progress import Reporter
+from tests.unit.mending.test_scoring import search_of
+
+QUIET = Reporter(quiet=True)
+
+
+def run(search, trials, storage, name, sampler="tpe"):
+    return run_study(search, trials, sampler, storage=storage, name=name, seed=0, reporter=QUIET)
+
+
+def test_stock_optuna_reads_the_study(storage, name):
+    search = search_of("residual", macs=0.4)
+    _, winner = run(search, 12, storage, name)
+    study = optuna.load_study(study_name=name, storage=storage)
+    assert [trial.state for trial in study.trials] == [TrialState.COMPLETE] * 12
+    assert study.best_value == winner.score
+    for trial in study.trials:
+        counts = search.space.counts(trial.params)
+        assert sorted(trial.params) == sorted(f"restore/{group}" for group in search.problem.coupling.names)
+        assert trial.user_attrs["keep_counts"] == search.problem.coupling.keep_counts(counts)
+        assert {key: trial.user_attrs[key] for key in ("macs", "params")} == search.problem.limits.model.cost(counts)
+        assert trial.value == pytest.approx(search.scorer.score(counts), abs=1e-6)
+
+
+def test_the_first_trials_are_the_structures_that_need_no_search(storage, name):
+    search = search_of("residual", macs=0.4)
+    study, winner = run(search, 4, storage, name)
+    starts = [search.space.counts(trial.params).tolist() for trial in study.trials[:2]]
+    assert starts == [search.space.project(counts).tolist() for counts in search.starts]
+    assert winner.score >= max(study.trials[0].value, study.trials[1].value)
+
+
+def test_a_finished_study_runs_nothing_and_more_trials_go_on(storage, name):
+    search = search_of("residual", macs=0.4)
+    run(search, 6, storage, name)
+    run(search, 6, storage, name)
+    study, _ = run(search, 9, storage, name)
+    assert [trial.state for trial in study.trials] == [TrialState.COMPLETE] * 9
+    assert len({str(trial.params) for trial in study.trials}) == 9
+
+
+def test_a_trial_that_a_killed_process_left_is_put_back(storage, name):
+    search = search_of("residual", macs=0.4)
+    run(search, 5, storage, name)
+    left = mendstore.open_study(storage, name)
+    left.sampler = optuna.samplers.RandomSampler(seed=1)
+    trial = left.ask(search.space.distributions)  # and the process is gone
+    study, _ = run(search, 8, storage, name)
+    states = [found.state for found in study.trials]
+    assert states.count(TrialState.COMPLETE) == 8
+    assert states.count(TrialState.FAIL) == 1
+    assert TrialState.RUNNING not in states
+    assert any(found.params == trial.params for found in study.trials if found.state == TrialState.COMPLETE)
+
+
+def test_a_trial_left_with_half_its_parameters_is_only_failed(storage, name):
+    search = search_of("residual", macs=0.4)
+    study = mendstore.open_study(storage, name)
+    study.ask().suggest_int(search.space.names[0], 0, 1)
+    put_back_interrupted(study, search.space)
+    assert [trial.state for trial in study.trials] == [TrialState.FAIL]
+
+
+def test_two_processes_cannot_run_one_search(storage, name):
+    with mendstore.exclusive(storage, name) as alone, pytest.raises(UsageError, match="being run by another process"):
+        assert alone
+        run(search_of("residual", macs=0.4), 3, storage, name)
+
+
+def test_a_study_of_another_network_or_budget_is_refused(storage, name):
+    run(search_of("residual", macs=0.4), 3, storage, name)
+    with pytest.raises(UsageError, match=f"mendsearch delete {name}"):
+        run(search_of("residual", macs=0.3), 3, storage, name)
+
+
+def test_a_candidate_scored_already_is_not_scored_again(storage, name):
+    search = search_of("residual", macs=0.4)
+    study, _ = run(search, 3, storage, name)
+    study.enqueue_trial(study.trials[0].params)
+    before = search.scorer.timings.candidates
+    study, _ = run(search, 4, storage, name)
+    assert search.scorer.timings.candidates == before
+    assert study.trials[3].value == study.trials[0].value

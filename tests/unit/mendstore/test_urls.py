@@ -1,0 +1,20 @@
+import pytest
+
+from mendstore import StorageError, normalised, without_password
+
+
+@pytest.mark.parametrize("scheme", ["postgresql", "postgres", "postgresql+psycopg2"])
+def test_the_driver_is_named_and_the_rest_is_kept(scheme):
+    assert normalised(f"{scheme}://u:p%40ss@host:5433/db?sslmode=require") == (
+        "postgresql+psycopg2://u:p%40ss@host:5433/db?sslmode=require"
+    )
+
+
+@pytest.mark.parametrize("url", ["sqlite:///x.db", "mysql://h/db", "no url at all", "postgresql+psycopg://h/db"])
+def test_other_databases_are_refused(url):
+    with pytest.raises(StorageError, match="expected postgresql://USER@HOST/DATABASE"):
+        normalised(url)
+
+
+def test_no_password_is_printed():
+    assert without_password("postgresql://u:secret@host/db") == "postgresql://u@host/db"

@@ -1,0 +1,61 @@
+import re
+
+from rich.console import Console
+
+from mendstore import StudySummary
+from mendview.figures import channels_figure
+from mendview.report import write_report
+from mendview.tables import result_rows, result_table, studies_table
+
+WIDTHS, FLOOR = {"conv1": 16, "layer1.0.conv1": 32}, {"conv1": 3, "layer1.0.conv1": 5}
+
+
+def result(search="demo"):
+    row = {"accuracy": 0.975, "macs": 2000, "params": 300, "latency_ms": 0.25}
+    kept = {"keep_counts": {"conv1": 7, "layer1.0.conv1": 9}, "score": -0.4321}
+    return {
+        "search": search,
+        "model": {"name": "digits-resnet", "kwargs": {}},
+        "budget": {"given": {"macs": 0.2}, "absolute": {"macs": 2000.0}},
+        "dense": row | {"macs": 10000},
+        **dict.fromkeys(("uniform", "pre_pruned", "mended"), row | kept),
+        "trials": {"complete": 60, "stopped_early": 0, "failed": 1},
+        "seconds": {"mend": 3.0},
+        "seed": 0,
+        "versions": {},
+    }
+
+
+def test_the_table_has_every_row_and_figure():
+    rows = result_rows(result(), -0.1)
+    assert [row[0] for row in rows] == ["dense", "uniform", "pre-pruned", "mended"]
+    assert rows[0] == ("dense", "97.50%", "-0.1000", "10,000 (100.0%)", "300", "0.25 ms")
+    assert rows[3] == ("mended", "97.50%", "-0.4321", "2,000 (20.0%)", "300", "0.25 ms")
+    console = Console(width=140, record=True)
+    console.print(result_table(result(), -0.1))
+    assert "pre-pruned" in console.export_text()
+
+
+def test_the_figure_shows_every_structure_in_network_order():
+    figure = channels_figure(result(), WIDTHS, FLOOR)
+    assert [trace.name for trace in figure.data] == ["dense", "uniform", "pre-pruned", "mended", "floor"]
+    assert list(figure.data[3].x) == ["conv1", "layer1.0.conv1"]
+    assert list(figure.data[3].y) == [7, 9]
+    assert list(figure.data[4].y) == [3, 5]
+
+
+def test_the_page_opens_offline_and_escapes_what_it_is_given(tmp_path):
+    path = tmp_path / "report.html"
+    write_report(path, result("<script>alert(1)</script>"), -0.1, WIDTHS, FLOOR)
+    page = path.read_text(encoding="utf-8")
+    assert "<script>alert(1)" not in page
+    assert "&lt;script&gt;alert(1)" in page
+    assert not re.findall(r"""<(?:script|link|img)[^>]+(?:src|href)=["']?http""", page)
+    assert "97.50%" in page
+    assert "Plotly.newPlot" in page
+
+
+def test_studies_are_listed_with_their_states():
+    console = Console(width=140, record=True)
+    console.print(studies_table([StudySummary("mine", {"complete": 7, "fail": 2}, -0.5)]))
+    assert re.search(r"mine\W+7\W+0\W+0\W+0\W+2\W+-0.5000", console.export_text())

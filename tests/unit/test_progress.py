@@ -1,0 +1,25 @@
+from mendsearch.progress import Reporter
+
+
+def test_where_there_is_no_terminal_progress_is_plain_lines_on_stderr(capsys):
+    with Reporter().stage("mend", 3) as stage:
+        for score in (0.1, 0.2, 0.3):
+            stage.advance(f"best score {score}")
+    captured = capsys.readouterr()
+    assert captured.out == ""
+    assert captured.err.splitlines()[-1].startswith("mend: 3/3 best score 0.3")
+    assert "\x1b" not in captured.err
+
+
+def test_a_stage_taken_up_counts_what_was_done(capsys):
+    with Reporter().stage("mend", 5, done=4) as stage:
+        stage.advance()
+    assert "mend: 5/5" in capsys.readouterr().err
+
+
+def test_quiet_says_nothing(capsys):
+    reporter = Reporter(quiet=True)
+    with reporter.stage("mend", 1) as stage:
+        stage.advance()
+    reporter.say("a line")
+    assert capsys.readouterr() == ("", "")

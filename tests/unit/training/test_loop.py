@@ -1,0 +1,72 @@
+import copy
+
+import pytest
+import torch
+from torch.utils.data import TensorDataset
+
+from mendsearch.config import TrainSpec
+from mendsearch.errors import MendsearchError
+from mendsearch.training.loop import accuracy, predict, train
+from tests.zoo import IMAGES, build
+
+LABELS = (IMAGES.mean((1, 2, 3)) > 0).long()
+DATA = TensorDataset(IMAGES, LABELS)
+SPEC = TrainSpec(epochs=6, batch_size=16, learning_rate=0.05)
+
+
+def test_training_learns():
+    model = build("residual")
+    before = accuracy(model, DATA)
+    train(model, DATA, TrainSpec(epochs=30, batch_size=16, learning_rate=0.05), seed=0)
+    assert accuracy(model, DATA) > max(0.9, before)
+    assert not model.training
+
+
+def test_the_seed_fixes_the_weights():
+    models = [build("residual") for _ in range(3)]
+    for model, seed in zip(models, (0, 0, 1), strict=True):
+        train(model, DATA, SPEC, seed=seed)
+    outputs = [predict(model, IMAGES) for model in models]
+    assert torch.equal(outputs[0], outputs[1])
+    assert not torch.equal(outputs[0], outputs[2])
+
+
+class Stopped(Exception):
+    pass
+
+
+def test_training_taken_up_after_an_interruption_ends_with_the_same_weights(tmp_path):
+    whole, broken = build("residual"), build("residual")
+    train(whole, DATA, SPEC, seed=0)
+    epochs = []
+
+    def stop(loss):
+        epochs.append(loss)
+        if len(epochs) == 3:
+            raise Stopped
+
+    with pytest.raises(Stopped):
+        train(broken, DATA, SPEC, seed=0, checkpoint=tmp_path / "t.pt", on_epoch=stop)
+    fresh, seen = build("residual", seed=5), []
+    train(fresh, DATA, SPEC, seed=0, checkpoint=tmp_path / "t.pt", on_epoch=seen.append)
+    assert len(seen) == 6
+    assert not (tmp_path / "t.pt").exists()
+    torch.testing.assert_close(fresh.state_dict(), whole.state_dict())
+
+
+def test_no_epochs_change_nothing():
+    model = build("residual")
+    before = copy.deepcopy(model.state_dict())
+    train(model, DATA, TrainSpec(epochs=0), seed=0)
+    assert all(torch.equal(before[key], value) for key, value in model.state_dict().items())
+
+
+def test_a_loss_that_is_no_number_ends_the_run_and_says_so():
+    with pytest.raises(MendsearchError, match=r"training diverged in epoch 1.*try a lower learning_rate"):
+        train(build("residual"), TensorDataset(IMAGES * torch.inf, LABELS), SPEC, seed=0)
+
+
+def test_accuracy_is_the_fraction_of_right_answers():
+    model = build("residual")
+    right = (predict(model, IMAGES).argmax(1) == LABELS).float().mean()
+    assert accuracy(model, DATA, batch_size=7) == pytest.approx(float(right))

@@ -1,0 +1,145 @@
+"""Small networks, one for each way in which channels hang together."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import torch
+from torch import Tensor, nn
+
+from mendsearch.models.resnet import ResNet
+
+
+def conv(channels_in: int, channels: int, kernel: int = 3, **kwargs: int) -> nn.Sequential:
+    return nn.Sequential(
+        nn.Conv2d(channels_in, channels, kernel, padding=kernel // 2, bias=False, **kwargs),  # type: ignore[arg-type]
+        nn.BatchNorm2d(channels),
+        nn.ReLU(),
+    )
+
+
+class Flattened(nn.Module):
+    """Convolutions with a bias and no norm, flattened into two linear layers."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.conv1 = nn.Conv2d(3, 6, 3, padding=1)
+        self.conv2 = nn.Conv2d(6, 8, 3, stride=2, padding=1)
+        self.fc1 = nn.Linear(8 * 4 * 4, 12)
+        self.fc2 = nn.Linear(12, 4)
+
+    def forward(self, x: Tensor) -> Tensor:
+        x = torch.relu(self.conv2(torch.relu(self.conv1(x))))
+        return self.fc2(torch.relu(self.fc1(x.flatten(1))))
+
+
+class Depthwise(nn.Module):
+    """An inverted residual: expansion, depthwise, projection, residual sum."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.stem = conv(3, 6)
+        self.expand = conv(6, 12, 1)
+        self.depthwise = conv(12, 12, 3, groups=12)
+        self.project = nn.Sequential(nn.Conv2d(12, 6, 1, bias=False), nn.BatchNorm2d(6))
+        self.fc = nn.Linear(6, 4)
+
+    def forward(self, x: Tensor) -> Tensor:
+        x = self.stem(x)
+        x = x + self.project(self.depthwise(self.expand(x)))
+        return self.fc(x.mean((2, 3)))
+
+
+class Concatenated(nn.Module):
+    """A dense block: norms and convolutions over growing concatenations, as in DenseNet."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.stem = nn.Conv2d(3, 6, 3, padding=1, bias=False)
+        self.norm1 = nn.BatchNorm2d(6)
+        self.conv1 = nn.Conv2d(6, 4, 3, padding=1, bias=False)
+        self.norm2 = nn.BatchNorm2d(10)
+        self.conv2 = nn.Conv2d(10, 5, 3, padding=1, bias=False)
+        self.fc = nn.Linear(15, 4)
+
+    def forward(self, x: Tensor) -> Tensor:
+        x = self.stem(x)
+        x = torch.cat([x, self.conv1(torch.relu(self.norm1(x)))], 1)
+        x = torch.cat([x, self.conv2(torch.relu(self.norm2(x)))], 1)
+        return self.fc(torch.relu(x).mean((2, 3)))
+
+
+class Grouped(nn.Module):
+    """A convolution with two convolution groups between 1x1 convolutions, as in ResNeXt."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.stem = conv(3, 8)
+        self.middle = conv(8, 8, 3, groups=2)
+        self.last = conv(8, 6, 1)
+        self.fc = nn.Linear(6, 4)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.fc(self.last(self.middle(self.stem(x))).mean((2, 3)))
+
+
+class Split(nn.Module):
+    """Two halves of one convolution's channels, one a gate for the other: they can only go in pairs."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.stem = conv(3, 8)
+        self.last = conv(4, 6, 1)
+        self.fc = nn.Linear(6, 4)
+
+    def forward(self, x: Tensor) -> Tensor:
+        value, gate = self.stem(x).chunk(2, 1)
+        return self.fc(self.last(value * torch.sigmoid(gate)).mean((2, 3)))
+
+
+class Normed(nn.Module):
+    """Group norm, and layer norm over a linear layer's outputs; PReLU with a slope a channel."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.stem = nn.Conv2d(3, 8, 3, padding=1)
+        self.norm = nn.GroupNorm(2, 8)
+        self.act = nn.PReLU(8)
+        self.fc1 = nn.Linear(8, 10)
+        self.layer_norm = nn.LayerNorm(10)
+        self.fc2 = nn.Linear(10, 4)
+
+    def forward(self, x: Tensor) -> Tensor:
+        x = self.act(self.norm(self.stem(x))).mean((2, 3))
+        return self.fc2(torch.relu(self.layer_norm(self.fc1(x))))
+
+
+def residual() -> nn.Module:
+    return ResNet(depth=8, width=4, in_channels=3, num_classes=4)
+
+
+NETWORKS: dict[str, Callable[[], nn.Module]] = {
+    "residual": residual,
+    "flattened": Flattened,
+    "depthwise": Depthwise,
+    "concatenated": Concatenated,
+    "grouped": Grouped,
+    "split": Split,
+    "normed": Normed,
+}
+IMAGES = torch.randn(64, 3, 8, 8, generator=torch.Generator().manual_seed(7))
+
+
+def build(name: str, seed: int = 0) -> nn.Module:
+    """One of `NETWORKS` in evaluation mode, with batch norms that have seen images and weights that differ."""
+    torch.manual_seed(seed)
+    model = NETWORKS[name]()
+    for module in model.modules():
+        if isinstance(module, nn.BatchNorm2d):
+            nn.init.uniform_(module.weight, 0.5, 1.5)
+            nn.init.normal_(module.bias, 0, 0.3)
+    model.train()
+    with torch.no_grad():
+        for _ in range(20):
+            model(IMAGES)
+    return model.eval()
