@@ -1,5 +1,5 @@
 # Everything that a fresh machine needs is Python 3.11 and the package registries.
-PYTHON ?= python3.11
+PYTHON ?= $(shell command -v python3.11 || command -v python3)
 VENV := .venv
 BIN := $(VENV)/bin
 OUT ?= demo-out

@@ -15,12 +15,12 @@ import mendstore
 from mendsearch.config import Spec
 from mendsearch.coupling.layout import Ints
 from mendsearch.files import read_json, write_json
+from mendsearch.loading import load
 from mendsearch.mending.search import Search
 from mendsearch.mending.study import run_study
 from mendsearch.preparation import rank, train_dense
 from mendsearch.progress import Reporter
 from mendsearch.record import Record, versions
-from mendsearch.stages import load_problem
 from mendsearch.training.loop import accuracy, train
 from mendsearch.training.splits import Splits
 
@@ -47,16 +47,13 @@ def compare(spec: Spec, finetune_seeds: tuple[int, ...], dense_from: Path | None
         return found  # type: ignore[no-any-return]
     out.mkdir(parents=True, exist_ok=True)
     reporter, record = Reporter(), Record(out)
-    problem, splits = load_problem(spec)
+    loaded = load(spec)
+    problem, splits = loaded.problem, loaded.splits
     if dense_from is not None and "train" not in record:
         (out / "dense.safetensors").write_bytes((dense_from / "dense.safetensors").read_bytes())
         record["train"] = Record(dense_from)["train"]
-    train_dense(problem.model, spec, splits, record, reporter)
-    ranking, moments = rank(problem, spec, splits, record, reporter)
-    search = Search(
-        problem, ranking, moments, calibration=splits.calibration, validation=splits.validation[0],
-        targets=splits.validation[1], prune=spec.prune, mend=spec.mend,
-    )  # fmt: skip
+    train_dense(loaded, spec, record, reporter)
+    search = rank(loaded, spec, record, reporter)
     url = mendstore.EmbeddedServer(WORK / ".mendsearch").start()
     started = time.perf_counter()
     _, winner = run_study(

@@ -181,6 +181,7 @@ def stop() -> None:
 def _run(spec: Spec, out: Path, storage: str | None, as_json: bool) -> None:
     from mendsearch import stages
 
+    signal.signal(signal.SIGTERM, lambda number, _: sys.exit(128 + number))
     reporter = Reporter()
     outcome = stages.finished(spec, out)
     if outcome is None or storage is None:

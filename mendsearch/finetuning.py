@@ -76,6 +76,7 @@ def _finetune_one(
         write_tensors(folder / f"{key}.safetensors", pruned.state_dict())
         found = {"score": score, "accuracy": accuracy(pruned, splits.test)}
         write_json(folder / f"{key}.json", found)
+        (folder / f"{key}.pt").unlink(missing_ok=True)
     else:
         for _ in range(spec.finetune.epochs):
             advance()

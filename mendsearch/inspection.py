@@ -12,14 +12,17 @@ from mendsearch.config import Spec
 from mendsearch.coupling.graph import find_coupling
 from mendsearch.coupling.layout import Coupling
 from mendsearch.coupling.probe import probe
-from mendsearch.models.registry import build_model
-from mendsearch.stages import load_problem
+from mendsearch.loading import load
+from mendsearch.models.registry import build_model, complete_kwargs
+
+CLASSES = 1000
+"""Where no data says how many there are: ImageNet's."""
 
 
 def inspect_model(name: str, shape: tuple[int, ...], exclude: tuple[str, ...] = ()) -> dict[str, Any]:
     """As `inspect_spec`, of a network with fresh weights on random images of `shape` (C, H, W)."""
     torch.manual_seed(0)
-    model = build_model(name, {}, in_channels=shape[0]).eval()
+    model = build_model(name, complete_kwargs(name, {}, num_classes=CLASSES, in_channels=shape[0])).eval()
     images = torch.randn(2, *shape)
     coupling = find_coupling(model, images, exclude)
     probe(model, coupling, images)
@@ -34,7 +37,7 @@ def inspect_spec(spec: Spec) -> dict[str, Any]:
         the fractions of the dense cost that go when the coupling group keeps one channel), and `whole`, by layer the
         reason.
     """
-    problem, _ = load_problem(spec)
+    problem = load(spec).problem
     return _describe(spec.model.name, problem.coupling, problem.limits.model)
 
 

@@ -6,24 +6,24 @@ import time
 
 import torch
 from safetensors.torch import load_file
-from torch import nn
 
 from mendsearch.config import Spec
 from mendsearch.files import write_tensors
-from mendsearch.mending.search import Problem
+from mendsearch.loading import Loaded
+from mendsearch.mending.search import Search
 from mendsearch.progress import Reporter
 from mendsearch.ranking import CRITERIA, FilterRanking, RankingInputs
 from mendsearch.record import Record
 from mendsearch.statistics import InputStatistics, input_statistics
 from mendsearch.training.loop import accuracy, train
-from mendsearch.training.splits import Splits
 
 BATCH = 128
 
 
-def train_dense(model: nn.Module, spec: Spec, splits: Splits, record: Record, reporter: Reporter) -> None:
-    """Stage one: give `model` its weights, from this run, from the checkpoint (loaded already), or by training."""
-    path = record.out / "dense.safetensors"
+def train_dense(loaded: Loaded, spec: Spec, record: Record, reporter: Reporter) -> None:
+    """Stage one: give the network its weights, from this run, from its checkpoint (loaded already), or by training."""
+    model, splits = loaded.problem.model, loaded.splits
+    path, checkpoint = record.out / "dense.safetensors", record.out / "train.pt"
     if "train" in record:
         model.load_state_dict(load_file(path))
         return
@@ -36,34 +36,47 @@ def train_dense(model: nn.Module, spec: Spec, splits: Splits, record: Record, re
                 spec.train,
                 seed=spec.seed,
                 augment=splits.augment,
-                checkpoint=record.out / "train.pt",
+                checkpoint=checkpoint,
                 on_epoch=lambda loss: stage.advance(f"loss {loss:.4f}"),
             )
     write_tensors(path, model.state_dict())
     record["train"] = {"seconds": time.perf_counter() - started, "accuracy": accuracy(model, splits.test)}
+    checkpoint.unlink(missing_ok=True)
 
 
-def rank(
-    problem: Problem, spec: Spec, splits: Splits, record: Record, reporter: Reporter
-) -> tuple[FilterRanking, dict[str, InputStatistics]]:
-    """Stage two: one pass over the calibration images, and the ranking made from it; both are kept."""
+def rank(loaded: Loaded, spec: Spec, record: Record, reporter: Reporter) -> Search:
+    """Stage two: one pass over the calibration images, and the ranking made from it; both are kept.
+
+    Returns:
+        the search, with the structures that need no trial: `uniform`, `pre_pruned`, and the floor.
+    """
     path = record.out / "ranking.safetensors"
     if "rank" not in record:
         started = time.perf_counter()
-        with reporter.stage("rank", -(-len(splits.calibration) // BATCH)) as stage:
-            statistics = input_statistics(problem.model, problem.coupling, splits.calibration, BATCH, stage.advance)
-        inputs = RankingInputs(problem.model, problem.coupling, statistics, spec.seed)
-        ranking = CRITERIA[spec.rank.criterion].rank(inputs)
+        ranking, statistics = _rank_now(loaded, spec, reporter)
         tensors = {f"scores/{i}": torch.from_numpy(scores) for i, scores in enumerate(ranking.scores)}
         for layer, found in statistics.items():
             tensors |= {f"mean/{layer}": found.mean, f"second/{layer}": found.second}
         write_tensors(path, tensors)
         record["rank"] = {"seconds": time.perf_counter() - started}
-    kept = load_file(path)
-    device = next(problem.model.parameters()).device
+    kept = load_file(path, str(next(loaded.problem.model.parameters()).device))
     layers = [key.removeprefix("mean/") for key in kept if key.startswith("mean/")]
-    statistics = {
-        layer: InputStatistics(kept[f"mean/{layer}"].to(device), kept[f"second/{layer}"].to(device)) for layer in layers
-    }
-    scores = tuple(kept[f"scores/{i}"].numpy() for i in range(len(problem.coupling.groups)))
-    return FilterRanking(spec.rank.criterion, scores), statistics
+    scores = tuple(kept[f"scores/{i}"].cpu().numpy() for i in range(len(loaded.problem.coupling.groups)))
+    return Search(
+        loaded.problem,
+        FilterRanking(spec.rank.criterion, scores),
+        {layer: InputStatistics(kept[f"mean/{layer}"], kept[f"second/{layer}"]) for layer in layers},
+        calibration=loaded.splits.calibration,
+        validation=loaded.splits.validation[0],
+        targets=loaded.splits.validation[1],
+        prune=spec.prune,
+        mend=spec.mend,
+    )
+
+
+def _rank_now(loaded: Loaded, spec: Spec, reporter: Reporter) -> tuple[FilterRanking, dict[str, InputStatistics]]:
+    problem, calibration = loaded.problem, loaded.splits.calibration
+    with reporter.stage("rank", -(-len(calibration) // BATCH)) as stage:
+        statistics = input_statistics(problem.model, problem.coupling, calibration, BATCH, stage.advance)
+    inputs = RankingInputs(problem.model, problem.coupling, statistics, spec.seed)
+    return CRITERIA[spec.rank.criterion].rank(inputs), statistics

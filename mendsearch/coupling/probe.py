@@ -72,13 +72,13 @@ def _layer_names(model: nn.Module) -> Iterator[list[str]]:
 
 
 def _compare(slicer: Slicer, counts: Ints, images: Tensor, sliced: Tensor) -> None:
-    masked = dict(slicer.dense)
+    masked, indices = dict(slicer.dense), slicer.kept(counts)
     for consumer in slicer.coupling.consumers:
         if consumer.conv_groups > 1:
             return
         name = f"{consumer.layer}.weight"
         kept = torch.zeros(masked[name].shape[1], device=masked[name].device)
-        kept[slicer.index(consumer.inputs, counts)] = 1
+        kept[indices[id(consumer.inputs)]] = 1
         masked[name] = masked[name] * kept.view(-1, *[1] * (masked[name].dim() - 2))
     expected = slicer.forward(masked, images)
     if not isinstance(expected, Tensor) or expected.shape != sliced.shape:

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 from torch.func import functional_call
 
-from mendsearch.coupling.layout import Coupling, Ints, Layout
+from mendsearch.coupling.layout import Coupling, Ints
 from mendsearch.coupling.surgery import sized_attributes
 
 RUN_BY_ATTRIBUTE = ("groups", "normalized_shape")
@@ -57,17 +57,15 @@ class Slicer:
         Args:
             counts: (G,) int64, 1 <= count <= width.
         """
-        kept = self.kept(counts)
+        return self.take(self.kept(counts))
+
+    def take(self, kept: dict[int, Tensor]) -> dict[str, Tensor]:
+        """As `slice`, of indices that `kept` gave."""
         state = dict(self._dense)
         for name, axes in self.coupling.axes.items():
             for dim, layout in axes:
                 state[name] = state[name].index_select(dim, kept[id(layout)])
         return state
-
-    def index(self, layout: Layout, counts: Ints) -> Tensor:
-        """Kept indices of one layout, int64, ascending."""
-        place, group = self._places[id(layout)]
-        return torch.nonzero(place < torch.from_numpy(counts).to(place.device)[group]).squeeze(1)
 
     @contextmanager
     def sized(self, state: Mapping[str, Tensor]) -> Iterator[None]:

@@ -117,10 +117,11 @@ class Scorer:
     def weights(self, counts: Ints) -> dict[str, Tensor]:
         """The state dict of a candidate: sliced, reconstructed, its batch norms recalibrated."""
         with self.timings.step("slice"):
-            state = self.slicer.slice(counts)
+            kept = self.slicer.kept(counts)
+            state = self.slicer.take(kept)
         with self.timings.step("reconstruct"):
             for consumer, reconstruction in self._rebuilt:
-                self._rebuild(state, consumer, reconstruction, counts)
+                self._rebuild(state, consumer, reconstruction, kept)
         with self.timings.step("recalibrate"):
             self._recalibrate(state)
         self.timings.candidates += 1
@@ -131,12 +132,12 @@ class Scorer:
         return build_pruned(self.model, self.weights(counts)).eval()
 
     def _rebuild(
-        self, state: dict[str, Tensor], consumer: Consumer, reconstruction: Reconstruction, counts: Ints
+        self, state: dict[str, Tensor], consumer: Consumer, reconstruction: Reconstruction, kept: dict[int, Tensor]
     ) -> None:
         name = f"{consumer.layer}.weight"
         outputs = [layout for dim, layout in self.coupling.axes[name] if dim == 0]
-        rows = self.slicer.index(outputs[0], counts) if outputs else None
-        weight, shift = reconstruction.rebuild(self.slicer.index(consumer.inputs, counts), rows)
+        rows = kept[id(outputs[0])] if outputs else None
+        weight, shift = reconstruction.rebuild(kept[id(consumer.inputs)], rows)
         state[name] = weight.movedim(1, 2).reshape(state[name].shape).to(state[name].dtype)
         bias = f"{consumer.layer}.bias"
         if bias in state:

@@ -15,8 +15,10 @@ from mendsearch.config import Budget, MendSpec, PruneSpec
 from mendsearch.coupling.graph import find_coupling
 from mendsearch.coupling.layout import Coupling, Ints
 from mendsearch.coupling.probe import probe
+from mendsearch.errors import ModelError
 from mendsearch.mending.scoring import Scorer
 from mendsearch.mending.space import Space
+from mendsearch.modes import evaluating
 from mendsearch.prepruning import cut, pre_prune
 from mendsearch.ranking.base import FilterRanking
 from mendsearch.statistics import InputStatistics
@@ -42,12 +44,24 @@ def pose(model: nn.Module, images: Tensor, budget: Budget, exclude: tuple[str, .
 
     Raises:
         DataError: the network refuses the images.
+        ModelError: its outputs are no logits.
         CouplingError: nothing is prunable, or the network does not bear the loss of channels.
         BudgetError: the budget cannot be met, or is met already.
     """
     coupling = find_coupling(model, images, exclude)
+    with evaluating(model), torch.no_grad():
+        outputs = model(images[:2].to(next(model.parameters()).device))
+    if not isinstance(outputs, Tensor) or outputs.dim() != 2:
+        raise ModelError(
+            f"the network gives {_shape(outputs)} for two images, expected logits (2, num_classes); "
+            f"wrap it in a module that gives them"
+        )
     probe(model, coupling, images)
     return Problem(model, coupling, Limits(budget, build_cost_model(model, coupling, images)))
+
+
+def _shape(outputs: object) -> str:
+    return f"a tensor {tuple(outputs.shape)}" if isinstance(outputs, Tensor) else f"a {type(outputs).__name__}"
 
 
 class Search:

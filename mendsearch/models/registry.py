@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from torch import nn
@@ -15,37 +15,39 @@ from mendsearch.models.resnet import cifar_resnet, digits_resnet
 BUILT_IN: dict[str, Callable[..., nn.Module]] = {"digits-resnet": digits_resnet, "cifar-resnet": cifar_resnet}
 
 
-def build_model(
-    name: str, kwargs: dict[str, Any], *, num_classes: int | None = None, in_channels: int | None = None
-) -> nn.Module:
+def complete_kwargs(name: str, kwargs: Mapping[str, Any], *, num_classes: int, in_channels: int) -> dict[str, Any]:
+    """The factory's arguments, with what the data says where the factory takes it and `kwargs` does not say.
+
+    torchvision's builders take `num_classes`; where `weights` are asked for, it is that of the weights.
+
+    Raises:
+        ModelError: the name leads nowhere.
+    """
+    accepted = set(inspect.signature(_factory(name)).parameters)
+    if name.startswith("torchvision:"):
+        accepted = set() if "weights" in kwargs else {"num_classes"}
+    known = {"num_classes": num_classes, "in_channels": in_channels}
+    return {key: value for key, value in known.items() if key in accepted} | dict(kwargs)
+
+
+def build_model(name: str, kwargs: Mapping[str, Any]) -> nn.Module:
     """The dense network, with fresh weights unless the factory loads its own.
 
     Args:
         name: a built-in name, `torchvision:NAME` or `package.module:factory`.
         kwargs: passed to the factory.
-        num_classes: of the data; passed on where the factory takes it and `kwargs` does not say.
-        in_channels: of the images; likewise.
 
     Raises:
         ModelError: the name leads nowhere, or the factory refuses the arguments.
     """
     factory = _factory(name)
-    accepted = inspect.signature(factory).parameters
-    wanted = {"num_classes": num_classes, "in_channels": in_channels}
-    if "weights" in kwargs or "pretrained" in kwargs:
-        wanted = {}
-    open_ended = name.startswith("torchvision:")
-    filled = {
-        key: value
-        for key, value in wanted.items()
-        if value is not None and (key in accepted or (open_ended and key == "num_classes"))
-    }
     try:
-        model = factory(**{**filled, **kwargs})
+        model = factory(**kwargs)
     except ModelError:
         raise
     except Exception as error:
-        raise ModelError(f"model {name} cannot be built with {kwargs}: {type(error).__name__}: {error}") from error
+        given = ", ".join(f"{key}={value!r}" for key, value in kwargs.items())
+        raise ModelError(f"model {name} cannot be built with ({given}): {type(error).__name__}: {error}") from error
     if not isinstance(model, nn.Module):
         raise ModelError(f"model {name}: got {type(model).__name__}, expected a torch.nn.Module")
     return model

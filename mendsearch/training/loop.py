@@ -38,7 +38,7 @@ def train(
         spec: epochs, batch size, rates.
         seed: of shuffling and augmentation: the same seed gives the same batches.
         augment: varies a batch of images.
-        checkpoint: written after every epoch and taken up from; removed at the end.
+        checkpoint: written after every epoch and taken up from; the caller removes it once it has kept the weights.
         on_epoch: called with the mean loss after every epoch, once more for each epoch taken up from `checkpoint`.
 
     Raises:
@@ -73,8 +73,6 @@ def train(
             write_torch(checkpoint, {"epoch": epoch + 1, "loss": loss, **{k: v.state_dict() for k, v in saved.items()}})
         on_epoch(loss)
     model.eval()
-    if checkpoint is not None:
-        checkpoint.unlink(missing_ok=True)
 
 
 def _epoch(
@@ -117,7 +115,7 @@ def _subset(dataset: Dataset[Any], spec: TrainSpec | FinetuneSpec, seed: int) ->
 def _take_up(checkpoint: Path | None, saved: dict[str, Any], on_epoch: Callable[[float], None]) -> int:
     if checkpoint is None or not checkpoint.is_file():
         return 0
-    state = torch.load(checkpoint, weights_only=True)
+    state = torch.load(checkpoint, "cpu", weights_only=True)
     for name, part in saved.items():
         part.load_state_dict(state[name])
     for _ in range(state["epoch"]):

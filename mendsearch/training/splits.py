@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -141,8 +141,3 @@ def _workers(dataset: Dataset[Any]) -> int:
     while isinstance(root, Subset):
         root = root.dataset
     return LOADER_WORKERS if hasattr(root, "loader") else 0
-
-
-def image_batches(images: Tensor, batch_size: int) -> Iterator[Tensor]:
-    """Consecutive views of `batch_size` images."""
-    return iter(images.split(batch_size))

@@ -9,7 +9,7 @@ from pathlib import Path
 
 COMMAND = [sys.executable, "-m", "mendsearch"]
 ENVIRONMENT = {key: value for key, value in os.environ.items() if key != "MENDSEARCH_STORAGE"} | {
-    "OMP_NUM_THREADS": "2"
+    "OMP_NUM_THREADS": "1"
 }
 
 

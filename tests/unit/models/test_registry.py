@@ -2,20 +2,24 @@ import pytest
 import torch
 
 from mendsearch.errors import ModelError
-from mendsearch.models.registry import build_model
+from mendsearch.models.registry import build_model, complete_kwargs
 
 
 def test_built_in_networks_take_depth_and_width():
-    model = build_model("cifar-resnet", {"depth": 20}, num_classes=7, in_channels=1).eval()
+    kwargs = complete_kwargs("cifar-resnet", {"depth": 20}, num_classes=7, in_channels=1)
+    assert kwargs == {"depth": 20, "num_classes": 7, "in_channels": 1}
+    model = build_model("cifar-resnet", kwargs).eval()
     assert model(torch.zeros(2, 1, 28, 28)).shape == (2, 7)
     assert sum(p.numel() for p in build_model("cifar-resnet", {}).parameters()) == 272_474  # He et al.: 0.27 M
     assert build_model("digits-resnet", {"width": 5})(torch.zeros(2, 1, 8, 8)).shape == (2, 10)
 
 
 def test_torchvision_takes_the_number_of_classes_from_the_data():
-    model = build_model("torchvision:resnet18", {}, num_classes=5, in_channels=3)
-    assert model.fc.out_features == 5
-    assert build_model("torchvision:resnet18", {"num_classes": 6}, num_classes=5).fc.out_features == 6
+    data = {"num_classes": 5, "in_channels": 3}
+    assert complete_kwargs("torchvision:resnet18", {}, **data) == {"num_classes": 5}
+    assert complete_kwargs("torchvision:resnet18", {"num_classes": 6}, **data) == {"num_classes": 6}
+    assert complete_kwargs("torchvision:resnet18", {"weights": None}, **data) == {"weights": None}
+    assert build_model("torchvision:resnet18", {"num_classes": 6}).fc.out_features == 6
 
 
 def test_an_import_path_is_found_from_the_working_directory(inside):
@@ -23,7 +27,9 @@ def test_an_import_path_is_found_from_the_working_directory(inside):
         "import torch\ndef make(width, num_classes): return torch.nn.Linear(width, num_classes)\nnot_one = 3\n"
         "def other(): return 'no module'\ndef bad(): raise KeyError('inner')\n"
     )
-    model = build_model("mine:make", {"width": 3}, num_classes=4, in_channels=1)
+    kwargs = complete_kwargs("mine:make", {"width": 3}, num_classes=4, in_channels=1)
+    assert kwargs == {"width": 3, "num_classes": 4}
+    model = build_model("mine:make", kwargs)
     assert (model.in_features, model.out_features) == (3, 4)
     for name, message in {
         "mine:missing": "has no `missing`",

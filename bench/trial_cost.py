@@ -1,0 +1,81 @@
+"""Milliseconds of one trial, step by step: `python bench/trial_cost.py`. Nothing is trained: weights do not matter."""
+
+from __future__ import annotations
+
+import argparse
+import tempfile
+import time
+from pathlib import Path
+from typing import Any
+
+import optuna
+import torch
+from rows import RESULTS, WORK
+
+import mendstore
+from mendsearch.config import Spec, load_spec
+from mendsearch.files import write_json
+from mendsearch.loading import load
+from mendsearch.mending.sampler import make_sampler
+from mendsearch.mending.search import Search
+from mendsearch.mending.study import run_study
+from mendsearch.preparation import rank
+from mendsearch.progress import Reporter
+from mendsearch.record import Record, versions
+
+TRIALS = 40
+
+
+def measure(spec: Spec, url: str) -> dict[str, Any]:
+    """Milliseconds a trial, over `TRIALS` trials of a study in Postgres."""
+    loaded = load(spec)
+    problem, splits = loaded.problem, loaded.splits
+    with tempfile.TemporaryDirectory() as folder:
+        search = rank(loaded, spec, Record(Path(folder)), Reporter(quiet=True))
+    search.scorer.score(search.uniform)  # the first pass warms PyTorch up
+    steps = search.scorer.timings.seconds
+    before = dict(steps)
+    if any(summary.name == spec.name for summary in mendstore.summaries(url)):
+        optuna.delete_study(study_name=spec.name, storage=url)
+    started = time.perf_counter()
+    study, _ = run_study(search, TRIALS, "tpe", storage=url, name=spec.name, seed=0, reporter=Reporter(quiet=True))
+    total = time.perf_counter() - started
+    taken = {step: 1000 * (steps[step] - before[step]) / TRIALS for step in steps}
+    taken["propose and project"] = _proposing(study, search)
+    taken["storage and the rest"] = 1000 * total / TRIALS - sum(taken.values())
+    return {
+        "coupling_groups": len(problem.coupling.groups),
+        "images": {"calibration": len(splits.calibration), "validation": len(splits.validation[0])},
+        "milliseconds": {step: round(value, 2) for step, value in taken.items()},
+        "trial": round(1000 * total / TRIALS, 2),
+    }
+
+
+def _proposing(study: optuna.Study, search: Search) -> float:
+    """Milliseconds of a proposal, with the study's trials in memory: the sampler alone."""
+    copy = optuna.create_study(direction="maximize", sampler=make_sampler("tpe", search.space, 1))
+    copy.add_trials(study.get_trials())
+    started = time.perf_counter()
+    for _ in range(10):
+        trial = copy.ask()
+        copy.sampler.sample_relative(copy, copy._storage.get_trial(trial._trial_id), search.space.distributions)
+    return 100 * (time.perf_counter() - started)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--data", default="/usr/share/datasets/fashion-mnist", help="folder of the idx files")
+    arguments = parser.parse_args()
+    optuna.logging.set_verbosity(optuna.logging.WARNING)
+    url = mendstore.EmbeddedServer(WORK / ".mendsearch").start()
+    found = {}
+    for example, keys in (("digits", ()), ("fashion-mnist", (f'data.path="{arguments.data}"',))):
+        spec = load_spec(Path(f"examples/{example}.toml"), ('name="trial-cost"', *keys))
+        found[example] = measure(spec, url)
+        print(example, found[example])
+    machine = {"threads": torch.get_num_threads(), "device": "cuda" if torch.cuda.is_available() else "cpu"}
+    write_json(RESULTS / "trial-cost.json", {"machine": machine, "versions": versions(), "trial": found})
+
+
+if __name__ == "__main__":
+    main()
