@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import argparse
-from pathlib import Path
 
 from rows import WORK, compare, publish, summarise
 
 from mendsearch.config import load_spec
+from mendsearch.demo import SPEC
 
 SPLITS = range(5)
 RATES = (0.2, 0.1)
@@ -26,7 +26,7 @@ def main() -> None:
             name = f"{arguments.name}-{seed}-{rate}"
             keys = (f'name="{name}"', f"seed={seed}", f"budget.macs={rate}", *arguments.set)
             dense = None if rate == RATES[0] else WORK / f"{arguments.name}-{seed}-{RATES[0]}"
-            found.append(compare(load_spec(Path("examples/digits.toml"), keys), FINETUNE_SEEDS, dense))
+            found.append(compare(load_spec(SPEC, keys), FINETUNE_SEEDS, dense))
             values[name] = found[-1]
         summary[f"digits, {rate:.0%} of the MACs, {len(found)} splits"] = summarise(found)
     publish(arguments.name, summary, values)

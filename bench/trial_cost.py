@@ -14,6 +14,7 @@ from rows import RESULTS, WORK
 
 import mendstore
 from mendsearch.config import Spec, load_spec
+from mendsearch.demo import SPEC
 from mendsearch.files import write_json
 from mendsearch.loading import load
 from mendsearch.mending.sampler import make_sampler
@@ -69,8 +70,9 @@ def main() -> None:
     optuna.logging.set_verbosity(optuna.logging.WARNING)
     url = mendstore.EmbeddedServer(WORK / ".mendsearch").start()
     found = {}
-    for example, keys in (("digits", ()), ("fashion-mnist", (f'data.path="{arguments.data}"',))):
-        spec = load_spec(Path(f"examples/{example}.toml"), ('name="trial-cost"', *keys))
+    fashion = (Path("examples/fashion-mnist.toml"), (f'data.path="{arguments.data}"',))
+    for example, (path, keys) in {"digits": (SPEC, ()), "fashion-mnist": fashion}.items():
+        spec = load_spec(path, ('name="trial-cost"', *keys))
         found[example] = measure(spec, url)
         print(example, found[example])
     machine = {"threads": torch.get_num_threads(), "device": "cuda" if torch.cuda.is_available() else "cpu"}

@@ -78,7 +78,7 @@ def guarded(command: Callable[P, None]) -> Callable[P, None]:
 @guarded
 def demo(
     out: Annotated[Path, typer.Option(help="Folder for everything that the run makes.")] = Path("demo-out"),
-    trials: Annotated[int, typer.Option(min=1, help="Trials that end with a score.")] = 100,
+    trials: Annotated[int | None, typer.Option(min=1, help="Trials that end with a score; 150 without it.")] = None,
     storage: Storage = None,
     as_json: Json = False,
 ) -> None:

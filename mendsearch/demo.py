@@ -2,20 +2,13 @@
 
 from __future__ import annotations
 
-from mendsearch.config import Spec, parse_spec
+from pathlib import Path
+
+from mendsearch.config import Spec, load_spec
+
+SPEC = Path(__file__).with_name("demo.toml")
 
 
-def demo_spec(trials: int) -> Spec:
-    """A ResNet-8 for 8x8 digits, brought to a fifth of its MACs."""
-    return parse_spec(
-        {
-            "name": "demo",
-            "model": {"name": "digits-resnet"},
-            "data": {"name": "digits"},
-            "budget": {"macs": 0.2},
-            "train": {"epochs": 30},
-            "mend": {"trials": trials},
-            "finetune": {"epochs": 5},
-        },
-        origin="demo",
-    )
+def demo_spec(trials: int | None) -> Spec:
+    """The spec in `demo.toml`, with another number of trials where one is given."""
+    return load_spec(SPEC, () if trials is None else (f"mend.trials={trials}",))
