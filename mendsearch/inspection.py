@@ -15,14 +15,11 @@ from mendsearch.coupling.probe import probe
 from mendsearch.loading import load
 from mendsearch.models.registry import build_model, complete_kwargs
 
-CLASSES = 1000
-"""Where no data says how many there are: ImageNet's."""
-
 
 def inspect_model(name: str, shape: tuple[int, ...], exclude: tuple[str, ...] = ()) -> dict[str, Any]:
     """As `inspect_spec`, of a network with fresh weights on random images of `shape` (C, H, W)."""
     torch.manual_seed(0)
-    model = build_model(name, complete_kwargs(name, {}, num_classes=CLASSES, in_channels=shape[0])).eval()
+    model = build_model(name, complete_kwargs(name, {}, in_channels=shape[0])).eval()
     images = torch.randn(2, *shape)
     coupling = find_coupling(model, images, exclude)
     probe(model, coupling, images)

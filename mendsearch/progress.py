@@ -48,7 +48,7 @@ class Reporter:
     def say(self, line: str) -> None:
         """One line."""
         if self.console.is_terminal:
-            self.console.print(line, markup=False)
+            self.console.print(line, markup=False, soft_wrap=True)
         elif not self._quiet:
             print(line, file=sys.stderr, flush=True)
 

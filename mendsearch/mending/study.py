@@ -42,24 +42,29 @@ def run_study(
         mendstore.StorageError: the database cannot be reached, or goes away.
     """
     optuna.logging.set_verbosity(optuna.logging.WARNING)
-    proposer = make_sampler(sampler, search.space, seed)
     if storage is None:
-        study = optuna.create_study(study_name=name, direction="maximize", sampler=proposer)
-        return study, _run(study, search, trials, reporter)
+        study = optuna.create_study(study_name=name, direction="maximize")
+        return study, _run(study, search, trials, sampler, seed, reporter)
     with mendstore.exclusive(storage, name) as alone, mendstore.reachable(storage):
         if not alone:
             raise UsageError(f"search `{name}` is being run by another process; wait for it, or give another name")
-        study = mendstore.open_study(storage, name, proposer)
+        study = mendstore.open_study(storage, name)
         _claim(study, search)
         put_back_interrupted(study, search.space)
-        # what was done moves the seed, so that a search taken up does not draw the same proposals again
-        study.sampler = make_sampler(sampler, search.space, seed + 1000 * len(complete(study)))
-        return study, _run(study, search, trials, reporter)
+        return study, _run(study, search, trials, sampler, seed, reporter)
 
 
-def _run(study: optuna.Study, search: Search, trials: int, reporter: Reporter) -> Winner:
-    if not study.get_trials(deepcopy=False):
-        enqueue(study, search.space, search.starts)
+def _run(
+    study: optuna.Study,
+    search: Search,
+    trials: int,
+    sampler: Literal["tpe", "random"],
+    seed: int,
+    reporter: Reporter,
+) -> Winner:
+    # what was done moves the seed, so that a search taken up does not draw the same proposals again
+    study.sampler = make_sampler(sampler, search.space, seed + 1000 * len(complete(study)))
+    enqueue(study, search.space, search.starts)
     return run_trials(study, search.space, search.scorer, trials, reporter)
 
 

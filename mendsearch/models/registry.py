@@ -15,8 +15,13 @@ from mendsearch.models.resnet import cifar_resnet, digits_resnet
 BUILT_IN: dict[str, Callable[..., nn.Module]] = {"digits-resnet": digits_resnet, "cifar-resnet": cifar_resnet}
 
 
-def complete_kwargs(name: str, kwargs: Mapping[str, Any], *, num_classes: int, in_channels: int) -> dict[str, Any]:
+def complete_kwargs(name: str, kwargs: Mapping[str, Any], **of_data: int) -> dict[str, Any]:
     """The factory's arguments, with what the data says where the factory takes it and `kwargs` does not say.
+
+    Args:
+        name: as in `build_model`.
+        kwargs: what the user gave; it wins.
+        of_data: `num_classes` and `in_channels`, where they are known.
 
     torchvision's builders take `num_classes`; where `weights` are asked for, it is that of the weights.
 
@@ -26,8 +31,7 @@ def complete_kwargs(name: str, kwargs: Mapping[str, Any], *, num_classes: int, i
     accepted = set(inspect.signature(_factory(name)).parameters)
     if name.startswith("torchvision:"):
         accepted = set() if "weights" in kwargs else {"num_classes"}
-    known = {"num_classes": num_classes, "in_channels": in_channels}
-    return {key: value for key, value in known.items() if key in accepted} | dict(kwargs)
+    return {key: value for key, value in of_data.items() if key in accepted} | dict(kwargs)
 
 
 def build_model(name: str, kwargs: Mapping[str, Any]) -> nn.Module:

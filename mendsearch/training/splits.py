@@ -74,10 +74,20 @@ def check_labels(labels: Tensor | None, num_classes: int, name: str) -> None:
 
 
 def gather(dataset: Dataset[Any], indices: list[int]) -> tuple[Tensor, Tensor]:
-    """Images (N, C, H, W) float32 and labels (N,) int64 of `indices`, in that order."""
+    """Images (N, C, H, W) float32 and labels (N,) int64 of `indices`, in that order.
+
+    Raises:
+        DataError: the items are no pairs of an image tensor and a label, or differ in shape.
+    """
     if isinstance(dataset, ArrayDataset):
         return dataset[indices]
-    loaded = list(DataLoader(Subset(dataset, indices), batch_size=64, num_workers=_workers(dataset)))
+    try:
+        loaded = list(DataLoader(Subset(dataset, indices), batch_size=64, num_workers=_workers(dataset)))
+    except (TypeError, RuntimeError) as error:
+        reason = str(error).strip().split("\n")[-1]
+        raise DataError(
+            f"data set {type(dataset).__name__} does not give (image tensor, label) of one shape: {reason}"
+        ) from error
     return torch.cat([images for images, _ in loaded]), torch.cat([labels for _, labels in loaded])
 
 

@@ -58,6 +58,18 @@ def test_too_few_images_are_refused():
         split(source(count=7), DataSpec(name="x"), 0)
 
 
+def test_items_that_are_no_images_are_refused():
+    class Words(torch.utils.data.Dataset):
+        def __len__(self):
+            return 40
+
+        def __getitem__(self, index):
+            return object(), 0
+
+    with pytest.raises(DataError, match="data set Words does not give"):
+        split(DataSource(Words(), source().test, num_classes=4), DataSpec(name="x"), 0)
+
+
 def test_labels_out_of_range_are_refused():
     bad = DataSource(source().train, source().test, num_classes=3)
     with pytest.raises(DataError, match="labels are out of range: got 0 to 3, expected 0 to 2 for 3 classes"):
