@@ -130,7 +130,7 @@ def condensed(value: dict[str, Any]) -> dict[str, dict[str, float]]:
 
 
 def summarise(values: list[dict[str, Any]]) -> dict[str, dict[str, Any]]:
-    """Mean and spread (standard deviation) of each row over several comparisons."""
+    """Mean and, of several comparisons, spread (standard deviation) of each row."""
     tables = [condensed(value) for value in values]
     summary: dict[str, dict[str, Any]] = {}
     for row in tables[0]:
@@ -139,7 +139,7 @@ def summarise(values: list[dict[str, Any]]) -> dict[str, dict[str, Any]]:
             numbers = [table[row][key] for table in tables]
             summary[row][key] = {
                 "mean": statistics.mean(numbers),
-                "sd": statistics.stdev(numbers) if len(numbers) > 1 else 0.0,
+                "sd": statistics.stdev(numbers) if len(numbers) > 1 else None,
             }
     return summary
 
@@ -150,7 +150,9 @@ def publish(name: str, summary: dict[str, Any], values: dict[str, Any]) -> None:
         print(f"\n{title}\n{'':12}{'score':>18}{'test before':>18}{'test after':>18}{'MACs':>12}")
         for row, numbers in rows.items():
             cells = "".join(
-                f"{numbers[k]['mean']:10.4f} ±{numbers[k]['sd']:.4f}" for k in ("score", "accuracy_before", "accuracy")
+                f"{numbers[k]['mean']:10.4f}"
+                + (f" ±{numbers[k]['sd']:.4f}" if numbers[k]["sd"] is not None else " " * 8)
+                for k in ("score", "accuracy_before", "accuracy")
             )
             print(f"{row:12}{cells}{numbers['macs']['mean']:12,.0f}")
     machine = {"threads": torch.get_num_threads(), "torch": torch.__version__}

@@ -40,7 +40,8 @@ def write_report(
     )
     headings = "".join(f"<th>{escape(heading)}</th>" for heading in HEADINGS)
     trials = ", ".join(f"{count} {escape(state.replace('_', ' '))}" for state, count in result["trials"].items())
-    asked = escape(f"{result['model']['name']}, budget {result['budget']['given']}, seed {result['seed']}")
+    budget = ", ".join(f"{name}={value:g}" for name, value in result["budget"]["given"].items())
+    asked = escape(f"{result['model']['name']}, budget {budget}, seed {result['seed']}")
     title = f"mendsearch: {escape(result['search'])}"
     page = f"""<!doctype html>
 <html lang="en"><head><meta charset="utf-8"><meta name="viewport" content="width=device-width, initial-scale=1">
