@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import functools
 import json
+import os
 import signal
 import sys
 from collections.abc import Callable
@@ -50,6 +51,10 @@ Storage = Annotated[
 
 
 P = ParamSpec("P")
+
+
+# Threads of PyTorch that wait by spinning slow every other process of the machine, and each other, several times over.
+os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 
 
 def guarded(command: Callable[P, None]) -> Callable[P, None]:

@@ -11,11 +11,9 @@ from torch.utils.data import DataLoader, Dataset
 from mendsearch.artifacts import Pruned
 from mendsearch.config import Budget, MendSpec, PruneSpec
 from mendsearch.errors import DataError
-from mendsearch.mending.search import Search, pose
+from mendsearch.mending.search import Search, pose, rank_channels
 from mendsearch.mending.study import run_study
 from mendsearch.progress import Reporter
-from mendsearch.ranking import CRITERIA, RankingInputs
-from mendsearch.statistics import input_statistics
 from mendsearch.training.loop import predict
 from mendsearch.training.splits import check_labels
 
@@ -69,9 +67,7 @@ def mend(
     validation_images, labels = as_tensors(validation, "validation")
     problem = pose(model, calibration_images, budget, prune.exclude)
     check_labels(labels, predict(model, validation_images[:2]).shape[1], "validation")
-    with reporter.stage("rank", -(-len(calibration_images) // 128)) as stage:
-        statistics = input_statistics(model, problem.coupling, calibration_images, on_batch=stage.advance)
-    ranking = CRITERIA[criterion].rank(RankingInputs(model, problem.coupling, statistics, seed))
+    ranking, statistics = rank_channels(problem, calibration_images, criterion, seed, reporter)
     search = Search(
         problem,
         ranking,

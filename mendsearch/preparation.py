@@ -10,14 +10,12 @@ from safetensors.torch import load_file
 from mendsearch.config import Spec
 from mendsearch.files import write_tensors
 from mendsearch.loading import Loaded
-from mendsearch.mending.search import Search
+from mendsearch.mending.search import Search, rank_channels
 from mendsearch.progress import Reporter
-from mendsearch.ranking import CRITERIA, FilterRanking, RankingInputs
+from mendsearch.ranking import FilterRanking
 from mendsearch.record import Record
-from mendsearch.statistics import InputStatistics, input_statistics
+from mendsearch.statistics import InputStatistics
 from mendsearch.training.loop import accuracy, train
-
-BATCH = 128
 
 
 def train_dense(loaded: Loaded, spec: Spec, record: Record, reporter: Reporter) -> None:
@@ -53,7 +51,9 @@ def rank(loaded: Loaded, spec: Spec, record: Record, reporter: Reporter) -> Sear
     path = record.out / "ranking.safetensors"
     if "rank" not in record:
         started = time.perf_counter()
-        ranking, statistics = _rank_now(loaded, spec, reporter)
+        ranking, statistics = rank_channels(
+            loaded.problem, loaded.splits.calibration, spec.rank.criterion, spec.seed, reporter
+        )
         tensors = {f"scores/{i}": torch.from_numpy(scores) for i, scores in enumerate(ranking.scores)}
         for layer, found in statistics.items():
             tensors |= {f"mean/{layer}": found.mean, f"second/{layer}": found.second}
@@ -72,11 +72,3 @@ def rank(loaded: Loaded, spec: Spec, record: Record, reporter: Reporter) -> Sear
         prune=spec.prune,
         mend=spec.mend,
     )
-
-
-def _rank_now(loaded: Loaded, spec: Spec, reporter: Reporter) -> tuple[FilterRanking, dict[str, InputStatistics]]:
-    problem, calibration = loaded.problem, loaded.splits.calibration
-    with reporter.stage("rank", -(-len(calibration) // BATCH)) as stage:
-        statistics = input_statistics(problem.model, problem.coupling, calibration, BATCH, stage.advance)
-    inputs = RankingInputs(problem.model, problem.coupling, statistics, spec.seed)
-    return CRITERIA[spec.rank.criterion].rank(inputs), statistics

@@ -11,8 +11,9 @@ from torch import Tensor, nn
 from mendsearch.coupling.layout import Coupling
 from mendsearch.modes import evaluating
 
-MAX_FEATURES = 4096
-"""Consumers that read more features than this (a large flatten) are left out: their Gram matrix would not pay."""
+MAX_FEATURES = 2048
+"""Consumers that read more features than this (a large flatten) are left out: they are not reconstructed, and channels
+that no other consumer reads are ranked by `l1`. Greedy ranking takes time in the cube of it."""
 
 
 @dataclass(frozen=True)
@@ -37,7 +38,7 @@ def input_statistics(
     model: nn.Module,
     coupling: Coupling,
     images: Tensor,
-    batch_size: int = 128,
+    batch_size: int,
     on_batch: Callable[[], None] = lambda: None,
 ) -> dict[str, InputStatistics]:
     """Means and Gram matrices of the inputs of every consumer, in evaluation mode.

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import os
+
+os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")  # before PyTorch is imported, as the command line does
+
 import uuid
 from collections.abc import Iterator
 from pathlib import Path

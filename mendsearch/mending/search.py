@@ -20,8 +20,12 @@ from mendsearch.mending.scoring import Scorer
 from mendsearch.mending.space import Space
 from mendsearch.modes import evaluating
 from mendsearch.prepruning import cut, pre_prune
-from mendsearch.ranking.base import FilterRanking
-from mendsearch.statistics import InputStatistics
+from mendsearch.progress import Reporter
+from mendsearch.ranking import CRITERIA, FilterRanking, RankingInputs
+from mendsearch.statistics import InputStatistics, input_statistics
+
+BATCH = 128
+"""Images of one forward pass."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -58,6 +62,25 @@ def pose(model: nn.Module, images: Tensor, budget: Budget, exclude: tuple[str, .
         )
     probe(model, coupling, images)
     return Problem(model, coupling, Limits(budget, build_cost_model(model, coupling, images)))
+
+
+def rank_channels(
+    problem: Problem, images: Tensor, criterion: str, seed: int, reporter: Reporter
+) -> tuple[FilterRanking, dict[str, InputStatistics]]:
+    """One pass over the calibration images (N, C, H, W), and the ranking made from what the consumers read.
+
+    Args:
+        problem: the network.
+        images: calibration images.
+        criterion: its name.
+        seed: for a criterion that draws.
+        reporter: where progress goes.
+    """
+    passes = -(-len(images) // BATCH)
+    with reporter.stage("rank", passes + len(problem.coupling.groups)) as stage:
+        statistics = input_statistics(problem.model, problem.coupling, images, BATCH, stage.advance)
+        inputs = RankingInputs(problem.model, problem.coupling, statistics, seed)
+        return CRITERIA[criterion].rank(inputs, stage.advance), statistics
 
 
 def _shape(outputs: object) -> str:

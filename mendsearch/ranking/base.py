@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 import numpy as np
@@ -61,9 +61,13 @@ class Criterion(ABC):
     name: str
 
     @abstractmethod
-    def scores(self, inputs: RankingInputs) -> tuple[Scores, ...]:
-        """For each coupling group, (width,) float32, higher = keep."""
+    def scores(self, inputs: RankingInputs, index: int) -> Scores:
+        """Of the coupling group at `index`: (width,) float32, higher = keep, comparable between coupling groups."""
 
-    def rank(self, inputs: RankingInputs) -> FilterRanking:
-        """The filter ranking by this criterion."""
-        return FilterRanking(self.name, self.scores(inputs))
+    def rank(self, inputs: RankingInputs, on_group: Callable[[], None] = lambda: None) -> FilterRanking:
+        """The filter ranking by this criterion; `on_group` is called after each coupling group."""
+        found = []
+        for index in range(len(inputs.coupling.groups)):
+            found.append(self.scores(inputs, index))
+            on_group()
+        return FilterRanking(self.name, tuple(found))

@@ -32,13 +32,14 @@ class Gram(Criterion):
 
     name = "gram"
 
-    def scores(self, inputs: RankingInputs) -> tuple[Scores, ...]:
-        fallback = L1().scores(inputs)
-        found = []
-        for index, group in enumerate(inputs.coupling.groups):
-            pairs = list(_problems(inputs, index, group.width))
-            found.append(_greedy(pairs, group.width) if pairs else fallback[index] / max(1e-12, fallback[index].max()))
-        return tuple(found)
+    def scores(self, inputs: RankingInputs, index: int) -> Scores:
+        width = inputs.coupling.groups[index].width
+        problems = list(_problems(inputs, index, width))
+        if problems:
+            return _greedy(problems, width)
+        by_magnitude = L1().scores(inputs, index)
+        relative: Scores = by_magnitude / max(np.float32(1e-12), by_magnitude.max())
+        return relative
 
 
 def _problems(inputs: RankingInputs, index: int, width: int) -> Iterator[tuple[Tensor, Tensor]]:

@@ -12,17 +12,17 @@ class L1(Criterion):
 
     name = "l1"
 
-    def scores(self, inputs: RankingInputs) -> tuple[Scores, ...]:
-        state = inputs.state()
-        totals = [np.zeros(group.width) for group in inputs.coupling.groups]
-        for index, group in enumerate(inputs.coupling.groups):
-            for layer in group.layers:
-                name = f"{layer}.weight" if layer else "weight"
-                transposed = getattr(inputs.model.get_submodule(layer), "transposed", False)
-                for dim, layout in inputs.coupling.axes[name]:
-                    if dim == int(transposed):
-                        others = [d for d in range(state[name].dim()) if d != dim]
-                        magnitudes = state[name].abs().sum(others).double().cpu().numpy()
-                        owned = layout.group == index
-                        np.add.at(totals[index], layout.unit[owned], magnitudes[owned])
-        return tuple((total / max(total.mean(), 1e-12)).astype(np.float32) for total in totals)
+    def scores(self, inputs: RankingInputs, index: int) -> Scores:
+        group, state = inputs.coupling.groups[index], inputs.state()
+        total = np.zeros(group.width)
+        for layer in group.layers:
+            name = f"{layer}.weight" if layer else "weight"
+            transposed = getattr(inputs.model.get_submodule(layer), "transposed", False)
+            for dim, layout in inputs.coupling.axes[name]:
+                if dim == int(transposed):
+                    others = [d for d in range(state[name].dim()) if d != dim]
+                    magnitudes = state[name].abs().sum(others).double().cpu().numpy()
+                    owned = layout.group == index
+                    np.add.at(total, layout.unit[owned], magnitudes[owned])
+        scores: Scores = (total / max(total.mean(), 1e-12)).astype(np.float32)
+        return scores

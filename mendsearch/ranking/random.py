@@ -12,6 +12,6 @@ class Random(Criterion):
 
     name = "random"
 
-    def scores(self, inputs: RankingInputs) -> tuple[Scores, ...]:
-        generator = np.random.default_rng(inputs.seed)
-        return tuple(generator.random(group.width).astype(np.float32) for group in inputs.coupling.groups)
+    def scores(self, inputs: RankingInputs, index: int) -> Scores:
+        width = inputs.coupling.groups[index].width
+        return np.random.default_rng((inputs.seed, index)).random(width).astype(np.float32)

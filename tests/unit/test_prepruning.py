@@ -14,7 +14,7 @@ from tests.zoo import IMAGES, build
 MODEL = build("residual")
 COUPLING = find_coupling(MODEL, IMAGES)
 COSTS = build_cost_model(MODEL, COUPLING, IMAGES)
-RANKING = CRITERIA["gram"].rank(RankingInputs(MODEL, COUPLING, input_statistics(MODEL, COUPLING, IMAGES), 0))
+RANKING = CRITERIA["gram"].rank(RankingInputs(MODEL, COUPLING, input_statistics(MODEL, COUPLING, IMAGES, 32), 0))
 
 
 @pytest.mark.parametrize("rule", ["uniform", "global"])

@@ -26,14 +26,14 @@ def test_moments_are_those_of_the_inputs_over_images_and_positions():
 
 def test_a_strided_1x1_convolution_counts_only_the_positions_it_reads():
     model = build("residual")
-    found = input_statistics(model, find_coupling(model, IMAGES), IMAGES)["layer2.0.shortcut.0"]
+    found = input_statistics(model, find_coupling(model, IMAGES), IMAGES, 32)["layer2.0.shortcut.0"]
     x = seen_by(model, "layer2.0.shortcut.0", lambda x: x[:, :, ::2, ::2]).permute(0, 2, 3, 1).flatten(0, 2).double()
     torch.testing.assert_close(found.mean, x.mean(0), rtol=1e-5, atol=1e-6)
 
 
 def test_a_linear_layer_after_flatten_has_a_moment_a_feature():
     model = build("flattened")
-    found = input_statistics(model, find_coupling(model, IMAGES), IMAGES)["fc1"]
+    found = input_statistics(model, find_coupling(model, IMAGES), IMAGES, 32)["fc1"]
     assert found.second.shape == (128, 128)
     assert found.second.dtype == torch.float64
 
@@ -42,7 +42,7 @@ def test_a_linear_layer_after_flatten_has_a_moment_a_feature():
 def test_the_network_and_its_mode_are_left_alone(training):
     model = build("residual").train(training)
     before = {key: value.clone() for key, value in model.state_dict().items()}
-    input_statistics(model, find_coupling(model, IMAGES), IMAGES)
+    input_statistics(model, find_coupling(model, IMAGES), IMAGES, 32)
     assert model.training is training
     assert all(torch.equal(before[key], value) for key, value in model.state_dict().items())
     assert not any(module._forward_pre_hooks for module in model.modules())

@@ -21,7 +21,7 @@ LABELS = torch.randint(0, 4, (len(IMAGES),), generator=torch.Generator().manual_
 def search_of(name, *, reconstruction=True, targets=LABELS, criterion="gram", macs=0.5):
     model = build(name)
     problem = pose(model, IMAGES, Budget(macs=macs))
-    statistics = input_statistics(model, problem.coupling, IMAGES)
+    statistics = input_statistics(model, problem.coupling, IMAGES, 32)
     return Search(
         problem,
         CRITERIA[criterion].rank(RankingInputs(model, problem.coupling, statistics, 0)),
@@ -71,7 +71,7 @@ def test_reconstruction_brings_a_trained_network_nearer_to_what_it_was():
     model = digits_resnet(width=8)
     train(model, splits.train, TrainSpec(epochs=6), seed=0)
     problem = pose(model, splits.calibration, Budget(macs=0.4))
-    statistics = input_statistics(model, problem.coupling, splits.calibration)
+    statistics = input_statistics(model, problem.coupling, splits.calibration, 32)
     ranking = CRITERIA["l1"].rank(RankingInputs(model, problem.coupling, statistics, 0))
     parts = {"calibration": splits.calibration, "validation": splits.validation[0], "targets": splits.validation[1]}
     by_switch = {
@@ -117,7 +117,7 @@ def test_a_bias_takes_up_the_mean_of_channels_that_never_change():
         model[0].bias[4:] = 2.0
     model.eval()
     problem = pose(model, IMAGES, Budget(macs=0.9), exclude=("2",))
-    statistics = input_statistics(model, problem.coupling, IMAGES)
+    statistics = input_statistics(model, problem.coupling, IMAGES, 32)
     ranking = CRITERIA["gram"].rank(RankingInputs(model, problem.coupling, statistics, 0))
     assert set(ranking.orders[0][4:].tolist()) == {4, 5}
     search = Search(

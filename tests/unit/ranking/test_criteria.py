@@ -11,7 +11,7 @@ from tests.zoo import IMAGES, NETWORKS, build
 
 def inputs_of(model, seed=0, images=IMAGES):
     coupling = find_coupling(model, images)
-    return RankingInputs(model, coupling, input_statistics(model, coupling, images), seed)
+    return RankingInputs(model, coupling, input_statistics(model, coupling, images, 32), seed)
 
 
 @pytest.mark.parametrize("criterion", CRITERIA)
