@@ -7,6 +7,7 @@ signal n with nothing lost: run the same command again to go on.
 from __future__ import annotations
 
 import functools
+import importlib.util
 import json
 import os
 import signal
@@ -68,9 +69,9 @@ def guarded(command: Callable[P, None]) -> Callable[P, None]:
             print(f"error: {error}", file=sys.stderr)
             raise typer.Exit(error.exit_code) from None
         except ModuleNotFoundError as error:
-            if error.name not in ("torch", "torchvision", "torch_pruning", "sklearn", "safetensors"):
+            if importlib.util.find_spec("torch") is not None:
                 raise
-            print(f"error: this command needs {error.name}; pip install 'mendsearch[torch]'", file=sys.stderr)
+            print(f"error: this command needs PyTorch: {error}; pip install 'mendsearch[torch]'", file=sys.stderr)
             raise typer.Exit(2) from None
         except KeyboardInterrupt:
             print("interrupted; nothing is lost: run the same command again to go on", file=sys.stderr)
