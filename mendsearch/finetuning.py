@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 from safetensors.torch import load_file
@@ -56,10 +56,15 @@ def finetune(
 
 
 def _finetune_one(
-    search: Search, key: str, counts: Ints, spec: Spec, splits: Splits, record: Record, advance: object
+    search: Search,
+    key: str,
+    counts: Ints,
+    spec: Spec,
+    splits: Splits,
+    record: Record,
+    advance: Callable[[str], None],
 ) -> Finetuned:
     folder, model = record.out / "finetuned", search.problem.model
-    assert callable(advance)
     found = read_json(folder / f"{key}.json")
     if found is None:
         score = search.scorer.score(counts)
@@ -79,7 +84,7 @@ def _finetune_one(
         (folder / f"{key}.pt").unlink(missing_ok=True)
     else:
         for _ in range(spec.finetune.epochs):
-            advance()
+            advance("")
     state = load_file(folder / f"{key}.safetensors")
     return Finetuned(build_pruned(model, state).eval(), counts, found["score"], found["accuracy"])
 
