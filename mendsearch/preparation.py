@@ -56,7 +56,7 @@ def rank(loaded: Loaded, spec: Spec, record: Record, reporter: Reporter) -> Sear
         )
         tensors = {f"scores/{i}": torch.from_numpy(scores) for i, scores in enumerate(ranking.scores)}
         for layer, found in statistics.items():
-            tensors |= {f"mean/{layer}": found.mean, f"second/{layer}": found.second}
+            tensors |= {f"mean/{layer}": found.mean, f"covariance/{layer}": found.covariance}
         write_tensors(path, tensors)
         record["rank"] = {"seconds": time.perf_counter() - started}
     kept = load_file(path, str(next(loaded.problem.model.parameters()).device))
@@ -65,7 +65,7 @@ def rank(loaded: Loaded, spec: Spec, record: Record, reporter: Reporter) -> Sear
     return Search(
         loaded.problem,
         FilterRanking(spec.rank.criterion, scores),
-        {layer: InputStatistics(kept[f"mean/{layer}"], kept[f"second/{layer}"]) for layer in layers},
+        {layer: InputStatistics(kept[f"mean/{layer}"], kept[f"covariance/{layer}"]) for layer in layers},
         calibration=loaded.splits.calibration,
         validation=loaded.splits.validation[0],
         targets=loaded.splits.validation[1],

@@ -9,10 +9,13 @@ import torch
 from torch import Tensor
 
 from mendsearch.coupling.layout import Consumer, Ints
+from mendsearch.errors import ModelError
 from mendsearch.statistics import InputStatistics
 
 RIDGE = 1e-3
 """λ as a fraction of the mean variance of the consumer's inputs."""
+TINY = 1e-10
+"""Variance at the least, so that a consumer whose inputs never change has a factor too."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -82,12 +85,15 @@ def prepare(
         weight: (C_out, C_in, ...) the dense weight.
         statistics: of its inputs.
         orders: for each coupling group its channels, best first.
-        ridge: λ as a fraction of the mean diagonal of the Gram matrix.
+        ridge: λ as a fraction of the mean diagonal of the Gram matrix; more where that is not enough for a factor.
+
+    Raises:
+        ModelError: the inputs are not finite.
     """
     positions = consumer.inputs.positions(orders)
     order = torch.from_numpy(np.lexsort((np.arange(len(positions)), positions))).to(weight.device)
     gram = statistics.gram(centred=consumer.absorbs_shift)[order][:, order]
-    gram = gram + (ridge * float(gram.diagonal().mean()) + 1e-10) * torch.eye(len(gram)).to(gram)
+    gram, factor = _factor(gram, ridge, consumer.layer)
     prefix = consumer.inputs.sole_group is not None
     mean = statistics.mean[order] if consumer.absorbs_shift else torch.zeros_like(statistics.mean)
     return Reconstruction(
@@ -97,5 +103,19 @@ def prepare(
         else weight.detach()[:, None, order].float().contiguous(),
         mean.float(),
         gram.float(),
-        torch.linalg.cholesky(gram).float() if prefix else None,
+        factor.float() if prefix else None,
     )
+
+
+def _factor(gram: Tensor, ridge: float, layer: str) -> tuple[Tensor, Tensor]:
+    """The Gram matrix with its ridge, and the Cholesky factor; the ridge grows tenfold until there is one."""
+    if not torch.isfinite(gram).all():
+        raise ModelError(f"the inputs of `{layer}` are not finite on the calibration images; check weights and images")
+    unit = torch.eye(len(gram)).to(gram)
+    scale = float(gram.diagonal().mean()) + TINY
+    while True:
+        ridged = gram + ridge * scale * unit
+        factor, failed = torch.linalg.cholesky_ex(ridged)
+        if not failed:
+            return ridged, factor
+        ridge *= 10

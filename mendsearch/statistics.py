@@ -22,15 +22,15 @@ class InputStatistics:
 
     Attributes:
         mean: (C,) float64.
-        second: (C, C) float64, E[x xᵀ]: the input Gram matrix.
+        covariance: (C, C) float64, E[(x - mean)(x - mean)ᵀ].
     """
 
     mean: Tensor
-    second: Tensor
+    covariance: Tensor
 
     def gram(self, *, centred: bool) -> Tensor:
-        """(C, C) float64; `centred` takes the mean out, as a constant input channel would."""
-        return self.second - torch.outer(self.mean, self.mean) if centred else self.second
+        """(C, C) float64, the input Gram matrix; `centred` takes the mean out, as a constant input channel would."""
+        return self.covariance if centred else self.covariance + torch.outer(self.mean, self.mean)
 
 
 @torch.no_grad()
@@ -44,6 +44,8 @@ def input_statistics(
     """Means and Gram matrices of the inputs of every consumer, in evaluation mode.
 
     A 1x1 convolution is fed the positions that its stride leaves; any other layer all positions, padding left out.
+    Products are summed about the mean of the first batch, so that single precision is enough for channels that hardly
+    vary (Chan, Golub and LeVeque, "Algorithms for Computing the Sample Variance", 1983).
 
     Args:
         model: the dense network; not changed.
@@ -52,15 +54,19 @@ def input_statistics(
         batch_size: images a forward pass.
         on_batch: called after each pass.
     """
-    sums: dict[str, tuple[Tensor, Tensor, int]] = {}
+    sums: dict[str, tuple[Tensor, Tensor, Tensor, int]] = {}
     hooks = []
 
     def take(name: str, module: nn.Module, x: Tensor) -> None:
         features = _features(module, x)
-        first, second, count = features.sum(0).double(), (features.T @ features).double(), len(features)
-        if name in sums:
-            first, second, count = first + sums[name][0], second + sums[name][1], count + sums[name][2]
-        sums[name] = (first, second, count)
+        shift, first, second, count = sums.get(name) or (features.mean(0), 0.0, 0.0, 0)
+        features = features - shift
+        sums[name] = (
+            shift,
+            first + features.sum(0).double(),
+            second + (features.T @ features).double(),
+            count + len(features),
+        )
 
     for consumer in coupling.consumers:
         if len(consumer.inputs.group) * _expansion(model, consumer.layer) <= MAX_FEATURES:
@@ -75,7 +81,13 @@ def input_statistics(
     finally:
         for hook in hooks:
             hook.remove()
-    return {name: InputStatistics(first / count, second / count) for name, (first, second, count) in sums.items()}
+    return {name: _moments(*parts) for name, parts in sums.items()}
+
+
+def _moments(shift: Tensor, first: Tensor, second: Tensor, count: int) -> InputStatistics:
+    """Mean and covariance from sums about `shift`."""
+    moved = first / count
+    return InputStatistics(shift.double() + moved, second / count - torch.outer(moved, moved))
 
 
 def _expansion(model: nn.Module, layer: str) -> int:

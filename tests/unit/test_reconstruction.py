@@ -7,6 +7,7 @@ from torch import nn
 
 from mendsearch.coupling.graph import find_coupling
 from mendsearch.coupling.layout import Consumer, Layout
+from mendsearch.errors import ModelError
 from mendsearch.reconstruction import prepare
 from mendsearch.statistics import InputStatistics
 from tests.zoo import IMAGES, build
@@ -14,7 +15,7 @@ from tests.zoo import IMAGES, build
 
 def statistics_of(x):
     """Of inputs (N, C) float64."""
-    return InputStatistics(x.mean(0), x.T @ x / len(x))
+    return InputStatistics(x.mean(0), torch.cov(x.T, correction=0))
 
 
 def consumer(channels, *, absorbs_shift=True):
@@ -68,6 +69,25 @@ def test_a_channel_that_is_the_sum_of_two_others_is_made_up_for_exactly():
     rebuilt, shift = prepared.rebuild(torch.arange(7), None)
     mended = x[:, :7] @ rebuilt[:, 0].double().T + shift.double()
     torch.testing.assert_close(mended, x @ weight[:, :, 0, 0].double().T, rtol=1e-3, atol=1e-3)
+
+
+def test_inputs_that_repeat_or_never_change_still_have_a_factor():
+    x = correlated(0)
+    x[:, 3:] = x[:, :1]
+    x[:, 2] = 7.0
+    statistics = statistics_of(x)
+    statistics.covariance[0, 0] *= 1 - 1e-2  # worse than rounding: no longer positive
+    prepared = prepare(consumer(8), torch.randn(5, 8, 1, 1), statistics, [np.arange(8)])
+    assert all(torch.isfinite(part).all() for part in prepared.rebuild(torch.arange(2), None))
+    constant = prepare(consumer(8), torch.randn(5, 8, 1, 1), statistics_of(torch.ones_like(x)), [np.arange(8)])
+    assert all(torch.isfinite(part).all() for part in constant.rebuild(torch.arange(2), None))
+
+
+def test_inputs_that_are_not_finite_are_refused():
+    x = correlated(0)
+    x[0, 0] = torch.inf
+    with pytest.raises(ModelError, match="inputs of `layer` are not finite"):
+        prepare(consumer(8), torch.randn(5, 8, 1, 1), statistics_of(x), [np.arange(8)])
 
 
 def test_all_inputs_kept_leaves_the_weights_as_they_are():
