@@ -6,7 +6,6 @@ import hashlib
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-import numpy as np
 import torch
 from torch import Tensor, nn
 
@@ -118,6 +117,9 @@ class Search:
         mend: MendSpec,
     ) -> None:
         self.problem, self.ranking = problem, ranking
+        # probabilities of the dense network follow from its weights and the images, which are in the fingerprint
+        labels = [] if targets.is_floating_point() else [targets]
+        self._data = (calibration, validation, *labels)
         self.uniform = pre_prune("uniform", ranking, problem.limits)
         self.pre_pruned = pre_prune(prune.rule, ranking, problem.limits)
         self.space = Space(cut(prune.rule, ranking, problem.limits, scale=prune.floor), problem.limits)
@@ -138,14 +140,21 @@ class Search:
         return [self.pre_pruned, self.uniform]
 
     def fingerprint(self) -> str:
-        """Equal for two searches whose scores mean the same: weights, ranking, floor, budget and scoring."""
+        """Equal for two searches whose scores mean the same: weights, data, ranking, floor, budget and scoring."""
         digest = hashlib.sha256()
         for name, tensor in sorted(self.scorer.slicer.dense.items()):
             digest.update(name.encode())
-            digest.update(np.ascontiguousarray(tensor.cpu().contiguous().view(-1).view(torch.uint8).numpy()).tobytes())
+            digest.update(_bytes(tensor))
+        for tensor in self._data:
+            digest.update(repr(tuple(tensor.shape)).encode())
+            digest.update(_bytes(tensor))
         for order in self.ranking.orders:
             digest.update(order.tobytes())
         digest.update(self.space.floor.tobytes())
         digest.update(repr(sorted(self.problem.limits.absolute.items())).encode())
         digest.update(repr(self.scorer.version).encode())
         return digest.hexdigest()
+
+
+def _bytes(tensor: Tensor) -> bytes:
+    return tensor.detach().cpu().contiguous().view(-1).view(torch.uint8).numpy().tobytes()

@@ -8,6 +8,7 @@ from sqlalchemy.exc import ArgumentError
 from mendstore.errors import StorageError
 
 DRIVER = "postgresql+psycopg2"
+SECRET = ("password", "sslpassword")
 
 
 def normalised(url: str) -> str:
@@ -22,8 +23,10 @@ def normalised(url: str) -> str:
     """
     try:
         parsed = make_url(url)
-    except ArgumentError as error:
-        raise StorageError("storage URL cannot be read; expected postgresql://USER@HOST/DATABASE") from error
+    except (ArgumentError, ValueError):
+        raise StorageError("storage URL cannot be read; expected postgresql://USER@HOST/DATABASE") from None
+    if "@" in (parsed.host or ""):
+        raise StorageError("storage URL: its user or password holds an @ or /; write them %40 and %2F")
     if parsed.drivername not in ("postgresql", "postgres", DRIVER):
         raise StorageError(
             f"storage URL: got `{parsed.drivername}`, expected postgresql://USER@HOST/DATABASE; leave it out for the "
@@ -33,9 +36,8 @@ def normalised(url: str) -> str:
 
 
 def without_password(url: str) -> str:
-    """The URL as it may be printed."""
+    """The URL as it may be printed: no password before the host, and none among the options after it."""
     parsed = make_url(url)
-    bare = URL.create(
-        parsed.drivername, parsed.username, None, parsed.host, parsed.port, parsed.database, query=parsed.query
-    )
+    query = {key: value for key, value in parsed.query.items() if key not in SECRET}
+    bare = URL.create(parsed.drivername, parsed.username, None, parsed.host, parsed.port, parsed.database, query=query)
     return bare.render_as_string()

@@ -18,7 +18,7 @@ from tests.zoo import IMAGES, NETWORKS, build
 LABELS = torch.randint(0, 4, (len(IMAGES),), generator=torch.Generator().manual_seed(1))
 
 
-def search_of(name, *, reconstruction=True, targets=LABELS, criterion="gram", macs=0.5):
+def search_of(name, *, reconstruction=True, targets=LABELS, validation=IMAGES, criterion="gram", macs=0.5):
     model = build(name)
     problem = pose(model, IMAGES, Budget(macs=macs))
     statistics = input_statistics(model, problem.coupling, IMAGES, 32)
@@ -27,7 +27,7 @@ def search_of(name, *, reconstruction=True, targets=LABELS, criterion="gram", ma
         CRITERIA[criterion].rank(RankingInputs(model, problem.coupling, statistics, 0)),
         statistics,
         calibration=IMAGES,
-        validation=IMAGES,
+        validation=validation,
         targets=targets,
         prune=PruneSpec(),
         mend=MendSpec(reconstruction=reconstruction),

@@ -9,7 +9,8 @@ from mendsearch.errors import UsageError
 from mendsearch.mending.loop import put_back_interrupted
 from mendsearch.mending.study import run_study
 from mendsearch.progress import Reporter
-from tests.unit.mending.test_scoring import search_of
+from tests.unit.mending.test_scoring import LABELS, search_of
+from tests.zoo import IMAGES
 
 QUIET = Reporter(quiet=True)
 
@@ -81,6 +82,14 @@ def test_a_study_of_another_network_or_budget_is_refused(storage, name):
     run(search_of("residual", macs=0.4), 3, storage, name)
     with pytest.raises(UsageError, match=f"mendsearch delete {name}"):
         run(search_of("residual", macs=0.3), 3, storage, name)
+
+
+@pytest.mark.parametrize("what", ["images", "labels"])
+def test_a_study_scored_on_other_data_is_refused(storage, name, what):
+    run(search_of("residual", macs=0.4), 3, storage, name)
+    changed = {"validation": IMAGES * 2} if what == "images" else {"targets": (LABELS + 1) % 4}
+    with pytest.raises(UsageError, match=f"mendsearch delete {name}"):
+        run(search_of("residual", macs=0.4, **changed), 3, storage, name)
 
 
 def test_a_candidate_scored_already_is_not_scored_again(storage, name):

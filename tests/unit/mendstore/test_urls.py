@@ -18,3 +18,14 @@ def test_other_databases_are_refused(url):
 
 def test_no_password_is_printed():
     assert without_password("postgresql://u:secret@host/db") == "postgresql://u@host/db"
+    assert without_password("postgresql:///db?host=h&password=secret&sslpassword=x") == "postgresql:///db?host=h"
+
+
+@pytest.mark.parametrize(
+    "url", ["postgresql://u:p@secret@host/db", "postgresql://u:secret@host:abc/db", "postgresql://u:secret@[::1/db"]
+)
+def test_a_url_that_cannot_be_read_is_refused_without_its_password(url):
+    with pytest.raises(StorageError) as caught:
+        normalised(url)
+    assert "secret" not in str(caught.value)
+    assert caught.value.__cause__ is None
