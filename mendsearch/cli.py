@@ -68,6 +68,12 @@ def guarded(command: Callable[P, None]) -> Callable[P, None]:
         except (MendsearchError, mendstore.StorageError) as error:
             print(f"error: {error}", file=sys.stderr)
             raise typer.Exit(error.exit_code) from None
+        except OSError as error:
+            print(
+                f"error: {(str(error) or type(error).__name__).splitlines()[-1]}; check the path, its rights, and the space left",
+                file=sys.stderr,
+            )
+            raise typer.Exit(2) from None
         except ModuleNotFoundError as error:
             if importlib.util.find_spec("torch") is not None:
                 raise
@@ -142,6 +148,8 @@ def status(
     as_json: Json = False,
 ) -> None:
     """Searches of a database: trials by state, and the best score."""
+    if url is not None and "://" not in url and name is None:  # `status NAME`, of the embedded database
+        url, name = None, url
     if url is None and not mendstore.EmbeddedServer(EMBEDDED).exists:
         found: list[mendstore.StudySummary] = []
     else:

@@ -142,7 +142,7 @@ class Spec(SpecPart):
     name: Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,127}$")] = Field(
         description="Name of the search, and of its study: letters, digits, `.`, `_`, `-`."
     )
-    seed: int = Field(default=0, ge=0, description="Seed of splits, weights, shuffling and sampling.")
+    seed: int = Field(default=0, ge=0, le=2**32 - 1, description="Seed of splits, weights, shuffling and sampling.")
     model: ModelSpec
     data: DataSpec
     train: TrainSpec = TrainSpec()

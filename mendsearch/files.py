@@ -8,6 +8,8 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
+from mendsearch.errors import UsageError
+
 
 def write_whole(path: Path, write: Callable[[Path], object]) -> None:
     """Let `write` fill a file beside `path`, bring it to the disk, then rename it over `path`."""
@@ -30,8 +32,34 @@ def write_text(path: Path, text: str) -> None:
 
 
 def read_json(path: Path) -> Any:
-    """The value in a JSON file, or None where there is no file."""
-    return json.loads(path.read_text(encoding="utf-8")) if path.is_file() else None
+    """The value in a JSON file, or None where there is no file.
+
+    Raises:
+        UsageError: the file is damaged; what is written here is whole, so something else wrote it.
+    """
+    if not path.is_file():
+        return None
+    try:
+        return json.loads(path.read_text(encoding="utf-8"))
+    except ValueError as error:
+        raise UsageError(f"{path} is damaged: {error}; remove the run's folder, or put the file back") from error
+
+
+def read_tensors(path: Path, device: str = "cpu") -> dict[str, Any]:
+    """Tensors by name of a safetensors file that a run wrote.
+
+    Raises:
+        UsageError: the file is missing or damaged.
+    """
+    from safetensors import SafetensorError
+    from safetensors.torch import load_file
+
+    try:
+        return load_file(path, device)
+    except (OSError, SafetensorError) as error:
+        raise UsageError(
+            f"{path} is missing or damaged: {error}; remove the run's folder, or put the file back"
+        ) from error
 
 
 def write_tensors(path: Path, tensors: Mapping[str, Any]) -> None:

@@ -7,13 +7,12 @@ import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
-from safetensors.torch import load_file
 from torch import nn
 
 from mendsearch.config import Spec
 from mendsearch.coupling.layout import Ints
 from mendsearch.coupling.surgery import build_pruned
-from mendsearch.files import read_json, write_json, write_tensors
+from mendsearch.files import read_json, read_tensors, write_json, write_tensors
 from mendsearch.mending.search import Search
 from mendsearch.progress import Reporter
 from mendsearch.record import Record
@@ -85,7 +84,7 @@ def _finetune_one(
     else:
         for _ in range(spec.finetune.epochs):
             advance("")
-    state = load_file(folder / f"{key}.safetensors")
+    state = read_tensors(folder / f"{key}.safetensors")
     return Finetuned(build_pruned(model, state).eval(), counts, found["score"], found["accuracy"])
 
 

@@ -10,10 +10,12 @@ from torch.utils.data import DataLoader, Dataset
 
 from mendsearch.artifacts import Pruned
 from mendsearch.config import Budget, MendSpec, PruneSpec
-from mendsearch.errors import DataError
+from mendsearch.errors import BudgetError, DataError, ModelError, UsageError
+from mendsearch.mending.sampler import SAMPLERS
 from mendsearch.mending.search import Search, pose, rank_channels
 from mendsearch.mending.study import run_study
 from mendsearch.progress import Reporter
+from mendsearch.ranking import CRITERIA
 from mendsearch.training.loop import predict
 from mendsearch.training.splits import check_labels
 
@@ -62,9 +64,15 @@ def mend(
         UsageError: the data, the network or the budget do not do; the message says why.
         mendstore.StorageError: the database cannot be reached.
     """
+    _check_call(model, budget, n_trials, criterion, sampler)
     reporter, prune = Reporter(quiet=quiet), prune or PruneSpec()
     calibration_images, _ = as_tensors(calibration, "calibration")
     validation_images, labels = as_tensors(validation, "validation")
+    if calibration_images.shape[1:] != validation_images.shape[1:]:
+        raise DataError(
+            f"validation images are of shape {tuple(validation_images.shape[1:])}, expected "
+            f"{tuple(calibration_images.shape[1:])} as the calibration images"
+        )
     problem = pose(model, calibration_images, budget, prune.exclude)
     check_labels(labels, predict(model, validation_images[:2]).shape[1], "validation")
     ranking, statistics = rank_channels(problem, calibration_images, criterion, seed, reporter)
@@ -90,6 +98,19 @@ def mend(
     )
 
 
+def _check_call(model: object, budget: object, n_trials: int, criterion: str, sampler: str) -> None:
+    if not isinstance(model, nn.Module):
+        raise ModelError(f"model: got {type(model).__name__}, expected a torch.nn.Module")
+    if not isinstance(budget, Budget):
+        raise BudgetError(f"budget: got {budget!r}, expected mendsearch.Budget(macs=…, params=…)")
+    if n_trials < 1:
+        raise UsageError(f"n_trials: got {n_trials}, expected 1 or more")
+    if criterion not in CRITERIA:
+        raise UsageError(f"criterion: got {criterion!r}, expected one of {', '.join(CRITERIA)}")
+    if sampler not in SAMPLERS:
+        raise UsageError(f"sampler: got {sampler!r}, expected one of {', '.join(SAMPLERS)}")
+
+
 def as_tensors(data: Images, what: str) -> tuple[Tensor, Tensor | None]:
     """Images (N, C, H, W) float32 and labels (N,) int64, or None where there are none.
 
@@ -109,8 +130,10 @@ def as_tensors(data: Images, what: str) -> tuple[Tensor, Tensor | None]:
         )
     if images.dim() < 3 or not len(images):
         raise DataError(f"{what}: got images of shape {tuple(images.shape)}, expected (N, C, H, W) with N of 1 or more")
-    if labels is not None and len(labels) != len(images):
-        raise DataError(f"{what}: got {len(images)} images and {len(labels)} labels")
+    if labels is not None and tuple(labels.shape) != (len(images),):
+        raise DataError(f"{what}: got {len(images)} images and labels of shape {tuple(labels.shape)}, expected (N,)")
+    if not torch.isfinite(images).all():
+        raise DataError(f"{what}: some pixels are not finite")
     return images.float(), None if labels is None else labels.long()
 
 

@@ -5,10 +5,9 @@ from __future__ import annotations
 import time
 
 import torch
-from safetensors.torch import load_file
 
 from mendsearch.config import Spec
-from mendsearch.files import write_tensors
+from mendsearch.files import read_tensors, write_tensors
 from mendsearch.loading import Loaded
 from mendsearch.mending.search import Search, rank_channels
 from mendsearch.progress import Reporter
@@ -23,7 +22,7 @@ def train_dense(loaded: Loaded, spec: Spec, record: Record, reporter: Reporter) 
     model, splits = loaded.problem.model, loaded.splits
     path, checkpoint = record.out / "dense.safetensors", record.out / "train.pt"
     if "train" in record:
-        model.load_state_dict(load_file(path))
+        model.load_state_dict(read_tensors(path))
         return
     started = time.perf_counter()
     if spec.model.checkpoint is None:
@@ -59,7 +58,7 @@ def rank(loaded: Loaded, spec: Spec, record: Record, reporter: Reporter) -> Sear
             tensors |= {f"mean/{layer}": found.mean, f"covariance/{layer}": found.covariance}
         write_tensors(path, tensors)
         record["rank"] = {"seconds": time.perf_counter() - started}
-    kept = load_file(path, str(next(loaded.problem.model.parameters()).device))
+    kept = read_tensors(path, str(next(loaded.problem.model.parameters()).device))
     layers = [key.removeprefix("mean/") for key in kept if key.startswith("mean/")]
     scores = tuple(kept[f"scores/{i}"].cpu().numpy() for i in range(len(loaded.problem.coupling.groups)))
     return Search(

@@ -14,8 +14,8 @@ from mendsearch.config import Spec
 from mendsearch.errors import SpecError
 from mendsearch.files import read_json, write_json
 
-GROWS = "mend.trials"
-"""The one key of a spec that may change between two runs in one folder: more trials go on with the search."""
+FREE = "mend.trials"
+"""The one key of a spec that may change between two runs in one folder: more trials go on, fewer are there already."""
 
 
 class Record:
@@ -49,15 +49,14 @@ class Record:
 
 
 def check_spec(spec: Spec, out: Path) -> None:
-    """Raise `SpecError` where the folder holds a run of another spec; more trials are allowed, fewer are not."""
+    """Raise `SpecError` where the folder holds a run of another spec; the number of trials may differ."""
     earlier = read_json(out / "spec.json")
     if earlier is None:
         return
     before, now = _flat(earlier), _flat(spec.model_dump(mode="json"))
     for key in sorted(before.keys() | now.keys()):
         old, new = before.get(key), now.get(key)
-        grown = key == GROWS and isinstance(old, int) and isinstance(new, int) and new > old
-        if old != new and not grown:
+        if old != new and key != FREE:
             raise SpecError(
                 f"{out} holds a run of another spec: {key} was {old!r}, is {new!r}; give another --out, "
                 f"or remove the folder to start anew"

@@ -14,6 +14,7 @@ from typing import Any
 import optuna
 from filelock import FileLock, Timeout
 
+import mendstore
 from mendsearch.artifacts import Pruned, save
 from mendsearch.config import Spec
 from mendsearch.errors import UsageError
@@ -83,6 +84,7 @@ def run(spec: Spec, out: Path, storage: str, reporter: Reporter) -> Outcome:
 
 def _run(spec: Spec, out: Path, storage: str, reporter: Reporter) -> Outcome:
     record, loaded = Record(out), load(spec)
+    mendstore.summaries(storage, spec.name)  # a database that cannot be reached is better found before training
     record.start(spec)
     train_dense(loaded, spec, record, reporter)
     search = rank(loaded, spec, record, reporter)

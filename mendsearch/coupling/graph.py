@@ -51,7 +51,10 @@ def find_coupling(model: nn.Module, example: Tensor, exclude: tuple[str, ...] = 
         if module not in graph.module2node:
             builder.whole[name] = "the forward pass does not use it, or not in a way that can be traced"
         elif name not in builder.visited:
-            builder.add(name, graph, module)
+            try:
+                builder.add(name, graph, module)
+            except Exception as error:
+                raise CouplingError(_untraceable(error)) from error
     coupling = builder.finish(graph)
     if not coupling.groups:
         reasons = "; ".join(f"{name}: {reason}" for name, reason in list(coupling.whole.items())[:3])
@@ -69,8 +72,8 @@ def _trace(model: nn.Module, example: Tensor) -> Any:
     try:
         with torch.no_grad():
             model(image)
-    except (RuntimeError, ValueError, IndexError) as error:
-        reason = str(error).split("\n")[0]
+    except Exception as error:  # a forward may raise anything
+        reason = f"{type(error).__name__}: {error}".split("\n")[0]
         raise DataError(
             f"the network refuses images of shape {tuple(image.shape[1:])}: {reason}; check [data] and [model] kwargs"
         ) from error
@@ -79,10 +82,14 @@ def _trace(model: nn.Module, example: Tensor) -> Any:
         try:
             return tp.DependencyGraph().build_dependency(model, example_inputs=(image,), verbose=False)
         except Exception as error:
-            raise CouplingError(
-                f"the network's channels cannot be traced: {type(error).__name__} in Torch-Pruning: {error}; "
-                f"reshapes that move channels, such as a channel shuffle, are not understood"
-            ) from error
+            raise CouplingError(_untraceable(error)) from error
+
+
+def _untraceable(error: Exception) -> str:
+    return (
+        f"the network's channels cannot be traced ({type(error).__name__} in Torch-Pruning); operations that move "
+        f"channels, such as a channel shuffle or halves put together the other way round, are not understood"
+    )
 
 
 class _Builder:

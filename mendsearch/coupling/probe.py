@@ -15,6 +15,7 @@ from mendsearch.errors import CouplingError
 from mendsearch.modes import evaluating
 
 MIXES_CHANNELS = (nn.LayerNorm, nn.GroupNorm, nn.LocalResponseNorm)
+TRANSPOSED = (nn.ConvTranspose1d, nn.ConvTranspose2d, nn.ConvTranspose3d)
 TOLERANCE = 1e-3
 
 
@@ -37,7 +38,7 @@ def probe(model: nn.Module, coupling: Coupling, images: Tensor) -> None:
         images = images[:2].to(next(model.parameters()).device)
         for counts in (np.ones_like(coupling.widths), (coupling.widths + 1) // 2):
             outputs = _run(slicer, counts, images)
-        if not any(isinstance(module, MIXES_CHANNELS) for module in model.modules()):
+        if not any(isinstance(module, MIXES_CHANNELS + TRANSPOSED) for module in model.modules()):
             _compare(slicer, counts, images, outputs)
 
 
@@ -46,9 +47,9 @@ def _run(slicer: Slicer, counts: Ints, images: Tensor) -> Tensor:
     with _layer_names(slicer.model) as entered, slicer.sized(state):
         try:
             return slicer.forward(state, images)  # type: ignore[no-any-return]  # a network may return anything
-        except (RuntimeError, ValueError, IndexError, AssertionError) as error:
+        except Exception as error:  # a forward may raise anything
             layer = entered[-1] if entered else "the network itself"
-            reason = str(error).split("\n")[0]
+            reason = f"{type(error).__name__}: {error}".split("\n")[0]
             raise CouplingError(
                 f"the forward pass fails once channels go, in `{layer}`: {reason}; take sizes from the tensors there, "
                 f"or keep the layer that feeds it whole with [prune] exclude"

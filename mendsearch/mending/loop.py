@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable
 from dataclasses import dataclass
 
@@ -9,6 +10,7 @@ import optuna
 from optuna.trial import FrozenTrial, TrialState
 
 from mendsearch.coupling.layout import Ints
+from mendsearch.errors import MendsearchError
 from mendsearch.mending.scoring import Scorer
 from mendsearch.mending.space import Space
 from mendsearch.progress import Reporter
@@ -52,6 +54,9 @@ def run_trials(study: optuna.Study, space: Space, scorer: Scorer, trials: int, r
 
     Every trial records the value, and `keep_counts`, `macs` and `params` of the candidate as user attributes. A
     candidate that the study has scored already is not scored again: its score is recorded.
+
+    Raises:
+        MendsearchError: no candidate has a finite score.
     """
     scores = {tuple(space.counts(trial.params)): trial.value for trial in complete(study)}
     done = len(complete(study))
@@ -71,6 +76,10 @@ def run_trials(study: optuna.Study, space: Space, scorer: Scorer, trials: int, r
             study.tell(trial, value)
             stage.advance(f"best score {max(score for score in scores.values() if score is not None):.4f}")
     best = max(complete(study), key=lambda trial: (_value(trial), -trial.number))
+    if not math.isfinite(_value(best)):
+        raise MendsearchError(
+            f"no candidate of `{study.study_name}` has a finite score; check the network's weights and the images"
+        )
     return Winner(space.counts(best.params), _value(best))
 
 

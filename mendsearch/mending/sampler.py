@@ -13,6 +13,7 @@ from optuna.trial import FrozenTrial, TrialState
 from mendsearch.coupling.layout import Ints
 from mendsearch.mending.space import Space
 
+SAMPLERS = ("tpe", "random")
 DRAWS = 8
 """Proposals drawn before one that was scored already is shaken loose."""
 

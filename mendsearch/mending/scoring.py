@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -105,7 +106,7 @@ class Scorer:
 
     @torch.no_grad()
     def score(self, counts: Ints) -> float:
-        """The score of a candidate (G,) int64; the dense network has none better in general, 0 is perfect."""
+        """The score of a candidate (G,) int64: at most 0; minus infinity where its outputs are not finite."""
         return self._evaluate(self.weights(counts))
 
     @torch.no_grad()
@@ -172,7 +173,8 @@ class Scorer:
                 functional.cross_entropy(self.slicer.forward(state, images), targets, reduction="sum")
                 for images, targets in zip(self._validation, self._targets, strict=True)
             ]
-            return -float(torch.stack(losses).sum()) / self._count
+            loss = float(torch.stack(losses).sum()) / self._count
+            return -loss if math.isfinite(loss) else -math.inf
 
 
 def even_batches(images: Tensor, batch_size: int) -> tuple[Tensor, ...]:

@@ -59,6 +59,8 @@ def pose(model: nn.Module, images: Tensor, budget: Budget, exclude: tuple[str, .
             f"the network gives {_shape(outputs)} for two images, expected logits (2, num_classes); "
             f"wrap it in a module that gives them"
         )
+    if not torch.isfinite(outputs).all():
+        raise ModelError("the network's outputs are not finite; check its weights and the calibration images")
     probe(model, coupling, images)
     return Problem(model, coupling, Limits(budget, build_cost_model(model, coupling, images)))
 

@@ -54,6 +54,11 @@ def split(source: DataSource, spec: DataSpec, seed: int) -> Splits:
     held = min(spec.validation, count // 4)
     validation = gather(plain, order[:held])
     calibration, _ = gather(plain, order[held : held + spec.calibration])
+    shape, test_shape = calibration.shape[1:], gather(source.test, [0])[0].shape[1:]
+    if shape != test_shape:
+        raise DataError(
+            f"test images are of shape {tuple(test_shape)}, training images of {tuple(shape)}; make them alike"
+        )
     for name, labels in (("validation", validation[1]), ("test", _labels(source.test)), ("training", _labels(plain))):
         check_labels(labels, source.num_classes, name)
     return Splits(
@@ -83,7 +88,7 @@ def gather(dataset: Dataset[Any], indices: list[int]) -> tuple[Tensor, Tensor]:
         return dataset[indices]
     try:
         loaded = list(DataLoader(Subset(dataset, indices), batch_size=64, num_workers=_workers(dataset)))
-    except (TypeError, RuntimeError) as error:
+    except (TypeError, RuntimeError, OSError) as error:
         reason = str(error).strip().split("\n")[-1]
         raise DataError(
             f"data set {type(dataset).__name__} does not give (image tensor, label) of one shape: {reason}"

