@@ -15,7 +15,7 @@ from mendsearch.config import Spec, SpecPart
 
 HEAD = """# The spec file
 
-A TOML file says what `mendsearch run SPEC.toml` does. An unknown key is an error. `--set key=value` changes a key, as in
+A TOML file says what `mendsearch run SPEC.toml` does. An unknown key is an error. `--set key=value` changes a key, as
 `--set mend.trials=200`; a run's folder is of one spec, in which only the number of trials may change. Paths are taken
 from the working directory. The smallest valid spec:
 

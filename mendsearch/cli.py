@@ -69,10 +69,8 @@ def guarded(command: Callable[P, None]) -> Callable[P, None]:
             print(f"error: {error}", file=sys.stderr)
             raise typer.Exit(error.exit_code) from None
         except OSError as error:
-            print(
-                f"error: {(str(error) or type(error).__name__).splitlines()[-1]}; check the path, its rights, and the space left",
-                file=sys.stderr,
-            )
+            reason = (str(error) or type(error).__name__).splitlines()[-1]
+            print(f"error: {reason}; check the path, its rights, and the space left", file=sys.stderr)
             raise typer.Exit(2) from None
         except ModuleNotFoundError as error:
             if importlib.util.find_spec("torch") is not None:
