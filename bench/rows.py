@@ -57,7 +57,7 @@ def compare(spec: Spec, finetune_seeds: tuple[int, ...], dense_from: Path | None
     url = mendstore.EmbeddedServer(WORK / ".mendsearch").start()
     started = time.perf_counter()
     _, winner = run_study(
-        search, spec.mend.trials, spec.mend.sampler, storage=url, name=spec.name, seed=spec.seed, reporter=reporter
+        search, spec.mend, storage=url, name=spec.name, seed=spec.seed, reporter=reporter
     )
     mend_s = time.perf_counter() - started
     structures = {"uniform": search.uniform, "pre_pruned": search.pre_pruned, "mended": winner.counts}
@@ -98,12 +98,14 @@ def _row(
     accuracies = []
     for seed in seeds:
         pruned = search.scorer.build(counts)
-        train(pruned, splits.train, spec.finetune, seed=seed, augment=splits.augment)
+        train(
+            pruned, splits.train, spec.finetune, seed=seed, augment=splits.augment, teacher=search.problem.model
+        )
         accuracies.append(accuracy(pruned, splits.test))
     row = {
         "keep_counts": search.problem.coupling.keep_counts(counts),
         **search.problem.limits.model.cost(counts),
-        "score": search.scorer.score(counts),
+        "score": search.scorer.refined_score(counts),
         "accuracy_before": accuracy(before, splits.test),
         "accuracy": statistics.mean(accuracies),
         "accuracies": accuracies,

@@ -76,6 +76,12 @@ class FinetuneSpec(SpecPart):
     momentum: float = Field(default=0.9, ge=0, lt=1, description="Nesterov momentum.")
     weight_decay: float = Field(default=5e-4, ge=0, description="L2 penalty.")
     images: int | None = Field(default=None, ge=1, description="Training images used in a pass; all when not given.")
+    distillation: float = Field(
+        default=0.5,
+        ge=0,
+        le=1,
+        description="Weight of the dense network's outputs against the labels in the loss; 0 leaves them out.",
+    )
 
 
 class RankSpec(SpecPart):
@@ -89,9 +95,10 @@ class RankSpec(SpecPart):
 class PruneSpec(SpecPart):
     """Pre-pruning."""
 
-    rule: Literal["uniform", "global"] = Field(
-        default="global",
-        description="`uniform` cuts every coupling group alike, `global` by one threshold on the scores.",
+    rule: Literal["curves", "uniform", "global"] = Field(
+        default="curves",
+        description="`curves` cuts where the consumers' error grows least for the cost that falls away, `uniform` every "
+        "coupling group alike, `global` by one threshold on the scores.",
     )
     floor: float = Field(
         default=0.3,
@@ -130,9 +137,16 @@ class MendSpec(SpecPart):
     """Mending, the search over restorations."""
 
     trials: int = Field(default=100, ge=1, description="Trials that end with a score.")
-    sampler: Literal["tpe", "random"] = Field(default="tpe", description="What proposes restorations.")
-    reconstruction: bool = Field(
-        default=True, description="Make up for missing inputs by least squares in every consumer before scoring."
+    sampler: Literal["mending", "tpe", "random"] = Field(
+        default="mending", description="What proposes restorations: ours, or Optuna's."
+    )
+    early_stopping: bool = Field(
+        default=True, description="Stop looking at a candidate that is worse than the best beyond doubt."
+    )
+    reconstruction: Literal["sequence", "channels", "none"] = Field(
+        default="sequence",
+        description="How a candidate is made good before it is scored: `sequence` fits layer after layer to the dense "
+        "network's outputs, `channels` folds missing inputs into the kept ones, `none` recalibrates batch norms alone.",
     )
 
 

@@ -66,7 +66,7 @@ def _finetune_one(
     folder, model = record.out / "finetuned", search.problem.model
     found = read_json(folder / f"{key}.json")
     if found is None:
-        score = search.scorer.score(counts)
+        score = search.scorer.refined_score(counts)
         pruned = search.scorer.build(counts)
         train(
             pruned,
@@ -74,6 +74,7 @@ def _finetune_one(
             spec.finetune,
             seed=spec.seed,
             augment=splits.augment,
+            teacher=model,
             checkpoint=folder / f"{key}.pt",
             on_epoch=lambda loss: advance(f"loss {loss:.4f}"),
         )

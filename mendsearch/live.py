@@ -31,8 +31,9 @@ def mend(
     n_trials: int = 100,
     criterion: Literal["gram", "l1", "random"] = "gram",
     prune: PruneSpec | None = None,
-    sampler: Literal["tpe", "random"] = "tpe",
-    reconstruction: bool = True,
+    sampler: Literal["mending", "tpe", "random"] = "mending",
+    reconstruction: Literal["sequence", "channels", "none"] = "sequence",
+    early_stopping: bool = True,
     storage: str | None = None,
     name: str = "mend",
     seed: int = 0,
@@ -51,7 +52,9 @@ def mend(
         criterion: of the filter ranking.
         prune: rule, floor, and layers to exclude.
         sampler: what proposes restorations.
-        reconstruction: make up for missing inputs by least squares.
+        reconstruction: how a candidate is made good before it is scored: `sequence` fits layer after layer to the
+            dense network's outputs, `channels` folds missing inputs into the kept ones, `none` recalibrates batch norms.
+        early_stopping: stop looking at a candidate that is worse than the best beyond doubt.
         storage: URL of a Postgres database; in memory without it. A study of that name there is taken up.
         name: of the study.
         seed: of ranking and sampling.
@@ -73,6 +76,7 @@ def mend(
             f"validation images are of shape {tuple(validation_images.shape[1:])}, expected "
             f"{tuple(calibration_images.shape[1:])} as the calibration images"
         )
+    spec = MendSpec(trials=n_trials, sampler=sampler, reconstruction=reconstruction, early_stopping=early_stopping)
     problem = pose(model, calibration_images, budget, prune.exclude)
     check_labels(labels, predict(model, validation_images[:2]).shape[1], "validation")
     ranking, statistics = rank_channels(problem, calibration_images, criterion, seed, reporter)
@@ -84,9 +88,9 @@ def mend(
         validation=validation_images,
         targets=labels if labels is not None else predict(model, validation_images).softmax(1),
         prune=prune,
-        mend=MendSpec(trials=n_trials, sampler=sampler, reconstruction=reconstruction),
+        mend=spec,
     )
-    study, winner = run_study(search, n_trials, sampler, storage=storage, name=name, seed=seed, reporter=reporter)
+    study, winner = run_study(search, spec, storage=storage, name=name, seed=seed, reporter=reporter)
     cost = problem.limits.model.cost(winner.counts)
     return Pruned(
         search.scorer.build(winner.counts),

@@ -18,3 +18,21 @@ def evaluating(model: nn.Module) -> Iterator[None]:
     finally:
         for module, training in modes:
             module.training = training
+
+
+BatchNorm = nn.modules.batchnorm._BatchNorm
+
+
+@contextmanager
+def averaging(model: nn.Module) -> Iterator[None]:
+    """Within the scope batch norms keep the plain average over batches; all else is in evaluation mode."""
+    norms = [module for module in model.modules() if isinstance(module, BatchNorm) and module.track_running_stats]
+    momenta = [module.momentum for module in norms]
+    with evaluating(model):
+        try:
+            for module in norms:
+                module.training, module.momentum = True, None
+            yield
+        finally:
+            for module, momentum in zip(norms, momenta, strict=True):
+                module.momentum = momentum

@@ -9,30 +9,38 @@ import numpy as np
 
 from mendsearch.budget import Limits
 from mendsearch.coupling.layout import Ints
+from mendsearch.curves import Floats, by_curves
 from mendsearch.projection import project
 from mendsearch.ranking.base import FilterRanking
 
+RuleName = Literal["curves", "uniform", "global"]
+POWER = 1.5
+"""Of the error curves; docs/results/scoring.md compares them."""
 Rule = Callable[[float], Ints]
 
 
-def cut(rule: Literal["uniform", "global"], ranking: FilterRanking, limits: Limits, *, scale: float = 1.0) -> Ints:
+def cut(name: RuleName, ranking: FilterRanking, curves: list[Floats], limits: Limits, *, scale: float = 1.0) -> Ints:
     """The largest structure of the rule whose cost fits `scale` times the budget; at least one channel everywhere.
 
-    `uniform` keeps the same fraction of every coupling group. `global` keeps the channels whose score is above one
-    threshold, the best of each coupling group always. Structures of one rule are nested: a smaller `scale` keeps no
+    `curves` gives channels away where the error curves grow least for the cost that falls away. `uniform` keeps the
+    same fraction of every coupling group. `global` keeps the channels whose score is above one threshold, the best of
+    each coupling group always. Structures of one rule are nested: a smaller `scale` keeps no
     channel more.
 
     Args:
-        rule: its name.
+        name: of the rule.
         ranking: scores that compare between coupling groups.
+        curves: error curves of the coupling groups.
         limits: the budget.
         scale: fraction (0-1] of the budget.
 
     Returns:
         (G,) int64; all ones where even the least structure costs more.
     """
+    if name == "curves":
+        return by_curves(curves, limits, POWER, scale=scale)
     widths = limits.model.coupling.widths
-    by_rule = _uniform(widths) if rule == "uniform" else _global(ranking)
+    by_rule = _uniform(widths) if name == "uniform" else _global(ranking)
     low, high, best = 0.0, 1.0, np.ones_like(widths)
     for _ in range(50):
         middle = (low + high) / 2
@@ -44,9 +52,9 @@ def cut(rule: Literal["uniform", "global"], ranking: FilterRanking, limits: Limi
     return best
 
 
-def pre_prune(rule: Literal["uniform", "global"], ranking: FilterRanking, limits: Limits) -> Ints:
+def pre_prune(name: RuleName, ranking: FilterRanking, curves: list[Floats], limits: Limits) -> Ints:
     """The rule cut at the budget itself, refilled so that nothing of the budget stays unused: (G,) int64."""
-    return project(cut(rule, ranking, limits), np.ones_like(limits.model.coupling.widths), limits)
+    return project(cut(name, ranking, curves, limits), np.ones_like(limits.model.coupling.widths), limits)
 
 
 def _uniform(widths: Ints) -> Rule:

@@ -22,7 +22,7 @@ from mendsearch.files import read_json, write_json
 from mendsearch.finetuning import Finetuned, finetune
 from mendsearch.latency import latencies_ms
 from mendsearch.loading import Loaded, load
-from mendsearch.mending.loop import Winner, complete
+from mendsearch.mending.loop import Winner, ended
 from mendsearch.mending.search import Search
 from mendsearch.mending.study import run_study
 from mendsearch.preparation import rank, train_dense
@@ -55,7 +55,7 @@ def finished(spec: Spec, out: Path) -> Outcome | None:
     """
     check_spec(spec, out)
     result, stages = read_json(out / "result.json"), read_json(out / "stages.json")
-    if result is None or stages is None or result["trials"]["complete"] < spec.mend.trials:
+    if result is None or stages is None or result["trials"]["complete"] + result["trials"]["stopped_early"] < spec.mend.trials:
         return None
     return Outcome(result, **stages["structure"])
 
@@ -95,9 +95,9 @@ def _run(spec: Spec, out: Path, storage: str, reporter: Reporter) -> Outcome:
         "floor": coupling.keep_counts(search.space.floor),
     }
     study, winner = run_study(
-        search, spec.mend.trials, spec.mend.sampler, storage=storage, name=spec.name, seed=spec.seed, reporter=reporter
+        search, spec.mend, storage=storage, name=spec.name, seed=spec.seed, reporter=reporter
     )
-    seconds = sum(trial.duration.total_seconds() for trial in complete(study) if trial.duration is not None)
+    seconds = sum(trial.duration.total_seconds() for trial in ended(study) if trial.duration is not None)
     record["mend"] = {"seconds": seconds}
     structures = {"uniform": search.uniform, "pre_pruned": search.pre_pruned, "mended": winner.counts}
     tuned = finetune(search, structures, spec, loaded.splits, record, reporter)

@@ -6,16 +6,19 @@ import math
 from collections.abc import Iterable
 from dataclasses import dataclass
 
+import numpy as np
 import optuna
 from optuna.trial import FrozenTrial, TrialState
 
 from mendsearch.coupling.layout import Ints
 from mendsearch.errors import MendsearchError
-from mendsearch.mending.scoring import Scorer
+from mendsearch.mending.scoring import Scored, Scorer
 from mendsearch.mending.space import Space
 from mendsearch.progress import Reporter
 
 KEEP_COUNTS = "keep_counts"
+FEW = 6
+"""Best candidates whose weights are refined before one of them wins."""
 
 
 @dataclass(frozen=True)
@@ -24,7 +27,7 @@ class Winner:
 
     Attributes:
         counts: (G,) int64.
-        score: its score.
+        score: with its weights at their best, as `Scorer.build` gives them.
     """
 
     counts: Ints
@@ -49,43 +52,86 @@ def put_back_interrupted(study: optuna.Study, space: Space) -> None:
             study.enqueue_trial(params)
 
 
-def run_trials(study: optuna.Study, space: Space, scorer: Scorer, trials: int, reporter: Reporter) -> Winner:
-    """Run trials until `trials` of the study are complete, and return the best of all.
+def run_trials(
+    study: optuna.Study, space: Space, scorer: Scorer, trials: int, reporter: Reporter, *, early_stopping: bool
+) -> None:
+    """Run trials until `trials` of the study have ended with a score, complete or stopped early.
 
-    Every trial records the value, and `keep_counts`, `macs` and `params` of the candidate as user attributes. A
-    candidate that the study has scored already is not scored again: its score is recorded.
-
-    Raises:
-        MendsearchError: no candidate has a finite score.
+    Every trial records the value, and `keep_counts`, `macs` and `params` of the candidate as user attributes. A trial
+    that was stopped early is PRUNED, in Optuna's terms, and reports what its score is expected to be. A candidate that
+    the study has scored already is not scored again: its score is recorded.
     """
-    scores = {tuple(space.counts(trial.params)): trial.value for trial in complete(study)}
-    done = len(complete(study))
+    scores = {tuple(space.counts(trial.params)): _value(trial) for trial in ended(study) if _complete(trial)}
+    rival = _best_again(scores, scorer) if early_stopping and len(ended(study)) < trials else None
+    done = len(ended(study))
     with reporter.stage("mend", trials, done) as stage:
         for _ in range(done, trials):
             trial = study.ask(space.distributions)
             counts = space.counts(trial.params)
             key = tuple(counts)
-            value = scores.get(key)
-            if value is None:
-                value = scorer.score(counts)
-            scores[key] = value
+            scored = None if key in scores else scorer.score(counts, rival)
             cost = space.limits.model.cost(counts)
             trial.set_user_attr(KEEP_COUNTS, space.coupling.keep_counts(counts))
             trial.set_user_attr("macs", cost["macs"])
             trial.set_user_attr("params", cost["params"])
-            study.tell(trial, value)
-            stage.advance(f"best score {max(score for score in scores.values() if score is not None):.4f}")
-    best = max(complete(study), key=lambda trial: (_value(trial), -trial.number))
-    if not math.isfinite(_value(best)):
+            if scored is not None and scored.stopped:
+                trial.report(scored.value, step=len(scored.losses))
+                study.tell(trial, state=TrialState.PRUNED)
+            else:
+                scores[key] = scored.value if scored is not None else scores[key]
+                study.tell(trial, scores[key])
+                if early_stopping and scored is not None and (rival is None or scored.value > rival.value):
+                    rival = scored
+            stage.advance(f"best score {max(scores.values(), default=-math.inf):.4f}")
+
+
+def _best_again(scores: dict[tuple[int, ...], float], scorer: Scorer) -> Scored | None:
+    """The best candidate so far, scored again for its losses image by image; None where there is none."""
+    best = max(scores, key=lambda key: scores[key], default=None)
+    if best is None or not math.isfinite(scores[best]):
+        return None
+    return scorer.score(np.array(best, dtype=np.int64))
+
+
+def choose(
+    study: optuna.Study, space: Space, scorer: Scorer, controls: Iterable[Ints], reporter: Reporter
+) -> Winner:
+    """Refine the weights of the best few candidates, and take the best of them by the score that they then have.
+
+    Everything is scored here on one device, whatever devices the trials ran on.
+
+    Args:
+        study: of the search.
+        space: of the search.
+        scorer: of the search.
+        controls: structures that are looked at too, so that none of them is better than the winner.
+        reporter: where progress goes.
+
+    Raises:
+        MendsearchError: no candidate has a finite score.
+    """
+    ranked = sorted(filter(_complete, ended(study)), key=lambda trial: (-_value(trial), trial.number))
+    distinct = list(dict.fromkeys(tuple(space.counts(trial.params)) for trial in ranked if math.isfinite(_value(trial))))
+    if not distinct:
         raise MendsearchError(
             f"no candidate of `{study.study_name}` has a finite score; check the network's weights and the images"
         )
-    return Winner(space.counts(best.params), _value(best))
+    few = [np.array(key) for key in dict.fromkeys([*distinct[:FEW], *(tuple(counts) for counts in controls)])]
+    found = []
+    with reporter.stage("refine", len(few)) as stage:
+        for counts in few:
+            found.append(Winner(counts, scorer.refined_score(counts)))
+            stage.advance(f"score {found[-1].score:.4f}")
+    return max(found, key=lambda winner: winner.score)
 
 
-def complete(study: optuna.Study) -> list[FrozenTrial]:
-    """The trials that ended with a score."""
-    return study.get_trials(deepcopy=False, states=(TrialState.COMPLETE,))
+def ended(study: optuna.Study) -> list[FrozenTrial]:
+    """The trials that ended with a score, or were stopped early."""
+    return study.get_trials(deepcopy=False, states=(TrialState.COMPLETE, TrialState.PRUNED))
+
+
+def _complete(trial: FrozenTrial) -> bool:
+    return trial.state == TrialState.COMPLETE
 
 
 def _value(trial: FrozenTrial) -> float:

@@ -1,7 +1,11 @@
-"""Optuna's samplers, with every proposal projected onto the budget before it is recorded."""
+"""What proposes restorations: the mending sampler, and Optuna's own, all projected onto the budget.
+
+Every proposal is projected before it is recorded, so that a trial's parameters are those of the candidate that is run.
+"""
 
 from __future__ import annotations
 
+from abc import abstractmethod
 from typing import Any, Literal
 
 import numpy as np
@@ -9,29 +13,35 @@ from optuna.distributions import BaseDistribution
 from optuna.samplers import BaseSampler, RandomSampler, TPESampler
 from optuna.study import Study
 from optuna.trial import FrozenTrial, TrialState
+from threadpoolctl import ThreadpoolController
 
 from mendsearch.coupling.layout import Ints
+from mendsearch.mending.history import Floats, History
+from mendsearch.mending.moves import moved
 from mendsearch.mending.space import Space
+from mendsearch.mending.surrogate import Surrogate
 
-SAMPLERS = ("tpe", "random")
+BLAS = ThreadpoolController().select(user_api="blas")
+SAMPLERS = ("mending", "tpe", "random")
 DRAWS = 8
 """Proposals drawn before one that was scored already is shaken loose."""
+PARENTS, LEARNT, POOL = 12, 160, 320
+"""Best structures that are moved from, best structures that are learnt from, and structures looked at for one trial."""
 
 
-class ProjectedSampler(BaseSampler):
-    """Records what is run: the parameters of a trial are those of the projected candidate.
+class SpaceSampler(BaseSampler):
+    """Samples the whole space of a search at once.
 
     Where a proposal projects onto a candidate that the study has already, another is drawn, and after `DRAWS` of them
     the last one is moved by single channels at random, so that no trial is spent on a score that is known.
 
     Args:
-        inner: the sampler that proposes.
         space: of the search.
-        seed: of the moves.
+        seed: of its draws; they follow from seed and trial number alone, in any process.
     """
 
-    def __init__(self, inner: BaseSampler, space: Space, seed: int) -> None:
-        self._inner, self._space, self._random = inner, space, np.random.default_rng(seed)
+    def __init__(self, space: Space, seed: int) -> None:
+        self._space, self._seed, self._history = space, seed, History(space)
 
     def infer_relative_search_space(self, study: Study, trial: FrozenTrial) -> dict[str, BaseDistribution]:
         return self._space.distributions
@@ -41,21 +51,86 @@ class ProjectedSampler(BaseSampler):
     ) -> dict[str, Any]:
         if "fixed_params" in trial.system_attrs:  # enqueued: nothing is left to propose
             return {}
-        known = {
-            tuple(self._space.counts(other.params))
-            for other in study.get_trials(deepcopy=False)
-            if other.number != trial.number and set(self._space.names) <= set(other.params)
-        }
+        with BLAS.limit(limits=1):  # small matrices; threads would only wait for one another
+            return self._space.params(self._fresh(study, trial))
+
+    def _fresh(self, study: Study, trial: FrozenTrial) -> Ints:
+        generator = np.random.default_rng((self._seed, trial.number))
+        tried, scores = self._history.read(study, but=trial.number)
         for _ in range(DRAWS):
-            counts = self._space.project(self._propose(study, trial, search_space))
-            if tuple(counts) not in known:
-                return self._space.params(counts)
-        return self._space.params(self._shake(counts, known))
+            counts = self._space.project(self.propose(study, trial, tried, scores, generator))
+            if not self._history.holds(counts):
+                return counts
+        return self._shake(counts, generator)
+
+    @abstractmethod
+    def propose(
+        self, study: Study, trial: FrozenTrial, tried: Ints, scores: Floats, generator: np.random.Generator
+    ) -> Ints:
+        """Keep counts (G,), to be projected, after keep counts (n, G) got `scores` (n,)."""
 
     def sample_independent(
         self, study: Study, trial: FrozenTrial, param_name: str, param_distribution: BaseDistribution
     ) -> Any:
-        return self._inner.sample_independent(study, trial, param_name, param_distribution)
+        return RandomSampler(self._seed).sample_independent(study, trial, param_name, param_distribution)
+
+    def _shake(self, counts: Ints, generator: np.random.Generator) -> Ints:
+        """A candidate near `counts` that is not known; `counts` itself where the space seems used up."""
+        for reach in range(1, 50):
+            candidate = self._space.project(counts + generator.integers(-reach, reach + 1, len(counts)))
+            if not self._history.holds(candidate):
+                return candidate
+        return counts
+
+
+class MendingSampler(SpaceSampler):
+    """Moves restorations between coupling groups along the budget, where a model of the score expects most.
+
+    From the best structures so far, `POOL` others are made by moving restorations. A surrogate that starts from the
+    error curves and learns from the best finished trials says what each is worth and how sure it is; the one with the
+    highest mean plus a random multiple of its standard deviation is proposed. The multiple is drawn anew each time, so
+    that workers that ask at once propose different structures.
+
+    Args:
+        space: of the search.
+        curves: error curves of the coupling groups.
+        starts: structures from which to go while nothing is known.
+        seed: of its draws.
+    """
+
+    def __init__(self, space: Space, curves: list[Floats], starts: list[Ints], seed: int) -> None:
+        super().__init__(space, seed)
+        self._starts = np.array(starts)
+        self._surrogate = Surrogate(space.coupling.widths, curves)
+
+    def propose(
+        self, study: Study, trial: FrozenTrial, tried: Ints, scores: Floats, generator: np.random.Generator
+    ) -> Ints:
+        if len(scores) < 2:
+            start = self._starts[generator.integers(len(self._starts))]
+            return np.rint(moved(start[None], self._space, generator)[0]).astype(np.int64)
+        best = np.argsort(-scores)[:LEARNT]
+        # parents by rank: the best most often
+        ranks = np.minimum(generator.geometric(0.25, POOL) - 1, min(PARENTS, len(best)) - 1)
+        pool = moved(tried[best[ranks]], self._space, generator)
+        self._surrogate.fit(tried[best], scores[best])
+        mean, deviation = self._surrogate.predict(pool)
+        hope = mean + generator.uniform(0, 1.5) * deviation
+        return np.rint(pool[int(np.argmax(hope))]).astype(np.int64)
+
+
+class OptunaSampler(SpaceSampler):
+    """One of Optuna's own samplers.
+
+    Args:
+        inner: the sampler that proposes.
+        space: of the search.
+        seed: of the moves that shake a known proposal loose.
+    """
+
+    def __init__(self, inner: BaseSampler, space: Space, seed: int) -> None:
+        super().__init__(space, seed)
+        self._inner = inner
 
     def before_trial(self, study: Study, trial: FrozenTrial) -> None:
         self._inner.before_trial(study, trial)
@@ -65,32 +140,28 @@ class ProjectedSampler(BaseSampler):
 
     def reseed_rng(self) -> None:
         self._inner.reseed_rng()
-        self._random = np.random.default_rng()
 
-    def _propose(self, study: Study, trial: FrozenTrial, search_space: dict[str, BaseDistribution]) -> Ints:
-        movable = {name: distribution for name, distribution in search_space.items() if not distribution.single()}
+    def propose(
+        self, study: Study, trial: FrozenTrial, tried: Ints, scores: Floats, generator: np.random.Generator
+    ) -> Ints:
+        movable = {name: found for name, found in self._space.distributions.items() if not found.single()}
         params = self._inner.sample_relative(study, trial, movable)
         for name, distribution in movable.items():
             if name not in params:
                 params[name] = self._inner.sample_independent(study, trial, name, distribution)
         return self._space.counts({name: params.get(name, 0) for name in self._space.names})
 
-    def _shake(self, counts: Ints, known: set[tuple[int, ...]]) -> Ints:
-        """A candidate near `counts` that is not known; `counts` itself where the space seems used up."""
-        for reach in range(1, 50):
-            moved = counts + self._random.integers(-reach, reach + 1, len(counts))
-            candidate = self._space.project(moved)
-            if tuple(candidate) not in known:
-                return candidate
-        return counts
 
-
-def make_sampler(name: Literal["tpe", "random"], space: Space, seed: int) -> ProjectedSampler:
+def make_sampler(
+    name: Literal["mending", "tpe", "random"], space: Space, curves: list[Floats], starts: list[Ints], seed: int
+) -> SpaceSampler:
     """The sampler of that name.
 
     `tpe` is Optuna's multivariate TPE; `constant_liar`, meant for trials that run side by side, is off.
     """
+    if name == "mending":
+        return MendingSampler(space, curves, starts, seed)
     inner: BaseSampler = (
         TPESampler(seed=seed, multivariate=True, constant_liar=False) if name == "tpe" else RandomSampler(seed=seed)
     )
-    return ProjectedSampler(inner, space, seed)
+    return OptunaSampler(inner, space, seed)

@@ -1,47 +1,42 @@
-"""The score of a candidate, before any fine-tuning: slice, reconstruct, recalibrate, validate."""
+"""The score of a candidate, before any fine-tuning, and when to stop looking at one."""
 
 from __future__ import annotations
 
 import math
-import time
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from mendsearch.coupling.layout import Consumer, Coupling, Ints
-from mendsearch.coupling.slicing import Slicer
+from mendsearch.coupling.layout import Ints
 from mendsearch.coupling.surgery import build_pruned
+from mendsearch.mending.weights import Weights
 from mendsearch.modes import evaluating
-from mendsearch.ranking.base import FilterRanking
-from mendsearch.reconstruction import Reconstruction, prepare
-from mendsearch.statistics import InputStatistics
 
-BatchNorm = nn.modules.batchnorm._BatchNorm
-
-
-@dataclass
-class Timings:
-    """Seconds spent by step, summed over candidates."""
-
-    seconds: dict[str, float] = field(
-        default_factory=lambda: dict.fromkeys(("slice", "reconstruct", "recalibrate", "validate"), 0.0)
-    )
-    candidates: int = 0
-
-    @contextmanager
-    def step(self, name: str) -> Iterator[None]:
-        """Add the time within the scope to `name`."""
-        started = time.perf_counter()
-        yield
-        self.seconds[name] += time.perf_counter() - started
-
-
-VERSION = 1
+BATCH = 512
+"""Images of one forward pass at the most."""
+CHECKS = (1 / 8, 1 / 4, 1 / 2)
+"""Fractions of the validation images after which a candidate may be stopped."""
+DOUBT = 2.5
+"""Standard errors by which the mean loss must be above the rival's for a candidate to be stopped."""
+VERSION = 2
 """Raised when the same candidate would get another score."""
+
+
+@dataclass(frozen=True, eq=False)
+class Scored:
+    """What scoring one candidate gave.
+
+    Attributes:
+        value: the score; where scoring was stopped, what it is expected to be.
+        losses: (n,) float32, of the images looked at.
+        stopped: whether scoring was stopped before the last image.
+    """
+
+    value: float
+    losses: Tensor
+    stopped: bool
 
 
 class Scorer:
@@ -51,132 +46,70 @@ class Scorer:
     against the dense network's own probabilities. It is at most 0; higher is better.
 
     Args:
-        model: the dense network; never changed.
-        coupling: its coupling groups.
-        ranking: of their channels.
-        statistics: of the inputs of the consumers.
-        calibration: (N, C, H, W) float32 images for BN recalibration.
+        weights: of the candidates.
         validation: (N, C, H, W) float32 images.
         targets: (N, num_classes) float32 probabilities, or (N,) int64 labels.
-        reconstruction: whether consumers are rebuilt by least squares.
-        batch_size: images a forward pass.
     """
 
-    def __init__(
-        self,
-        model: nn.Module,
-        coupling: Coupling,
-        ranking: FilterRanking,
-        statistics: Mapping[str, InputStatistics],
-        *,
-        calibration: Tensor,
-        validation: Tensor,
-        targets: Tensor,
-        reconstruction: bool = True,
-        batch_size: int = 512,
-    ) -> None:
-        self.model, self.coupling, self.timings = model, coupling, Timings()
-        self.version = (VERSION, reconstruction, len(calibration), len(validation), batch_size)
-        self.slicer = Slicer(model, coupling, ranking.orders)
-        device = next(model.parameters()).device
-        self._calibration = even_batches(calibration.to(device), batch_size)
-        self._validation = validation.to(device).split(batch_size)
-        self._targets = targets.to(device).split(batch_size)
+    def __init__(self, weights: Weights, validation: Tensor, targets: Tensor) -> None:
+        self.weights = weights
+        device = next(weights.model.parameters()).device
+        # in an order of their own, so that the first images are a fair part where they came sorted
+        order = torch.randperm(len(validation), generator=torch.Generator().manual_seed(0))
         self._count = len(validation)
-        self._batch_norms = [
-            (name, module)
-            for name, module in model.named_modules()
-            if isinstance(module, BatchNorm) and module.track_running_stats
-        ]
-        self._rebuilt: list[tuple[Consumer, Reconstruction]] = []
-        if reconstruction:
-            self._rebuilt = [
-                (
-                    consumer,
-                    prepare(
-                        consumer,
-                        self.slicer.dense[f"{consumer.layer}.weight"],
-                        statistics[consumer.layer],
-                        ranking.orders,
-                    ),
-                )
-                for consumer in coupling.consumers
-                if consumer.conv_groups == 1 and consumer.layer in statistics
-            ]
+        ends = sorted({*(round(part * self._count) for part in CHECKS), *range(BATCH, self._count, BATCH), self._count})
+        sizes = [end - start for start, end in zip([0, *ends[:-1]], ends, strict=True) if end > start]
+        self._validation = validation[order].to(device).split(sizes)
+        self._targets = targets[order].to(device).split(sizes)
+
+    @property
+    def version(self) -> tuple[object, ...]:
+        """Differs where the same candidate would get another score."""
+        return VERSION, self._count, BATCH, CHECKS, *self.weights.version
 
     @torch.no_grad()
-    def score(self, counts: Ints) -> float:
-        """The score of a candidate (G,) int64: at most 0; minus infinity where its outputs are not finite."""
-        return self._evaluate(self.weights(counts))
+    def score(self, counts: Ints, rival: Scored | None = None) -> Scored:
+        """Score a candidate (G,) int64; minus infinity where its outputs are not finite.
+
+        Args:
+            counts: of the candidate.
+            rival: the best so far; where given, scoring is stopped once the candidate is worse beyond doubt, by a
+                paired test over the images that both have seen.
+        """
+        return self._evaluate(self.weights.of(counts), rival)
+
+    @torch.no_grad()
+    def refined_score(self, counts: Ints) -> float:
+        """The score of a candidate with its weights at their best: those of `build`."""
+        return self._evaluate(self.weights.refined(counts)).value
 
     @torch.no_grad()
     def dense_score(self) -> float:
         """The score of the dense network as it is."""
-        return self._evaluate(dict(self.slicer.dense))
-
-    @torch.no_grad()
-    def weights(self, counts: Ints) -> dict[str, Tensor]:
-        """The state dict of a candidate: sliced, reconstructed, its batch norms recalibrated."""
-        with self.timings.step("slice"):
-            kept = self.slicer.kept(counts)
-            state = self.slicer.take(kept)
-        with self.timings.step("reconstruct"):
-            for consumer, reconstruction in self._rebuilt:
-                self._rebuild(state, consumer, reconstruction, kept)
-        with self.timings.step("recalibrate"):
-            self._recalibrate(state)
-        self.timings.candidates += 1
-        return state
+        return self._evaluate(dict(self.weights.slicer.dense)).value
 
     def build(self, counts: Ints) -> nn.Module:
-        """The candidate as a plain dense network, with the weights that were scored."""
-        return build_pruned(self.model, self.weights(counts)).eval()
+        """The candidate as a plain dense network, with its weights at their best."""
+        return build_pruned(self.weights.model, self.weights.refined(counts)).eval()
 
-    def _rebuild(
-        self, state: dict[str, Tensor], consumer: Consumer, reconstruction: Reconstruction, kept: dict[int, Tensor]
-    ) -> None:
-        name = f"{consumer.layer}.weight"
-        outputs = [layout for dim, layout in self.coupling.axes[name] if dim == 0]
-        rows = kept[id(outputs[0])] if outputs else None
-        weight, shift = reconstruction.rebuild(kept[id(consumer.inputs)], rows)
-        state[name] = weight.movedim(1, 2).reshape(state[name].shape).to(state[name].dtype)
-        bias = f"{consumer.layer}.bias"
-        if bias in state:
-            state[bias] = state[bias] + shift
-
-    def _recalibrate(self, state: dict[str, Tensor]) -> None:
-        if not self._batch_norms:
-            return
-        for name, _ in self._batch_norms:
-            for buffer in ("running_mean", "running_var", "num_batches_tracked"):
-                state[f"{name}.{buffer}"] = torch.zeros_like(state[f"{name}.{buffer}"])
-        with self._averaging(), self.slicer.sized(state):
-            for images in self._calibration:
-                self.slicer.forward(state, images)
-
-    @contextmanager
-    def _averaging(self) -> Iterator[None]:
-        """Batch norms keep the plain average over batches; everything else stays in evaluation mode."""
-        momenta = [(module, module.momentum) for _, module in self._batch_norms]
-        with evaluating(self.model):
-            try:
-                for _, module in self._batch_norms:
-                    module.training, module.momentum = True, None
-                yield
-            finally:
-                for module, momentum in momenta:
-                    module.momentum = momentum
-
-    def _evaluate(self, state: dict[str, Tensor]) -> float:
-        with self.timings.step("validate"), self.slicer.sized(state), evaluating(self.model):
-            losses = [
-                functional.cross_entropy(self.slicer.forward(state, images), targets, reduction="sum")
-                for images, targets in zip(self._validation, self._targets, strict=True)
-            ]
-            loss = float(torch.stack(losses).sum()) / self._count
-            return -loss if math.isfinite(loss) else -math.inf
+    def _evaluate(self, state: dict[str, Tensor], rival: Scored | None = None) -> Scored:
+        slicer, seen = self.weights.slicer, 0
+        losses: list[Tensor] = []
+        checks = {round(part * self._count) for part in CHECKS} if rival is not None else set()
+        with self.weights.timings.step("validate"), slicer.sized(state), evaluating(slicer.model):
+            for images, targets in zip(self._validation, self._targets, strict=True):
+                losses.append(functional.cross_entropy(slicer.forward(state, images), targets, reduction="none"))
+                seen += len(images)
+                if seen in checks and rival is not None:
+                    behind = torch.cat(losses) - rival.losses[:seen]
+                    if _beyond_doubt(behind):
+                        return Scored(rival.value - float(behind.mean()), torch.cat(losses), True)
+            found = torch.cat(losses)
+            loss = float(found.mean())
+        return Scored(-loss if math.isfinite(loss) else -math.inf, found, False)
 
 
-def even_batches(images: Tensor, batch_size: int) -> tuple[Tensor, ...]:
-    """Batches whose sizes differ by at most one, so that the plain average over them is the average over images."""
-    return torch.tensor_split(images, max(1, -(-len(images) // batch_size)))
+def _beyond_doubt(behind: Tensor) -> bool:
+    """Whether the mean of paired differences is above zero by more than `DOUBT` standard errors."""
+    mean, spread = behind.mean(), behind.std() / math.sqrt(len(behind))
+    return bool(mean > DOUBT * spread)

@@ -6,6 +6,7 @@ import hashlib
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 
@@ -14,15 +15,19 @@ from mendsearch.config import Budget, MendSpec, PruneSpec
 from mendsearch.coupling.graph import find_coupling
 from mendsearch.coupling.layout import Coupling, Ints
 from mendsearch.coupling.probe import probe
+from mendsearch.curves import by_curves, error_curves
 from mendsearch.errors import ModelError
 from mendsearch.mending.scoring import Scorer
 from mendsearch.mending.space import Space
+from mendsearch.mending.weights import Weights
 from mendsearch.modes import evaluating
 from mendsearch.prepruning import cut, pre_prune
 from mendsearch.progress import Reporter
 from mendsearch.ranking import CRITERIA, FilterRanking, RankingInputs
 from mendsearch.statistics import InputStatistics, input_statistics
 
+POWERS = (1.0, 1.5, 2.0)
+"""Of the error curves, one structure to start from for each."""
 BATCH = 128
 """Images of one forward pass."""
 
@@ -102,6 +107,8 @@ class Search:
         mend: whether to reconstruct.
 
     Attributes:
+        curves: error curves of the coupling groups.
+        starts: structures to be scored before the sampler proposes any: those of the error curves, then the controls.
         uniform: (G,) int64, the rule `uniform` cut at the budget.
         pre_pruned: (G,) int64, the rule of `prune` cut at the budget.
     """
@@ -122,29 +129,20 @@ class Search:
         # probabilities of the dense network follow from its weights and the images, which are in the fingerprint
         labels = [] if targets.is_floating_point() else [targets]
         self._data = (calibration, validation, *labels)
-        self.uniform = pre_prune("uniform", ranking, problem.limits)
-        self.pre_pruned = pre_prune(prune.rule, ranking, problem.limits)
-        self.space = Space(cut(prune.rule, ranking, problem.limits, scale=prune.floor), problem.limits)
-        self.scorer = Scorer(
-            problem.model,
-            problem.coupling,
-            ranking,
-            statistics,
-            calibration=calibration,
-            validation=validation,
-            targets=targets,
-            reconstruction=mend.reconstruction,
-        )
-
-    @property
-    def starts(self) -> list[Ints]:
-        """Structures to be scored before the sampler proposes any."""
-        return [self.pre_pruned, self.uniform]
+        limits = problem.limits
+        self.curves = error_curves(problem.model, problem.coupling, ranking, statistics)
+        self.uniform = pre_prune("uniform", ranking, self.curves, limits)
+        self.pre_pruned = pre_prune(prune.rule, ranking, self.curves, limits)
+        self.space = Space(cut(prune.rule, ranking, self.curves, limits, scale=prune.floor), limits)
+        by_power = [by_curves(self.curves, limits, power) for power in POWERS]
+        self.starts = [self.space.project(counts) for counts in (*by_power, self.pre_pruned, self.uniform)]
+        weights = Weights(problem.model, problem.coupling, ranking, statistics, calibration, mend.reconstruction)
+        self.scorer = Scorer(weights, validation, targets)
 
     def fingerprint(self) -> str:
         """Equal for two searches whose scores mean the same: weights, data, ranking, floor, budget and scoring."""
         digest = hashlib.sha256()
-        for name, tensor in sorted(self.scorer.slicer.dense.items()):
+        for name, tensor in sorted(self.scorer.weights.slicer.dense.items()):
             digest.update(name.encode())
             digest.update(_bytes(tensor))
         for tensor in self._data:

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Literal
-
 import optuna
 
 import mendstore
+from mendsearch.config import MendSpec
 from mendsearch.errors import UsageError
-from mendsearch.mending.loop import Winner, complete, enqueue, put_back_interrupted, run_trials
+from mendsearch.mending.loop import Winner, choose, enqueue, put_back_interrupted, run_trials
 from mendsearch.mending.sampler import make_sampler
 from mendsearch.mending.search import Search
 from mendsearch.progress import Reporter
@@ -18,8 +17,7 @@ FINGERPRINT = "fingerprint"
 
 def run_study(
     search: Search,
-    trials: int,
-    sampler: Literal["tpe", "random"],
+    mend: MendSpec,
     *,
     storage: str | None,
     name: str,
@@ -30,8 +28,7 @@ def run_study(
 
     Args:
         search: its parts.
-        trials: that end with a score.
-        sampler: what proposes.
+        mend: how many trials, what proposes, whether candidates are stopped early.
         storage: URL of a Postgres database; in memory without it.
         name: of the study.
         seed: of the sampler.
@@ -44,28 +41,21 @@ def run_study(
     optuna.logging.set_verbosity(optuna.logging.WARNING)
     if storage is None:
         study = optuna.create_study(study_name=name, direction="maximize")
-        return study, _run(study, search, trials, sampler, seed, reporter)
+        return study, _run(study, search, mend, seed, reporter)
     with mendstore.exclusive(storage, name) as alone, mendstore.reachable(storage):
         if not alone:
             raise UsageError(f"search `{name}` is being run by another process; wait for it, or give another name")
         study = mendstore.open_study(storage, name)
         _claim(study, search)
         put_back_interrupted(study, search.space)
-        return study, _run(study, search, trials, sampler, seed, reporter)
+        return study, _run(study, search, mend, seed, reporter)
 
 
-def _run(
-    study: optuna.Study,
-    search: Search,
-    trials: int,
-    sampler: Literal["tpe", "random"],
-    seed: int,
-    reporter: Reporter,
-) -> Winner:
-    # what was done moves the seed, so that a search taken up does not draw the same proposals again
-    study.sampler = make_sampler(sampler, search.space, seed + 1000 * len(complete(study)))
+def _run(study: optuna.Study, search: Search, mend: MendSpec, seed: int, reporter: Reporter) -> Winner:
+    study.sampler = make_sampler(mend.sampler, search.space, search.curves, search.starts, seed)
     enqueue(study, search.space, search.starts)
-    return run_trials(study, search.space, search.scorer, trials, reporter)
+    run_trials(study, search.space, search.scorer, mend.trials, reporter, early_stopping=mend.early_stopping)
+    return choose(study, search.space, search.scorer, (search.pre_pruned, search.uniform), reporter)
 
 
 def _claim(study: optuna.Study, search: Search) -> None:

@@ -19,6 +19,9 @@ from mendsearch.modes import evaluating
 from mendsearch.training.sources.base import Augment
 from mendsearch.training.splits import batches
 
+TEMPERATURE = 2.0
+"""Of distillation."""
+
 
 def train(
     model: nn.Module,
@@ -27,10 +30,14 @@ def train(
     *,
     seed: int,
     augment: Augment | None = None,
+    teacher: nn.Module | None = None,
     checkpoint: Path | None = None,
     on_epoch: Callable[[float], None] = lambda loss: None,
 ) -> None:
     """Minimise cross-entropy by SGD with Nesterov momentum under a one-cycle schedule.
+
+    With a teacher the loss is (1 - w) cross-entropy + w T² KL(teacher ‖ model) at temperature T, where w is
+    `spec.distillation` (Hinton et al., "Distilling the Knowledge in a Neural Network", 2015).
 
     Args:
         model: (N, C, H, W) -> (N, num_classes); changed in place, left in evaluation mode, on its own device.
@@ -38,6 +45,7 @@ def train(
         spec: epochs, batch size, rates.
         seed: of shuffling and augmentation: the same seed gives the same batches.
         augment: varies a batch of images.
+        teacher: the dense network, in evaluation mode; its outputs are learnt too.
         checkpoint: written after every epoch and taken up from; the caller removes it once it has kept the weights.
         on_epoch: called with the mean loss after every epoch, once more for each epoch taken up from `checkpoint`.
 
@@ -59,11 +67,13 @@ def train(
         optimizer, spec.learning_rate, total_steps=max(2, steps), pct_start=0.25
     )
     saved: dict[str, Any] = {"model": model, "optimizer": optimizer, "schedule": schedule}
+    distillation = getattr(spec, "distillation", 0.0) if teacher is not None else 0.0
+    criterion = _Criterion(teacher if distillation else None, distillation)
     first = _take_up(checkpoint, saved, on_epoch)
     losses: list[float] = []
     for epoch in range(first, spec.epochs):
         model.train()
-        loss = _epoch(model, rows, spec.batch_size, optimizer, schedule, augment, seed * 1000 + epoch)
+        loss = _epoch(model, rows, spec.batch_size, optimizer, schedule, augment, criterion, seed * 1000 + epoch)
         if not math.isfinite(loss):
             raise MendsearchError(
                 f"training diverged in epoch {epoch + 1}: got a loss of {loss}; try a lower learning_rate"
@@ -75,6 +85,24 @@ def train(
     model.eval()
 
 
+class _Criterion:
+    """The loss of a batch: cross-entropy, and with a teacher the distance to its outputs."""
+
+    def __init__(self, teacher: nn.Module | None, weight: float) -> None:
+        self._teacher, self._weight = teacher, weight
+
+    def __call__(self, model: nn.Module, images: Tensor, labels: Tensor) -> Tensor:
+        outputs = model(images)
+        loss = functional.cross_entropy(outputs, labels)
+        if self._teacher is None:
+            return loss
+        with torch.no_grad(), evaluating(self._teacher):
+            wanted = functional.log_softmax(self._teacher(images) / TEMPERATURE, 1)
+        found = functional.log_softmax(outputs / TEMPERATURE, 1)
+        distance = functional.kl_div(found, wanted, reduction="batchmean", log_target=True)
+        return (1 - self._weight) * loss + self._weight * TEMPERATURE**2 * distance
+
+
 def _epoch(
     model: nn.Module,
     dataset: Dataset[Any],
@@ -82,6 +110,7 @@ def _epoch(
     optimizer: torch.optim.Optimizer,
     schedule: torch.optim.lr_scheduler.LRScheduler,
     augment: Augment | None,
+    criterion: _Criterion,
     seed: int,
 ) -> float:
     device = next(model.parameters()).device
@@ -94,7 +123,7 @@ def _epoch(
             continue
         if augment is not None:
             images = augment(images, generator)
-        loss = functional.cross_entropy(model(images.to(device)), labels.to(device))
+        loss = criterion(model, images.to(device), labels.to(device))
         optimizer.zero_grad()
         loss.backward()
         optimizer.step()

@@ -1,21 +1,22 @@
+import numpy as np
 import optuna
 import pytest
 
-from mendsearch.mending.sampler import make_sampler
+from mendsearch.mending.sampler import SAMPLERS, make_sampler
 from tests.unit.mending.test_scoring import search_of
 
 optuna.logging.set_verbosity(optuna.logging.WARNING)
 
 
 def study_of(search, name, seed=0):
-    return optuna.create_study(direction="maximize", sampler=make_sampler(name, search.space, seed))
+    return optuna.create_study(direction="maximize", sampler=make_sampler(name, search.space, search.curves, search.starts, seed))
 
 
 def value_of(counts):
     return -float(abs(counts - 3).sum())
 
 
-@pytest.mark.parametrize("name", ["tpe", "random"])
+@pytest.mark.parametrize("name", SAMPLERS)
 def test_every_recorded_trial_fits_the_budget_and_is_new(name):
     search = search_of("residual", macs=0.3)
     study = study_of(search, name)
@@ -43,20 +44,43 @@ def test_the_seed_fixes_the_proposals():
     assert runs[0] != runs[2]
 
 
-def test_tpe_learns_more_than_random_finds():
-    search = search_of("residual", macs=0.3)
+@pytest.mark.parametrize("name", ["mending", "tpe"])
+def test_it_learns_more_than_random_finds(name):
+    search = search_of("residual", macs=0.5)
+    widths, floor = search.problem.coupling.widths, search.space.floor
+    wanted = search.space.project(floor + np.random.default_rng(3).integers(0, widths - floor + 1))
     best = {}
-    for name in ("tpe", "random"):
+    for sampler in (name, "random"):
         found = []
         for seed in range(3):
-            study = study_of(search, name, seed)
-            for _ in range(60):
+            study = study_of(search, sampler, seed)
+            for _ in range(40):
                 trial = study.ask(search.space.distributions)
-                counts = search.space.counts(trial.params)
-                study.tell(trial, -float(abs(counts - search.uniform).sum()))
+                study.tell(trial, -0.1 - float(np.square(np.log(search.space.counts(trial.params) / wanted)).sum()))
             found.append(study.best_value)
-        best[name] = sum(found)
-    assert best["tpe"] > best["random"]
+        best[sampler] = sum(found)
+    assert best[name] > best["random"]
+
+
+def test_any_process_proposes_the_same_after_the_same_trials():
+    """Nothing but the study's trials and the seed governs a proposal of the mending sampler."""
+    search = search_of("residual", macs=0.3)
+    study = study_of(search, "mending")
+    for _ in range(12):
+        trial = study.ask(search.space.distributions)
+        study.tell(trial, value_of(search.space.counts(trial.params)))
+    fresh = study_of(search, "mending")
+    fresh.add_trials(study.trials)
+    assert fresh.ask(search.space.distributions).params == study.ask(search.space.distributions).params
+
+
+def test_workers_that_ask_at_once_propose_different_candidates():
+    search = search_of("residual", macs=0.3)
+    study = study_of(search, "mending")
+    for counts in search.starts:
+        study.enqueue_trial(search.space.params(counts), skip_if_exists=True)
+    asked = [search.space.counts(study.ask(search.space.distributions).params) for _ in range(20)]
+    assert len({tuple(counts) for counts in asked}) == 20
 
 
 def test_a_space_that_is_used_up_repeats_itself_rather_than_hangs():

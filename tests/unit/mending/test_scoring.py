@@ -1,3 +1,5 @@
+import functools
+
 import numpy as np
 import pytest
 import torch
@@ -18,7 +20,7 @@ from tests.zoo import IMAGES, NETWORKS, build
 LABELS = torch.randint(0, 4, (len(IMAGES),), generator=torch.Generator().manual_seed(1))
 
 
-def search_of(name, *, reconstruction=True, targets=LABELS, validation=IMAGES, criterion="gram", macs=0.5):
+def search_of(name, *, reconstruction="sequence", targets=LABELS, validation=IMAGES, criterion="gram", macs=0.5):
     model = build(name)
     problem = pose(model, IMAGES, Budget(macs=macs))
     statistics = input_statistics(model, problem.coupling, IMAGES, 32)
@@ -40,7 +42,7 @@ def test_the_score_is_that_of_the_network_that_is_built(name):
     search = search_of(name)
     for counts in (search.pre_pruned, search.space.floor, search.uniform):
         built = search.scorer.build(counts)
-        assert search.scorer.score(counts) == pytest.approx(
+        assert search.scorer.refined_score(counts) == pytest.approx(
             -float(functional.cross_entropy(built(IMAGES), LABELS)), abs=1e-5
         )
 
@@ -58,29 +60,57 @@ def test_scoring_leaves_the_network_as_it_was(name):
 
 def test_the_same_candidate_gets_the_same_score_in_any_order():
     search = search_of("residual")
-    first = search.scorer.score(search.pre_pruned)
+    first = search.scorer.score(search.pre_pruned).value
     search.scorer.score(search.space.floor)
-    assert search.scorer.score(search.pre_pruned) == first
-    assert search_of("residual").scorer.score(search.pre_pruned) == first
+    assert search.scorer.score(search.pre_pruned).value == first
+    assert search_of("residual").scorer.score(search.pre_pruned).value == first
+
+
+@functools.cache
+def digits_problem(macs):
+    """A ResNet-8 on real digits, with what a search of it needs."""
+    spec = DataSpec(name="digits", validation=300, calibration=500)
+    splits = split(open_source(spec, 0), spec, 0)
+    torch.manual_seed(0)
+    model = digits_resnet(width=8)
+    train(model, splits.train, TrainSpec(epochs=6), seed=0)
+    problem = pose(model, splits.calibration, Budget(macs=macs))
+    statistics = input_statistics(model, problem.coupling, splits.calibration, 32)
+    return problem, statistics, splits
+
+
+def digits_search(macs=0.4, criterion="l1", **options):
+    problem, statistics, splits = digits_problem(macs)
+    return Search(
+        problem,
+        CRITERIA[criterion].rank(RankingInputs(problem.model, problem.coupling, statistics, 0)),
+        statistics,
+        calibration=splits.calibration,
+        validation=splits.validation[0],
+        targets=splits.validation[1],
+        prune=PruneSpec(),
+        mend=MendSpec(**options),
+    )
 
 
 def test_reconstruction_brings_a_trained_network_nearer_to_what_it_was():
-    """On real digits, at every uniform width from a half to nine tenths."""
-    spec = DataSpec(name="digits", validation=300, calibration=500)
-    splits = split(open_source(spec, 0), spec, 0)
-    model = digits_resnet(width=8)
-    train(model, splits.train, TrainSpec(epochs=6), seed=0)
-    problem = pose(model, splits.calibration, Budget(macs=0.4))
-    statistics = input_statistics(model, problem.coupling, splits.calibration, 32)
-    ranking = CRITERIA["l1"].rank(RankingInputs(model, problem.coupling, statistics, 0))
-    parts = {"calibration": splits.calibration, "validation": splits.validation[0], "targets": splits.validation[1]}
-    by_switch = {
-        on: Search(problem, ranking, statistics, **parts, prune=PruneSpec(), mend=MendSpec(reconstruction=on))
-        for on in (True, False)
-    }
+    """On real digits, at every uniform width from a half to nine tenths: the more of it, the nearer."""
+    kinds = [digits_search(reconstruction=kind) for kind in ("sequence", "channels", "none")]
     for kept in (0.5, 0.6, 0.7, 0.8, 0.9):
-        counts = np.rint(kept * problem.coupling.widths).astype(np.int64)
-        assert by_switch[True].scorer.score(counts) > by_switch[False].scorer.score(counts)
+        counts = np.rint(kept * kinds[0].problem.coupling.widths).astype(np.int64)
+        sequence, channels, none = (search.scorer.score(counts).value for search in kinds)
+        assert sequence > channels > none
+
+
+def test_a_stopped_score_is_what_the_rival_and_the_images_seen_say():
+    search = digits_search()
+    rival = search.scorer.score(search.uniform)
+    stopped = search.scorer.score(search.space.floor, rival)
+    seen = len(stopped.losses)
+    assert stopped.stopped
+    assert seen < len(rival.losses)
+    assert stopped.value == pytest.approx(rival.value - float((stopped.losses - rival.losses[:seen]).mean()), abs=1e-6)
+    assert not search.scorer.score(search.uniform, rival).stopped
 
 
 @torch.no_grad()

@@ -5,18 +5,20 @@ import pytest
 from optuna.trial import TrialState
 
 import mendstore
+from mendsearch.config import MendSpec
 from mendsearch.errors import UsageError
-from mendsearch.mending.loop import put_back_interrupted
+from mendsearch.mending.loop import FEW, put_back_interrupted
 from mendsearch.mending.study import run_study
 from mendsearch.progress import Reporter
-from tests.unit.mending.test_scoring import LABELS, search_of
+from tests.unit.mending.test_scoring import LABELS, digits_search, search_of
 from tests.zoo import IMAGES
 
 QUIET = Reporter(quiet=True)
 
 
-def run(search, trials, storage, name, sampler="tpe"):
-    return run_study(search, trials, sampler, storage=storage, name=name, seed=0, reporter=QUIET)
+def run(search, trials, storage, name, **options):
+    mend = MendSpec(trials=trials, **{"early_stopping": False} | options)
+    return run_study(search, mend, storage=storage, name=name, seed=0, reporter=QUIET)
 
 
 def test_stock_optuna_reads_the_study(storage, name):
@@ -24,21 +26,23 @@ def test_stock_optuna_reads_the_study(storage, name):
     _, winner = run(search, 12, storage, name)
     study = optuna.load_study(study_name=name, storage=storage)
     assert [trial.state for trial in study.trials] == [TrialState.COMPLETE] * 12
-    assert study.best_value == winner.score
+    few = sorted(study.trials, key=lambda trial: -trial.value)[:FEW]
+    assert winner.score == max(search.scorer.refined_score(search.space.counts(trial.params)) for trial in few)
     for trial in study.trials:
         counts = search.space.counts(trial.params)
         assert sorted(trial.params) == sorted(f"restore/{group}" for group in search.problem.coupling.names)
         assert trial.user_attrs["keep_counts"] == search.problem.coupling.keep_counts(counts)
         assert {key: trial.user_attrs[key] for key in ("macs", "params")} == search.problem.limits.model.cost(counts)
-        assert trial.value == pytest.approx(search.scorer.score(counts), abs=1e-6)
+        assert trial.value == pytest.approx(search.scorer.score(counts).value, abs=1e-6)
 
 
 def test_the_first_trials_are_the_structures_that_need_no_search(storage, name):
     search = search_of("residual", macs=0.4)
     study, winner = run(search, 4, storage, name)
-    starts = [search.space.counts(trial.params).tolist() for trial in study.trials[:2]]
-    assert starts == [search.space.project(counts).tolist() for counts in search.starts]
-    assert winner.score >= max(study.trials[0].value, study.trials[1].value)
+    starts = list(dict.fromkeys(tuple(counts) for counts in search.starts))
+    first = [tuple(search.space.counts(trial.params)) for trial in study.trials]
+    assert first[: len(starts)] == starts[: len(first)]
+    assert winner.score >= max(search.scorer.refined_score(counts) for counts in (search.uniform, search.pre_pruned))
 
 
 def test_a_finished_study_runs_nothing_and_more_trials_go_on(storage, name):
@@ -96,7 +100,34 @@ def test_a_candidate_scored_already_is_not_scored_again(storage, name):
     search = search_of("residual", macs=0.4)
     study, _ = run(search, 3, storage, name)
     study.enqueue_trial(study.trials[0].params)
-    before = search.scorer.timings.candidates
+    scored = []
+    score = search.scorer.score
+    search.scorer.score = lambda *arguments: scored.append(arguments) or score(*arguments)
     study, _ = run(search, 4, storage, name)
-    assert search.scorer.timings.candidates == before
+    assert not scored
     assert study.trials[3].value == study.trials[0].value
+
+
+def test_a_candidate_that_is_worse_beyond_doubt_is_stopped_and_counts_as_a_trial(storage, name):
+    """Of a trained network: stopped trials are PRUNED with an expected score, and the best is found all the same."""
+    search = digits_search(macs=0.3)
+    plain, winner = run(search, 30, storage, name)
+    study, stopped_winner = run(search, 30, storage, f"{name}-stopping", early_stopping=True)
+    states = [trial.state for trial in study.trials]
+    assert states.count(TrialState.COMPLETE) + states.count(TrialState.PRUNED) == len(states) == 30
+    stopped = [trial for trial in study.trials if trial.state == TrialState.PRUNED]
+    assert stopped
+    for trial in stopped:
+        full = search.scorer.score(search.space.counts(trial.params)).value
+        assert full < study.best_value
+        assert trial.value < study.best_value
+        assert len(trial.intermediate_values) == 1
+    assert stopped_winner.score == pytest.approx(winner.score, abs=0.1)
+
+
+def test_a_search_with_stopped_trials_goes_on_and_ends(storage, name):
+    search = digits_search(macs=0.3)
+    run(search, 10, storage, name, early_stopping=True)
+    study, _ = run(search, 15, storage, name, early_stopping=True)
+    assert len(study.trials) == 15
+    assert all(trial.state.is_finished() for trial in study.trials)

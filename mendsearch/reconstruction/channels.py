@@ -93,7 +93,7 @@ def prepare(
     positions = consumer.inputs.positions(orders)
     order = torch.from_numpy(np.lexsort((np.arange(len(positions)), positions))).to(weight.device)
     gram = statistics.gram(centred=consumer.absorbs_shift)[order][:, order]
-    gram, factor = _factor(gram, ridge, consumer.layer)
+    gram, factor = ridged_factor(gram, ridge, consumer.layer)
     prefix = consumer.inputs.sole_group is not None
     mean = statistics.mean[order] if consumer.absorbs_shift else torch.zeros_like(statistics.mean)
     return Reconstruction(
@@ -107,7 +107,7 @@ def prepare(
     )
 
 
-def _factor(gram: Tensor, ridge: float, layer: str) -> tuple[Tensor, Tensor]:
+def ridged_factor(gram: Tensor, ridge: float, layer: str) -> tuple[Tensor, Tensor]:
     """The Gram matrix with its ridge, and the Cholesky factor; the ridge grows tenfold until there is one."""
     if not torch.isfinite(gram).all():
         raise ModelError(f"the inputs of `{layer}` are not finite on the calibration images; check weights and images")

@@ -8,7 +8,7 @@ from torch import nn
 from mendsearch.coupling.graph import find_coupling
 from mendsearch.coupling.layout import Consumer, Layout
 from mendsearch.errors import ModelError
-from mendsearch.reconstruction import prepare
+from mendsearch.reconstruction.channels import prepare
 from mendsearch.statistics import InputStatistics
 from tests.zoo import IMAGES, build
 

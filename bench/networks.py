@@ -1,0 +1,87 @@
+"""Trained networks that the benchmarks share: ResNet-20 and a MobileNetV2 on Fashion-MNIST, trained once."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from rows import WORK
+from torch import nn
+from torchvision.models import mobilenet_v2
+
+from mendsearch.config import Budget, DataSpec, TrainSpec
+from mendsearch.coupling.layout import Coupling
+from mendsearch.files import read_tensors, write_tensors
+from mendsearch.mending.search import pose, rank_channels
+from mendsearch.mending.weights import Kind, Weights
+from mendsearch.models.resnet import cifar_resnet
+from mendsearch.progress import Reporter
+from mendsearch.ranking import FilterRanking
+from mendsearch.training.loop import train
+from mendsearch.training.sources import open_source
+from mendsearch.training.splits import Splits, split
+
+
+def small_mobilenet() -> nn.Module:
+    """torchvision's MobileNetV2 at half width for one channel of 28x28 pixels: two of its strides are one."""
+    model = mobilenet_v2(num_classes=10, width_mult=0.5)
+    stem = model.features[0][0]
+    model.features[0][0] = nn.Conv2d(1, stem.out_channels, 3, 1, 1, bias=False)
+    model.features[2].conv[1][0].stride = (1, 1)
+    model.classifier[0] = nn.Identity()
+    return model  # type: ignore[no-any-return]
+
+
+NETWORKS = {
+    "resnet20": (lambda: cifar_resnet(depth=20, in_channels=1), TrainSpec(epochs=12)),
+    "mobilenetv2": (small_mobilenet, TrainSpec(epochs=6)),
+}
+
+
+@dataclass(eq=False)
+class Trained:
+    """A trained network, its data, and the ranking of its channels."""
+
+    model: nn.Module
+    splits: Splits
+    coupling: Coupling
+    ranking: FilterRanking
+    statistics: Any
+
+    def weights(self, kind: Kind = "sequence") -> Weights:
+        """Of its candidates."""
+        return Weights(self.model, self.coupling, self.ranking, self.statistics, self.calibration, kind)
+
+    @property
+    def calibration(self) -> torch.Tensor:
+        """(1024, 1, 28, 28) float32."""
+        return self.splits.calibration
+
+
+def trained(name: str, data: str, criterion: str = "gram") -> Trained:
+    """The network of that name; trained the first time, 2,000 images held out, 1,024 for calibration, seed 0."""
+    spec = DataSpec(name="fashion-mnist", path=data)
+    splits = split(open_source(spec, 0), spec, 0)
+    torch.manual_seed(0)
+    build, train_spec = NETWORKS[name]
+    model, file = build(), WORK / f"{name}.safetensors"
+    if not file.is_file():
+        train(
+            model,
+            splits.train,
+            train_spec,
+            seed=0,
+            augment=splits.augment,
+            checkpoint=WORK / f"{name}.pt",
+            on_epoch=lambda loss: print(f"{name}: loss {loss:.4f}", flush=True),
+        )
+        write_tensors(file, model.state_dict())
+        (WORK / f"{name}.pt").unlink(missing_ok=True)
+    model.load_state_dict(read_tensors(file))
+    model.eval()
+    problem = pose(model, splits.calibration, Budget(macs=0.4))
+    ranking, statistics = rank_channels(problem, splits.calibration, criterion, 0, Reporter(quiet=True))
+    return Trained(model, splits, problem.coupling, ranking, statistics)
+
+

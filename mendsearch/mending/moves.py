@@ -1,0 +1,35 @@
+"""Many structures near one another on the budget: restorations that change their coupling group."""
+
+from __future__ import annotations
+
+import numpy as np
+import numpy.typing as npt
+
+from mendsearch.coupling.layout import Ints
+from mendsearch.mending.space import Space
+
+Floats = npt.NDArray[np.float64]
+ROUNDS = 3
+"""Steps that bring a structure onto the budget; usage is close to quadratic in the restorations."""
+
+
+def moved(parents: Ints, space: Space, generator: np.random.Generator) -> Floats:
+    """For each parent (m, G) a structure (m, G), not rounded, in which some coupling groups took channels from others.
+
+    One to three coupling groups change by a random part of their width, up or down; then all restorations are scaled
+    so that the structure meets the budget.
+    """
+    widths, floor = space.coupling.widths, space.floor
+    amount, groups = parents.shape
+    size = 2.0 ** -generator.uniform(0.5, 5.5, amount)
+    chosen = generator.random((amount, groups)).argsort(1) < generator.integers(1, 4, amount)[:, None]
+    changes = chosen * generator.normal(size=(amount, groups)) * size[:, None] * widths
+    changes = np.where(chosen, np.sign(changes) * np.maximum(1.0, np.abs(changes)), 0.0)
+    room = np.maximum(widths - floor, 0)
+    restored = np.clip(parents - floor + changes, 0, room)
+    for _ in range(ROUNDS):
+        usage = space.limits.usage(floor + restored)
+        base = float(space.limits.usage(floor))
+        factor = np.sqrt(np.maximum(1 - base, 1e-6) / np.maximum(usage - base, 1e-6))
+        restored = np.clip(restored * factor[:, None], 0, room)
+    return floor + restored  # type: ignore[no-any-return]

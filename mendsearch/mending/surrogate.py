@@ -1,0 +1,99 @@
+"""A model of the score over structures: error curves, straightened by a Gaussian process over what was scored."""
+
+from __future__ import annotations
+
+import numpy as np
+import numpy.typing as npt
+from scipy.linalg import cho_solve, cholesky, solve_triangular
+
+from mendsearch.coupling.layout import Ints
+
+Floats = npt.NDArray[np.float64]
+POWERS = (0.75, 1.5, 3.0)
+LENGTHS = (0.5, 1.0, 2.0, 4.0)
+NOISES = (1e-3, 1e-2, 1e-1)
+WIDE = 10.0
+"""Prior standard deviation of the weights of the features, in units of the scores' spread."""
+
+
+class Surrogate:
+    """Predicts -log(-score) of structures.
+
+    The mean is linear in the summed error curves at several powers; what is left is a Gaussian process over the
+    logarithms of the keep counts (Matérn 5/2; length and noise by marginal likelihood on a small grid).
+
+    Args:
+        widths: (G,) int64, of the dense network.
+        curves: error curves of the coupling groups.
+
+    Reference: Rasmussen and Williams, "Gaussian Processes for Machine Learning", 2006, sections 2.2, 2.7 and 5.4.
+    """
+
+    def __init__(self, widths: Ints, curves: list[Floats]) -> None:
+        self._widths = widths
+        table = np.zeros((len(curves), int(widths.max()) + 1))
+        for row, curve in zip(table, curves, strict=True):
+            row[: len(curve)] = curve
+        self._tables = np.stack([table**power for power in POWERS])
+        self._groups = np.arange(len(curves))
+
+    def fit(self, counts: Ints, scores: Floats) -> None:
+        """Learn from keep counts (n, G) and finite scores (n,), n of 2 or more."""
+        values = -np.log(np.maximum(-scores, 1e-6))
+        self._centre, self._spread = float(np.median(values)), float(values.std()) + 1e-9
+        self._at = self._place(counts)
+        wanted = (values - self._centre) / self._spread
+        features = self._features(counts)
+        self._scale = features.mean(0), features.std(0) + 1e-9
+        basis = self._basis(counts)
+        best = -np.inf
+        distances = _distances(self._at, self._at)
+        for length in LENGTHS:
+            smooth = _matern(distances / (length * np.sqrt(len(self._groups)) / 2))
+            for noise in NOISES:
+                gram = smooth + WIDE * basis @ basis.T + noise * np.eye(len(counts))
+                factor = cholesky(gram, lower=True, check_finite=False)
+                solved = cho_solve((factor, True), wanted, check_finite=False)
+                amplitude = float(wanted @ solved) / len(counts)
+                likelihood = -0.5 * len(counts) * np.log(amplitude) - np.log(np.diag(factor)).sum()
+                if likelihood > best:
+                    best, self._length, self._factor, self._solved = likelihood, length, factor, solved
+                    self._amplitude, self._trained = amplitude, basis
+
+    def predict(self, counts: Floats) -> tuple[Floats, Floats]:
+        """Mean and standard deviation, each (m,), of -log(-score) at keep counts (m, G)."""
+        basis = self._basis(counts)
+        distances = _distances(self._place(counts), self._at)
+        cross = _matern(distances / (self._length * np.sqrt(len(self._groups)) / 2)) + WIDE * basis @ self._trained.T
+        mean = cross @ self._solved
+        half = solve_triangular(self._factor, cross.T, lower=True, check_finite=False)
+        variance = 1 + WIDE * np.square(basis).sum(1) - np.square(half).sum(0)
+        deviation = np.sqrt(np.maximum(variance, 1e-9) * self._amplitude)
+        return mean * self._spread + self._centre, deviation * self._spread
+
+    def _place(self, counts: npt.NDArray[np.generic]) -> Floats:
+        return np.log(counts / self._widths)
+
+    def _features(self, counts: npt.NDArray[np.generic]) -> Floats:
+        low = np.floor(counts).astype(np.int64)
+        part = counts - low
+        high = np.minimum(low + 1, self._widths)
+        sums = [
+            (table[self._groups, low] * (1 - part) + table[self._groups, high] * part).sum(-1) for table in self._tables
+        ]
+        return np.log(np.stack(sums, -1) + 1e-6)
+
+    def _basis(self, counts: npt.NDArray[np.generic]) -> Floats:
+        mean, spread = self._scale
+        scaled = np.clip((self._features(counts) - mean) / spread, -5, 5)
+        return np.concatenate([np.ones((len(scaled), 1)), scaled], 1)
+
+
+def _distances(left: Floats, right: Floats) -> Floats:
+    squares = np.square(left).sum(1)[:, None] + np.square(right).sum(1)[None] - 2 * left @ right.T
+    return np.sqrt(np.maximum(squares, 0.0))
+
+
+def _matern(scaled: Floats) -> Floats:
+    root = np.sqrt(5.0) * scaled
+    return (1 + root + root**2 / 3) * np.exp(-root)
