@@ -32,7 +32,7 @@ FINETUNE = FinetuneSpec(epochs=1, images=5000, learning_rate=0.02, distillation=
 def structures(network: Trained, rate: float, count: int) -> list[Ints]:
     """(count, G) feasible structures: restorations above a thin floor drawn evenly, projected onto the budget."""
     problem = pose(network.model, network.calibration, Budget(macs=rate))
-    space = Space(cut("uniform", network.ranking, problem.limits, scale=0.3), problem.limits)
+    space = Space(cut("uniform", network.ranking, [], problem.limits, scale=0.3), problem.limits)
     generator = np.random.default_rng(0)
     room = problem.coupling.widths - space.floor
     return [space.project(space.floor + generator.integers(0, room + 1)) for _ in range(count)]

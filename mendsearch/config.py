@@ -84,11 +84,16 @@ class FinetuneSpec(SpecPart):
     )
 
 
+CriterionName = Literal["gram", "l1", "l2", "bn_scale", "taylor", "fpgm", "random"]
+
+
 class RankSpec(SpecPart):
     """The filter ranking."""
 
-    criterion: Literal["gram", "l1", "random"] = Field(
-        default="gram", description="`gram` (greedy, by the consumers' output error), `l1` or `random`."
+    criterion: CriterionName = Field(
+        default="gram",
+        description="`gram` (greedy, by the consumers' output error), `l1`, `l2`, `bn_scale`, `taylor`, `fpgm` or "
+        "`random`.",
     )
 
 
@@ -139,6 +144,10 @@ class MendSpec(SpecPart):
     trials: int = Field(default=100, ge=1, description="Trials that end with a score.")
     sampler: Literal["mending", "tpe", "random"] = Field(
         default="mending", description="What proposes restorations: ours, or Optuna's."
+    )
+    score: Literal["agreement", "loss"] = Field(
+        default="agreement",
+        description="`agreement` with the dense network's outputs, which needs no labels, or `loss` against the labels.",
     )
     early_stopping: bool = Field(
         default=True, description="Stop looking at a candidate that is worse than the best beyond doubt."

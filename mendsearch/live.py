@@ -9,7 +9,7 @@ from torch import Tensor, nn
 from torch.utils.data import DataLoader, Dataset
 
 from mendsearch.artifacts import Pruned
-from mendsearch.config import Budget, MendSpec, PruneSpec
+from mendsearch.config import Budget, CriterionName, MendSpec, PruneSpec
 from mendsearch.errors import BudgetError, DataError, ModelError, UsageError
 from mendsearch.mending.sampler import SAMPLERS
 from mendsearch.mending.search import Search, pose, rank_channels
@@ -29,10 +29,11 @@ def mend(
     validation: Images,
     budget: Budget,
     n_trials: int = 100,
-    criterion: Literal["gram", "l1", "random"] = "gram",
+    criterion: CriterionName = "gram",
     prune: PruneSpec | None = None,
     sampler: Literal["mending", "tpe", "random"] = "mending",
     reconstruction: Literal["sequence", "channels", "none"] = "sequence",
+    score: Literal["agreement", "loss"] = "agreement",
     early_stopping: bool = True,
     storage: str | None = None,
     name: str = "mend",
@@ -45,8 +46,7 @@ def mend(
         model: trained; (N, C, H, W) -> (N, num_classes) logits. It is not changed. Everything runs on its device.
         calibration: images that the network was trained on; labels are ignored. A DataLoader, a Dataset of images or of
             (image, label), a tensor (N, C, H, W) or a pair of tensors. All of them are read: some 1,000 do.
-        validation: held-out images, in the same forms. With labels the score is against them, without against the
-            dense network's own outputs.
+        validation: held-out images, in the same forms; they need labels only where `score` is `loss`.
         budget: such as `Budget(macs=0.4)`.
         n_trials: trials that end with a score.
         criterion: of the filter ranking.
@@ -54,6 +54,7 @@ def mend(
         sampler: what proposes restorations.
         reconstruction: how a candidate is made good before it is scored: `sequence` fits layer after layer to the
             dense network's outputs, `channels` folds missing inputs into the kept ones, `none` recalibrates batch norms.
+        score: `agreement` with the dense network's outputs, or `loss` against the labels of `validation`.
         early_stopping: stop looking at a candidate that is worse than the best beyond doubt.
         storage: URL of a Postgres database; in memory without it. A study of that name there is taken up.
         name: of the study.
@@ -76,7 +77,7 @@ def mend(
             f"validation images are of shape {tuple(validation_images.shape[1:])}, expected "
             f"{tuple(calibration_images.shape[1:])} as the calibration images"
         )
-    spec = MendSpec(trials=n_trials, sampler=sampler, reconstruction=reconstruction, early_stopping=early_stopping)
+    spec = MendSpec(trials=n_trials, sampler=sampler, reconstruction=reconstruction, score=score, early_stopping=early_stopping)
     problem = pose(model, calibration_images, budget, prune.exclude)
     check_labels(labels, predict(model, validation_images[:2]).shape[1], "validation")
     ranking, statistics = rank_channels(problem, calibration_images, criterion, seed, reporter)
@@ -86,7 +87,7 @@ def mend(
         statistics,
         calibration=calibration_images,
         validation=validation_images,
-        targets=labels if labels is not None else predict(model, validation_images).softmax(1),
+        labels=labels,
         prune=prune,
         mend=spec,
     )

@@ -67,7 +67,7 @@ def rank(loaded: Loaded, spec: Spec, record: Record, reporter: Reporter) -> Sear
         {layer: InputStatistics(kept[f"mean/{layer}"], kept[f"covariance/{layer}"]) for layer in layers},
         calibration=loaded.splits.calibration,
         validation=loaded.splits.validation[0],
-        targets=loaded.splits.validation[1],
+        labels=loaded.splits.validation[1],
         prune=spec.prune,
         mend=spec.mend,
     )

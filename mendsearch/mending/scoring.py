@@ -16,6 +16,8 @@ from mendsearch.modes import evaluating
 
 BATCH = 512
 """Images of one forward pass at the most."""
+TRIAL_IMAGES = 1000
+"""Validation images that a trial looks at; more tell structures apart no better (docs/results/scoring.md)."""
 CHECKS = (1 / 8, 1 / 4, 1 / 2)
 """Fractions of the validation images after which a candidate may be stopped."""
 DOUBT = 2.5
@@ -42,30 +44,38 @@ class Scored:
 class Scorer:
     """Scores candidates of one search.
 
-    The score is minus the mean cross-entropy (nats) on the validation images: against their labels, or without labels
-    against the dense network's own probabilities. It is at most 0; higher is better.
+    Without labels the score is agreement with the dense network: minus the mean Kullback-Leibler divergence (nats) of
+    the candidate's outputs from the dense ones on the validation images. With labels it is minus the mean
+    cross-entropy. It is at most 0; higher is better. A trial looks at `TRIAL_IMAGES` of the images, a refined candidate
+    at all.
 
     Args:
         weights: of the candidates.
         validation: (N, C, H, W) float32 images.
-        targets: (N, num_classes) float32 probabilities, or (N,) int64 labels.
+        labels: (N,) int64, or None.
     """
 
-    def __init__(self, weights: Weights, validation: Tensor, targets: Tensor) -> None:
-        self.weights = weights
+    def __init__(self, weights: Weights, validation: Tensor, labels: Tensor | None) -> None:
+        self.weights, self._by_label = weights, labels is not None
         device = next(weights.model.parameters()).device
         # in an order of their own, so that the first images are a fair part where they came sorted
         order = torch.randperm(len(validation), generator=torch.Generator().manual_seed(0))
-        self._count = len(validation)
-        ends = sorted({*(round(part * self._count) for part in CHECKS), *range(BATCH, self._count, BATCH), self._count})
-        sizes = [end - start for start, end in zip([0, *ends[:-1]], ends, strict=True) if end > start]
-        self._validation = validation[order].to(device).split(sizes)
-        self._targets = targets[order].to(device).split(sizes)
+        self._trial = min(TRIAL_IMAGES, len(validation))
+        self._checks = {round(part * self._trial) for part in CHECKS}
+        ends = sorted({*self._checks, self._trial, *range(BATCH, len(validation), BATCH), len(validation)} - {0})
+        sizes = [end - start for start, end in zip([0, *ends[:-1]], ends, strict=True)]
+        self._images = validation[order].to(device).split(sizes)
+        with torch.no_grad(), evaluating(weights.model):
+            self._targets = (
+                [weights.model(part).log_softmax(1) for part in self._images]
+                if labels is None
+                else list(labels[order].to(device).split(sizes))
+            )
 
     @property
     def version(self) -> tuple[object, ...]:
         """Differs where the same candidate would get another score."""
-        return VERSION, self._count, BATCH, CHECKS, *self.weights.version
+        return VERSION, self._by_label, self._trial, BATCH, CHECKS, *self.weights.version
 
     @torch.no_grad()
     def score(self, counts: Ints, rival: Scored | None = None) -> Scored:
@@ -76,37 +86,43 @@ class Scorer:
             rival: the best so far; where given, scoring is stopped once the candidate is worse beyond doubt, by a
                 paired test over the images that both have seen.
         """
-        return self._evaluate(self.weights.of(counts), rival)
+        return self._evaluate(self.weights.of(counts), self._trial, rival)
 
     @torch.no_grad()
     def refined_score(self, counts: Ints) -> float:
         """The score of a candidate with its weights at their best: those of `build`."""
-        return self._evaluate(self.weights.refined(counts)).value
+        return self._evaluate(self.weights.refined(counts), sum(map(len, self._images))).value
 
     @torch.no_grad()
     def dense_score(self) -> float:
         """The score of the dense network as it is."""
-        return self._evaluate(dict(self.weights.slicer.dense)).value
+        return self._evaluate(dict(self.weights.slicer.dense), sum(map(len, self._images))).value
 
     def build(self, counts: Ints) -> nn.Module:
         """The candidate as a plain dense network, with its weights at their best."""
         return build_pruned(self.weights.model, self.weights.refined(counts)).eval()
 
-    def _evaluate(self, state: dict[str, Tensor], rival: Scored | None = None) -> Scored:
+    def _evaluate(self, state: dict[str, Tensor], images: int, rival: Scored | None = None) -> Scored:
         slicer, seen = self.weights.slicer, 0
         losses: list[Tensor] = []
-        checks = {round(part * self._count) for part in CHECKS} if rival is not None else set()
         with self.weights.timings.step("validate"), slicer.sized(state), evaluating(slicer.model):
-            for images, targets in zip(self._validation, self._targets, strict=True):
-                losses.append(functional.cross_entropy(slicer.forward(state, images), targets, reduction="none"))
-                seen += len(images)
-                if seen in checks and rival is not None:
+            for part, targets in zip(self._images, self._targets, strict=True):
+                losses.append(self._losses(slicer.forward(state, part), targets))
+                seen += len(part)
+                if rival is not None and seen in self._checks and seen < images:
                     behind = torch.cat(losses) - rival.losses[:seen]
                     if _beyond_doubt(behind):
                         return Scored(rival.value - float(behind.mean()), torch.cat(losses), True)
+                if seen >= images:
+                    break
             found = torch.cat(losses)
             loss = float(found.mean())
         return Scored(-loss if math.isfinite(loss) else -math.inf, found, False)
+
+    def _losses(self, outputs: Tensor, targets: Tensor) -> Tensor:
+        if self._by_label:
+            return functional.cross_entropy(outputs, targets, reduction="none")
+        return functional.kl_div(outputs.log_softmax(1), targets, reduction="none", log_target=True).sum(1)
 
 
 def _beyond_doubt(behind: Tensor) -> bool:

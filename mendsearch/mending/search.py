@@ -16,7 +16,7 @@ from mendsearch.coupling.graph import find_coupling
 from mendsearch.coupling.layout import Coupling, Ints
 from mendsearch.coupling.probe import probe
 from mendsearch.curves import by_curves, error_curves
-from mendsearch.errors import ModelError
+from mendsearch.errors import DataError, ModelError
 from mendsearch.mending.scoring import Scorer
 from mendsearch.mending.space import Space
 from mendsearch.mending.weights import Weights
@@ -85,7 +85,7 @@ def rank_channels(
     passes = -(-len(images) // BATCH)
     with reporter.stage("rank", passes + len(problem.coupling.groups)) as stage:
         statistics = input_statistics(problem.model, problem.coupling, images, BATCH, stage.advance)
-        inputs = RankingInputs(problem.model, problem.coupling, statistics, seed)
+        inputs = RankingInputs(problem.model, problem.coupling, statistics, images, seed)
         return CRITERIA[criterion].rank(inputs, stage.advance), statistics
 
 
@@ -102,9 +102,12 @@ class Search:
         statistics: of the inputs of the consumers.
         calibration: (N, C, H, W) float32.
         validation: (N, C, H, W) float32.
-        targets: (N,) int64 labels or (N, num_classes) float32 probabilities.
+        labels: (N,) int64, or None; they are looked at only where `mend.score` is `loss`.
         prune: rule and floor.
-        mend: whether to reconstruct.
+        mend: how to score.
+
+    Raises:
+        DataError: the score needs labels, and there are none.
 
     Attributes:
         curves: error curves of the coupling groups.
@@ -121,14 +124,15 @@ class Search:
         *,
         calibration: Tensor,
         validation: Tensor,
-        targets: Tensor,
+        labels: Tensor | None,
         prune: PruneSpec,
         mend: MendSpec,
     ) -> None:
         self.problem, self.ranking = problem, ranking
-        # probabilities of the dense network follow from its weights and the images, which are in the fingerprint
-        labels = [] if targets.is_floating_point() else [targets]
-        self._data = (calibration, validation, *labels)
+        if mend.score == "loss" and labels is None:
+            raise DataError('score "loss" needs labels for the validation images; give them, or use "agreement"')
+        judges = labels if mend.score == "loss" else None
+        self._data = (calibration, validation) if judges is None else (calibration, validation, judges)
         limits = problem.limits
         self.curves = error_curves(problem.model, problem.coupling, ranking, statistics)
         self.uniform = pre_prune("uniform", ranking, self.curves, limits)
@@ -137,7 +141,7 @@ class Search:
         by_power = [by_curves(self.curves, limits, power) for power in POWERS]
         self.starts = [self.space.project(counts) for counts in (*by_power, self.pre_pruned, self.uniform)]
         weights = Weights(problem.model, problem.coupling, ranking, statistics, calibration, mend.reconstruction)
-        self.scorer = Scorer(weights, validation, targets)
+        self.scorer = Scorer(weights, validation, judges)
 
     def fingerprint(self) -> str:
         """Equal for two searches whose scores mean the same: weights, data, ranking, floor, budget and scoring."""

@@ -1,10 +1,14 @@
-"""Filter rankings: one criterion a file, one base."""
+"""Filter rankings: one base, and criteria by what they look at."""
 
 from mendsearch.ranking.base import Criterion, FilterRanking, RankingInputs
+from mendsearch.ranking.bn_scale import BNScale
+from mendsearch.ranking.filters import FPGM, L1, L2
 from mendsearch.ranking.gram import Gram
-from mendsearch.ranking.l1 import L1
 from mendsearch.ranking.random import Random
+from mendsearch.ranking.taylor import Taylor
 
 __all__ = ["CRITERIA", "Criterion", "FilterRanking", "RankingInputs"]
 
-CRITERIA: dict[str, Criterion] = {criterion.name: criterion for criterion in (Gram(), L1(), Random())}
+CRITERIA: dict[str, Criterion] = {
+    criterion.name: criterion for criterion in (Gram(), L1(), L2(), BNScale(), Taylor(), FPGM(), Random())
+}

@@ -42,12 +42,14 @@ class RankingInputs:
         model: the dense network.
         coupling: its coupling groups.
         statistics: of the inputs of the consumers.
+        images: (N, C, H, W) float32, calibration images.
         seed: for criteria that draw.
     """
 
     model: nn.Module
     coupling: Coupling
     statistics: Mapping[str, InputStatistics]
+    images: Tensor
     seed: int
 
     def state(self) -> dict[str, Tensor]:

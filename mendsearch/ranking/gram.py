@@ -10,9 +10,11 @@ from torch import Tensor
 
 from mendsearch.coupling.layout import Consumer
 from mendsearch.ranking.base import Criterion, RankingInputs, Scores
-from mendsearch.ranking.l1 import L1
+from mendsearch.ranking.filters import L1
 
 RIDGE = 1e-6
+BLOCKS = 256
+"""Rounds in which a wide coupling group is ranked."""
 
 
 class Gram(Criterion):
@@ -78,34 +80,93 @@ def _copies(consumer: Consumer, index: int, width: int, outputs: int) -> Iterato
             )
 
 
+class _Problem:
+    """One consumer while channels are taken: the residual Gram matrix R = G - V Vᵀ, never formed as a whole.
+
+    Args:
+        gram: (C, C) float64, G; a small ridge is added.
+        weights: (C, C) float64, M.
+    """
+
+    def __init__(self, gram: Tensor, weights: Tensor) -> None:
+        width, self._weights = len(gram), weights
+        self._least = RIDGE * float(gram.diagonal().mean())
+        self._gram = gram + self._least * torch.eye(width).to(gram)
+        self._taken = gram.new_zeros(width, 0)
+        self._left = self._gram.diagonal().clone()
+        moved = self._gram @ weights
+        self._pulls = (moved * self._gram).sum(1)
+        self.error = float((self._gram * weights).sum())
+
+    def gains(self) -> Tensor:
+        """(C,), by how much taking each channel would lower the error."""
+        return self._pulls / self._left.clamp(min=self._least)
+
+    def among(self, chosen: Tensor) -> tuple[Tensor, Tensor]:
+        """R and R M R between `chosen` channels, each (n, n)."""
+        columns = self._columns(chosen)
+        return columns[chosen], columns.T @ self._weights @ columns
+
+    def lower(self, residual: Tensor, pulled: Tensor, pick: int) -> tuple[Tensor, Tensor]:
+        """What `among` gave, and the error, after one of its channels is taken."""
+        pivot = residual[pick, pick].clamp(min=self._least)
+        column, pull, own = residual[:, pick] / pivot, pulled[:, pick], pulled[pick, pick]
+        self.error = max(0.0, self.error - float(own / pivot))
+        crossed = torch.outer(pull, column)
+        return (
+            residual - pivot * torch.outer(column, column),
+            pulled - crossed - crossed.T + own * torch.outer(column, column),
+        )
+
+    def take(self, chosen: Tensor) -> None:
+        """Take channels: R loses what they explain."""
+        columns = self._columns(chosen)
+        unit = torch.eye(len(chosen)).to(columns)
+        factor, failed = torch.linalg.cholesky_ex(columns[chosen] + 1e-3 * self._least * unit)
+        if failed:  # copies of what was taken already: they explain nothing more
+            return
+        new = torch.linalg.solve_triangular(factor, columns.T, upper=False).T
+        moved = self._weights @ new
+        inner = new.T @ moved
+        pulled = self._gram @ moved - self._taken @ (self._taken.T @ moved)
+        self._pulls = self._pulls - 2 * (new * pulled).sum(1) + ((new @ inner) * new).sum(1)
+        self._left = self._left - new.square().sum(1)
+        self._taken = torch.cat([self._taken, new], 1)
+
+    def _columns(self, chosen: Tensor) -> Tensor:
+        return self._gram[:, chosen] - self._taken @ self._taken[chosen].T
+
+
 def _greedy(problems: list[tuple[Tensor, Tensor]], width: int) -> Scores:
-    """(width,) float32, the mean relative error left before each channel was taken."""
-    least = [RIDGE * float(gram.diagonal().mean()) for gram, _ in problems]
-    left = [gram + ridge * torch.eye(width).to(gram) for ridge, (gram, _) in zip(least, problems, strict=True)]
-    pulls = [(r @ m @ r).diagonal().clone() for r, (_, m) in zip(left, problems, strict=True)]
-    errors = [float((r * m).sum()) for r, (_, m) in zip(left, problems, strict=True)]
-    first = sum(errors)
-    free = torch.ones(width, dtype=torch.bool, device=left[0].device)
+    """(width,) float32, the mean relative error left before each channel was taken.
+
+    Wide coupling groups take several channels at a time, out of those with the largest gains; among these the choice
+    is exact.
+    """
+    parts = [_Problem(gram, weights) for gram, weights in problems]
+    block = max(1, width // BLOCKS)
+    first = sum(part.error for part in parts)
+    free = torch.ones(width, dtype=torch.bool, device=problems[0][0].device)
     scores = np.zeros(width, dtype=np.float32)
-    for _ in range(width):
-        scores[pick := _best(left, pulls, least, free)] = sum(errors) / first
-        free[pick] = False
-        for i, (_, weights) in enumerate(problems):
-            residual = left[i]
-            pivot = float(residual[pick, pick])
-            if pivot <= 0:
-                continue
-            v = residual[:, pick].clone()
-            mv = weights @ v
-            vmv = float(v @ mv)
-            pulls[i] = pulls[i] - 2 * v * (residual @ mv) / pivot + vmv * v * v / pivot**2
-            errors[i] = max(0.0, errors[i] - vmv / pivot)
-            left[i] = residual - torch.outer(v, v) / pivot
+    while free.any():
+        gains = torch.where(free, torch.stack([part.gains() for part in parts]).sum(0), -torch.inf)
+        picks = min(block, int(free.sum()))
+        near = gains.topk(min(int(free.sum()), 4 * block if block > 1 else 1)).indices
+        local = [part.among(near) for part in parts]
+        chosen: list[int] = []
+        for _ in range(picks):
+            worth = sum(
+                pulled.diagonal() / residual.diagonal().clamp(min=part._least)
+                for part, (residual, pulled) in zip(parts, local, strict=True)
+            )
+            assert isinstance(worth, Tensor)
+            worth[chosen] = -torch.inf
+            pick = int(worth.argmax())
+            scores[int(near[pick])] = sum(part.error for part in parts) / first
+            chosen.append(pick)
+            local = [part.lower(*state, pick) for part, state in zip(parts, local, strict=True)]
+        taken = near[chosen]
+        free[taken] = False
+        for part in parts:
+            part.take(taken)
     return scores
-
-
-def _best(left: list[Tensor], pulls: list[Tensor], least: list[float], free: Tensor) -> int:
-    """The free channel whose taking lowers the summed error most."""
-    parts = zip(left, pulls, least, strict=True)
-    gain = torch.stack([pull / residual.diagonal().clamp(min=ridge) for residual, pull, ridge in parts]).sum(0)
-    return int(torch.where(free, gain, -torch.inf).argmax())

@@ -13,7 +13,7 @@ SMALLEST = {"name": "a", "model": {"name": "digits-resnet"}, "data": {"name": "d
 
 def test_the_smallest_spec_is_valid():
     spec = parse_spec(SMALLEST, "here")
-    assert (spec.mend.trials, spec.mend.sampler, spec.rank.criterion, spec.seed) == (100, "tpe", "gram", 0)
+    assert (spec.mend.trials, spec.mend.sampler, spec.rank.criterion, spec.seed) == (100, "mending", "gram", 0)
 
 
 @pytest.mark.parametrize("missing", SMALLEST)
@@ -27,7 +27,7 @@ def test_a_missing_key_is_named(missing):
     [
         ({"speed": 1}, "unknown key `speed`; docs/spec.md lists the keys"),
         ({"mend": {"trails": 3}}, "unknown key `mend.trails`"),
-        ({"mend": {"sampler": "cmaes"}}, "mend.sampler: got 'cmaes', Input should be 'tpe' or 'random'"),
+        ({"mend": {"sampler": "cmaes"}}, "mend.sampler: got 'cmaes', Input should be 'mending', 'tpe' or 'random'"),
         ({"budget": {"macs": 0}}, "budget.macs: got 0, Input should be greater than 0"),
         ({"budget": {}}, "a budget needs `macs`, `params` or both"),
         ({"name": "no/slash"}, "name: got 'no/slash'"),

@@ -65,7 +65,7 @@ def test_what_is_no_image_is_refused():
         ({"budget": 0.4}, r"got 0.4, expected mendsearch.Budget"),
         ({"n_trials": 0}, "n_trials: got 0"),
         ({"criterion": "L2"}, "got 'L2', expected one of gram"),
-        ({"sampler": "cmaes"}, "got 'cmaes', expected one of tpe"),
+        ({"sampler": "cmaes"}, "got 'cmaes', expected one of mending"),
         ({"validation": IMAGES[:, :1]}, r"of shape \(1, 8, 8\), expected \(3, 8, 8\)"),
         ({"validation": IMAGES / 0}, "not finite"),
         ({"validation": (IMAGES, torch.rand(64, 4))}, "labels of shape"),

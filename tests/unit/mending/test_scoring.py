@@ -7,7 +7,7 @@ from torch import nn
 from torch.nn import functional
 
 from mendsearch.config import Budget, DataSpec, MendSpec, PruneSpec, TrainSpec
-from mendsearch.errors import ModelError
+from mendsearch.errors import DataError, ModelError
 from mendsearch.mending.search import Search, pose
 from mendsearch.models.resnet import digits_resnet
 from mendsearch.ranking import CRITERIA, RankingInputs
@@ -20,26 +20,26 @@ from tests.zoo import IMAGES, NETWORKS, build
 LABELS = torch.randint(0, 4, (len(IMAGES),), generator=torch.Generator().manual_seed(1))
 
 
-def search_of(name, *, reconstruction="sequence", targets=LABELS, validation=IMAGES, criterion="gram", macs=0.5):
+def search_of(name, *, labels=LABELS, validation=IMAGES, criterion="gram", macs=0.5, **options):
     model = build(name)
     problem = pose(model, IMAGES, Budget(macs=macs))
     statistics = input_statistics(model, problem.coupling, IMAGES, 32)
     return Search(
         problem,
-        CRITERIA[criterion].rank(RankingInputs(model, problem.coupling, statistics, 0)),
+        CRITERIA[criterion].rank(RankingInputs(model, problem.coupling, statistics, IMAGES, 0)),
         statistics,
         calibration=IMAGES,
         validation=validation,
-        targets=targets,
+        labels=labels,
         prune=PruneSpec(),
-        mend=MendSpec(reconstruction=reconstruction),
+        mend=MendSpec(**options),
     )
 
 
 @pytest.mark.parametrize("name", NETWORKS)
 @torch.no_grad()
 def test_the_score_is_that_of_the_network_that_is_built(name):
-    search = search_of(name)
+    search = search_of(name, score="loss")
     for counts in (search.pre_pruned, search.space.floor, search.uniform):
         built = search.scorer.build(counts)
         assert search.scorer.refined_score(counts) == pytest.approx(
@@ -83,11 +83,11 @@ def digits_search(macs=0.4, criterion="l1", **options):
     problem, statistics, splits = digits_problem(macs)
     return Search(
         problem,
-        CRITERIA[criterion].rank(RankingInputs(problem.model, problem.coupling, statistics, 0)),
+        CRITERIA[criterion].rank(RankingInputs(problem.model, problem.coupling, statistics, splits.calibration, 0)),
         statistics,
         calibration=splits.calibration,
         validation=splits.validation[0],
-        targets=splits.validation[1],
+        labels=splits.validation[1],
         prune=PruneSpec(),
         mend=MendSpec(**options),
     )
@@ -126,10 +126,17 @@ def test_batch_norms_hold_the_statistics_of_the_candidate_itself():
 
 @torch.no_grad()
 def test_without_labels_the_dense_network_is_the_yardstick():
-    probabilities = build("residual")(IMAGES).softmax(1)
-    scorer = search_of("residual", targets=probabilities).scorer
-    entropy = float(-(probabilities * probabilities.log()).sum(1).mean())
-    assert scorer.dense_score() == pytest.approx(-entropy, abs=1e-5)
+    search = search_of("residual", labels=None)
+    counts = search.pre_pruned
+    wanted, found = build("residual")(IMAGES).log_softmax(1), search.scorer.build(counts)(IMAGES).log_softmax(1)
+    divergence = float((wanted.exp() * (wanted - found)).sum(1).mean())
+    assert search.scorer.refined_score(counts) == pytest.approx(-divergence, abs=1e-5)
+    assert search.scorer.dense_score() == pytest.approx(0, abs=1e-6)
+
+
+def test_a_score_by_labels_needs_labels():
+    with pytest.raises(DataError, match='score "loss" needs labels'):
+        search_of("residual", labels=None, score="loss")
 
 
 def test_a_network_that_gives_no_logits_is_refused():
@@ -148,10 +155,10 @@ def test_a_bias_takes_up_the_mean_of_channels_that_never_change():
     model.eval()
     problem = pose(model, IMAGES, Budget(macs=0.9), exclude=("2",))
     statistics = input_statistics(model, problem.coupling, IMAGES, 32)
-    ranking = CRITERIA["gram"].rank(RankingInputs(model, problem.coupling, statistics, 0))
+    ranking = CRITERIA["gram"].rank(RankingInputs(model, problem.coupling, statistics, IMAGES, 0))
     assert set(ranking.orders[0][4:].tolist()) == {4, 5}
     search = Search(
-        problem, ranking, statistics, calibration=IMAGES, validation=IMAGES, targets=LABELS,
+        problem, ranking, statistics, calibration=IMAGES, validation=IMAGES, labels=LABELS,
         prune=PruneSpec(), mend=MendSpec(),
     )  # fmt: skip
     built = search.scorer.build(np.array([4]))

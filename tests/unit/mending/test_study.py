@@ -90,10 +90,10 @@ def test_a_study_of_another_network_or_budget_is_refused(storage, name):
 
 @pytest.mark.parametrize("what", ["images", "labels"])
 def test_a_study_scored_on_other_data_is_refused(storage, name, what):
-    run(search_of("residual", macs=0.4), 3, storage, name)
-    changed = {"validation": IMAGES * 2} if what == "images" else {"targets": (LABELS + 1) % 4}
+    run(search_of("residual", macs=0.4, score="loss"), 3, storage, name)
+    changed = {"validation": IMAGES * 2} if what == "images" else {"labels": (LABELS + 1) % 4}
     with pytest.raises(UsageError, match=f"mendsearch delete {name}"):
-        run(search_of("residual", macs=0.4, **changed), 3, storage, name)
+        run(search_of("residual", macs=0.4, score="loss", **changed), 3, storage, name)
 
 
 def test_a_candidate_scored_already_is_not_scored_again(storage, name):

@@ -5,13 +5,14 @@ from torch import nn
 
 from mendsearch.coupling.graph import find_coupling
 from mendsearch.ranking import CRITERIA, RankingInputs
+from mendsearch.ranking.gram import _greedy
 from mendsearch.statistics import input_statistics
 from tests.zoo import IMAGES, NETWORKS, build
 
 
 def inputs_of(model, seed=0, images=IMAGES):
     coupling = find_coupling(model, images)
-    return RankingInputs(model, coupling, input_statistics(model, coupling, images, 32), seed)
+    return RankingInputs(model, coupling, input_statistics(model, coupling, images, 32), images, seed)
 
 
 @pytest.mark.parametrize("criterion", CRITERIA)
@@ -94,3 +95,47 @@ def test_gram_order_is_greedy_selection_by_the_definition():
         + 1e-6 * np.eye(7) * inputs.statistics["2"].gram(centred=True).diagonal().mean().item()
     )
     assert CRITERIA["gram"].rank(inputs).orders[0].tolist() == greedy_by_hand(gram, weights)
+
+
+def test_a_wide_group_is_ranked_in_blocks_nearly_as_well_as_one_by_one(monkeypatch):
+    """What the first half of the order leaves over, by the definition."""
+    torch.manual_seed(0)
+    mixing = torch.randn(48, 48, dtype=torch.float64) / 7
+    samples = torch.randn(4000, 48, dtype=torch.float64) @ mixing
+    weight = torch.randn(20, 48, dtype=torch.float64)
+    gram, weights = samples.T @ samples / 4000, weight.T @ weight
+
+    def left(order):
+        kept = order[:24]
+        rest = gram - gram[:, kept] @ torch.linalg.solve(gram[kept][:, kept], gram[kept])
+        return float((weights * rest).sum())
+
+    single = np.argsort(-_greedy([(gram, weights)], 48), kind="stable")
+    monkeypatch.setattr("mendsearch.ranking.gram.BLOCKS", 8)
+    blocks = np.argsort(-_greedy([(gram, weights)], 48), kind="stable")
+    anyhow = np.random.default_rng(0).permutation(48)
+    assert left(torch.from_numpy(blocks)) < left(torch.from_numpy(single)) * 1.1
+    assert left(torch.from_numpy(blocks)) < 0.7 * left(torch.from_numpy(anyhow))
+
+
+def test_taylor_is_the_product_of_filter_and_gradient():
+    model = build("residual")
+    found = CRITERIA["taylor"].rank(inputs_of(model, images=IMAGES[:32])).scores[1]
+    outputs = model(IMAGES[:32])
+    torch.nn.functional.cross_entropy(outputs, outputs.argmax(1)).backward()
+    weight = model.layer1[0].conv1.weight
+    worth = (weight * weight.grad).flatten(1).sum(1).square().detach()
+    np.testing.assert_allclose(found, (worth / worth.mean()).numpy(), rtol=1e-3, atol=1e-5)
+    assert not any(parameter.grad is not None for parameter in build("residual").parameters())
+
+
+def test_bn_scale_sums_the_norms_of_the_group():
+    model = build("residual")
+    found = CRITERIA["bn_scale"].rank(inputs_of(model)).scores[0]
+    worth = (model.bn1.weight.abs() + model.layer1[0].bn2.weight.abs()).detach()
+    np.testing.assert_allclose(found, (worth / worth.mean()).numpy(), rtol=1e-5)
+
+
+def test_fpgm_prefers_filters_far_from_the_others():
+    found = CRITERIA["fpgm"].rank(inputs_of(Chain().eval())).scores[0]
+    assert found[1] == found.max()  # channels 0, 2 and 3 are copies of one another

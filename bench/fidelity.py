@@ -1,0 +1,156 @@
+"""Kendall's tau between score and fine-tuned accuracy: `python bench/fidelity.py`, after `fidelity_structures.py`.
+
+Every way of scoring sees the same structures with the same kept channels, but for `bn l1`, which ranks by l1.
+"""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from fidelity_structures import PLAN, path, structures
+from networks import NETWORKS, Trained, trained
+from rows import RESULTS
+from scipy.stats import kendalltau
+from torch import Tensor
+from torch.nn import functional
+
+import mendsearch.mending.weights as weights_module
+from mendsearch.coupling.layout import Ints
+from mendsearch.files import read_json, read_tensors, write_json, write_tensors
+from mendsearch.mending.weights import Weights
+from mendsearch.modes import evaluating
+from mendsearch.record import versions
+
+SEQUENCE = (128, 256, 512, 1024)
+"""Calibration images of reconstruction in sequence."""
+VALIDATION = (125, 250, 500, 1000, 2000)
+RESAMPLES = 1000
+Way = Callable[[Ints], dict[str, Tensor]]
+
+
+def ways(network: Trained, by_l1: Trained) -> Iterator[tuple[str, Way]]:
+    """Name, and from keep counts to a state dict."""
+    bare = network.weights("none")
+    yield "raw", bare.slicer.slice
+    yield "bn", bare.of
+    yield "bn l1", by_l1.weights("none").of
+    yield "channels", network.weights("channels").of
+    for images in SEQUENCE:
+        yield f"sequence {images}", sequence(network, images)
+
+
+def sequence(network: Trained, images: int) -> Way:
+    """Reconstruction in sequence from that many images."""
+    weights = network.weights("sequence")
+    weights_module.TRIAL_IMAGES = images
+    weights.of(network.coupling.widths // 2)  # takes the targets
+    return weights.of
+
+
+@torch.no_grad()
+def logits(weights: Weights, state: dict[str, Tensor], images: Tensor) -> Tensor:
+    """(N, 10) of a candidate."""
+    with weights.slicer.sized(state), evaluating(weights.model):
+        return torch.cat([weights.slicer.forward(state, part) for part in images.split(500)])
+
+
+def measures(found: Tensor, dense: Tensor, labels: Tensor) -> dict[str, Tensor]:
+    """(N,) of each image, higher is better: `loss`, `accuracy`, `divergence` from the dense outputs, `agreement`."""
+    return {
+        "loss": -functional.cross_entropy(found, labels, reduction="none"),
+        "accuracy": (found.argmax(1) == labels).float(),
+        "divergence": -functional.kl_div(found.log_softmax(1), dense.softmax(1), reduction="none").sum(1),
+        "agreement": (found.argmax(1) == dense.argmax(1)).float(),
+    }
+
+
+def scored(network: Trained, by_l1: Trained, name: str) -> dict[str, list[dict[str, Any]]]:
+    """For each set of structures: accuracies, and of every way and measure the values by validation images."""
+    images, labels = network.splits.validation
+    bare = network.weights("none")
+    dense = logits(bare, dict(bare.slicer.dense), images)
+    methods = dict(ways(network, by_l1))
+    sets: dict[str, list[dict[str, Any]]] = {}
+    for (of, rate), count in PLAN.items():
+        for index, counts in enumerate(structures(network, rate, count) if of == name else []):
+            truth = read_json(path(name, rate, index))
+            if truth is None:
+                continue
+            file = path(name, rate, index).with_suffix(".safetensors")
+            kept = read_tensors(file) if file.is_file() else {}
+            for way in methods.keys() - kept.keys():
+                kept[way] = logits(bare, methods[way](counts), images)
+            write_tensors(file, kept)
+            values = {
+                way: {
+                    measure: [float(each[:n].mean()) for n in VALIDATION]
+                    for measure, each in measures(found, dense, labels).items()
+                }
+                for way, found in kept.items()
+            }
+            sets.setdefault(f"{name} {rate:.0%}", []).append({"accuracies": truth["accuracies"], "values": values})
+    return sets
+
+
+def taus(rows: list[dict[str, Any]]) -> dict[str, Any]:
+    """Tau of each way and measure at all validation images, its bootstrap interval, and the noise ceiling."""
+    accuracies = np.array([row["accuracies"] for row in rows])
+    mean = accuracies.mean(1)
+    generator = np.random.default_rng(0)
+    samples = generator.integers(0, len(rows), (RESAMPLES, len(rows)))
+    found: dict[str, Any] = {
+        "structures": len(rows),
+        "accuracy": {"mean": float(mean.mean()), "sd": float(mean.std(ddof=1))},
+        "ceiling": _with_interval(accuracies[:, 0], accuracies[:, 1], samples),
+    }
+    base = np.array([row["values"]["bn"]["loss"][-1] for row in rows])
+    for way in rows[0]["values"]:
+        for measure in rows[0]["values"][way]:
+            value = np.array([row["values"][way][measure] for row in rows])
+            entry = _with_interval(value[:, -1], mean, samples)
+            entry["by_images"] = {n: _tau(value[:, i], mean) for i, n in enumerate(VALIDATION)}
+            # against one seed, as the ceiling is: what the score knows of a single fine-tuning
+            entry["one_seed"] = float(np.mean([_tau(value[:, -1], accuracies[:, s]) for s in range(2)]))
+            gains = [_tau(value[pick, -1], mean[pick]) - _tau(base[pick], mean[pick]) for pick in samples]
+            entry["above_bn"] = [float(np.nanquantile(gains, q)) for q in (0.025, 0.975)]
+            found[f"{way} / {measure}"] = entry
+    return found
+
+
+def _with_interval(left: np.ndarray, right: np.ndarray, samples: np.ndarray) -> dict[str, Any]:
+    drawn = [_tau(left[pick], right[pick]) for pick in samples]
+    return {"tau": _tau(left, right), "interval": [float(np.nanquantile(drawn, q)) for q in (0.025, 0.975)]}
+
+
+def _tau(left: np.ndarray, right: np.ndarray) -> float:
+    return float(kendalltau(left, right).statistic)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--data", default="/usr/share/datasets/fashion-mnist", help="folder of the idx files")
+    parser.add_argument("--threads", type=int, default=torch.get_num_threads(), help="of PyTorch")
+    arguments = parser.parse_args()
+    torch.set_num_threads(arguments.threads)
+    summary: dict[str, Any] = {}
+    sets: dict[str, Any] = {}
+    for name in NETWORKS:
+        if not Path(path(name, *[rate for of, rate in PLAN if of == name][:1], 0)).is_file():
+            continue
+        sets |= scored(trained(name, arguments.data), trained(name, arguments.data, "l1"), name)
+    for title, rows in sets.items():
+        summary[title] = taus(rows)
+        print(f"\n{title}: {len(rows)} structures, ceiling {summary[title]['ceiling']}")
+        for key, entry in summary[title].items():
+            if "/" in key:
+                print(f"  {key:28} {entry['tau']:.3f}  one seed {entry['one_seed']:.3f}  above bn {entry['above_bn']}")
+    write_json(RESULTS / "fidelity.json", {"versions": versions(), "summary": summary, "structures": sets})
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,68 @@
+"""How much the loss would change without a filter, to first order."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import torch
+from torch import Tensor
+from torch.nn import functional
+
+from mendsearch.modes import evaluating
+from mendsearch.ranking.base import Criterion, FilterRanking, RankingInputs, Scores
+from mendsearch.ranking.filters import over_filters
+
+BATCH = 32
+"""Images whose gradient is taken at once."""
+
+
+class Taylor(Criterion):
+    """Mean square, over batches, of the inner product of a filter with the gradient of its loss.
+
+    The loss is cross-entropy against the dense network's own answers, so that no labels are needed.
+
+    Reference: Molchanov et al., "Importance Estimation for Neural Network Pruning", CVPR 2019, equation 8.
+    """
+
+    name = "taylor"
+
+    def rank(self, inputs: RankingInputs, on_group: Callable[[], None] = lambda: None) -> FilterRanking:
+        products = _products(inputs)
+        found = []
+        for index in range(len(inputs.coupling.groups)):
+            found.append(over_filters(inputs, index, lambda name, _: products[name]))
+            on_group()
+        return FilterRanking(self.name, tuple(found))
+
+    def scores(self, inputs: RankingInputs, index: int) -> Scores:
+        products = _products(inputs)
+        return over_filters(inputs, index, lambda name, _: products[name])
+
+
+def _products(inputs: RankingInputs) -> dict[str, Tensor]:
+    """By the name of a layer's weight, (C_out,) mean squares."""
+    model = inputs.model
+    dims = {
+        f"{layer}.weight" if layer else "weight": int(getattr(model.get_submodule(layer), "transposed", False))
+        for group in inputs.coupling.groups
+        for layer in group.layers
+    }
+    weights = {name: model.get_parameter(name) for name in dims}
+    asked = {name: parameter.requires_grad for name, parameter in weights.items()}
+    totals = {name: torch.zeros(weight.shape[dims[name]]).to(weight) for name, weight in weights.items()}
+    batches = inputs.images.split(BATCH)
+    try:
+        for parameter in weights.values():
+            parameter.requires_grad_(True)
+        with evaluating(model), torch.enable_grad():
+            for batch in batches:
+                outputs = model(batch.to(next(model.parameters()).device))
+                loss = functional.cross_entropy(outputs, outputs.argmax(1))
+                gradients = torch.autograd.grad(loss, list(weights.values()))
+                for (name, weight), gradient in zip(weights.items(), gradients, strict=True):
+                    product = (weight.detach() * gradient).movedim(dims[name], 0).flatten(1).sum(1)
+                    totals[name] += product.square() / len(batches)
+    finally:
+        for name, parameter in weights.items():
+            parameter.requires_grad_(asked[name])
+    return totals
