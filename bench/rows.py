@@ -56,9 +56,7 @@ def compare(spec: Spec, finetune_seeds: tuple[int, ...], dense_from: Path | None
     search = rank(loaded, spec, record, reporter)
     url = mendstore.EmbeddedServer(WORK / ".mendsearch").start()
     started = time.perf_counter()
-    _, winner = run_study(
-        search, spec.mend, storage=url, name=spec.name, seed=spec.seed, reporter=reporter
-    )
+    _, winner = run_study(search, spec.mend, storage=url, name=spec.name, seed=spec.seed, reporter=reporter)
     mend_s = time.perf_counter() - started
     structures = {"uniform": search.uniform, "pre_pruned": search.pre_pruned, "mended": winner.counts}
     structures |= {f"random {i}": counts for i, counts in enumerate(random_structures(search, spec.seed))}
@@ -98,9 +96,7 @@ def _row(
     accuracies = []
     for seed in seeds:
         pruned = search.scorer.build(counts)
-        train(
-            pruned, splits.train, spec.finetune, seed=seed, augment=splits.augment, teacher=search.problem.model
-        )
+        train(pruned, splits.train, spec.finetune, seed=seed, augment=splits.augment, teacher=search.problem.model)
         accuracies.append(accuracy(pruned, splits.test))
     row = {
         "keep_counts": search.problem.coupling.keep_counts(counts),

@@ -39,7 +39,14 @@ def measure(spec: Spec, url: str) -> dict[str, Any]:
     if any(summary.name == spec.name for summary in mendstore.summaries(url)):
         optuna.delete_study(study_name=spec.name, storage=url)
     started = time.perf_counter()
-    study, _ = run_study(search, spec.mend.model_copy(update={"trials": TRIALS}), storage=url, name=spec.name, seed=0, reporter=Reporter(quiet=True))
+    study, _ = run_study(
+        search,
+        spec.mend.model_copy(update={"trials": TRIALS}),
+        storage=url,
+        name=spec.name,
+        seed=0,
+        reporter=Reporter(quiet=True),
+    )
     total = time.perf_counter() - started
     taken = {step: 1000 * (steps[step] - before[step]) / TRIALS for step in steps}
     taken["propose and project"] = _proposing(study, search, spec)
@@ -54,7 +61,9 @@ def measure(spec: Spec, url: str) -> dict[str, Any]:
 
 def _proposing(study: optuna.Study, search: Search, spec: Spec) -> float:
     """Milliseconds of a proposal, with the study's trials in memory: the sampler alone."""
-    copy = optuna.create_study(direction="maximize", sampler=make_sampler(spec.mend.sampler, search.space, search.curves, search.starts, 1))
+    copy = optuna.create_study(
+        direction="maximize", sampler=make_sampler(spec.mend.sampler, search.space, search.curves, search.starts, 1)
+    )
     copy.add_trials(study.get_trials())
     started = time.perf_counter()
     for _ in range(10):

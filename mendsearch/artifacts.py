@@ -30,7 +30,7 @@ class Pruned:
     Attributes:
         model: a plain dense `nn.Module` with fewer channels, in evaluation mode.
         keep_counts: channels kept, by coupling group.
-        score: minus the mean cross-entropy (nats) on the validation images, before any fine-tuning.
+        score: agreement with the dense network on the validation images, before any fine-tuning (`Scorer`).
         macs: multiply-accumulates of one image.
         params: parameters.
         study: the Optuna study, with every trial.

@@ -102,8 +102,8 @@ class PruneSpec(SpecPart):
 
     rule: Literal["curves", "uniform", "global"] = Field(
         default="curves",
-        description="`curves` cuts where the consumers' error grows least for the cost that falls away, `uniform` every "
-        "coupling group alike, `global` by one threshold on the scores.",
+        description="`curves` cuts where the consumers' error grows least for the cost that falls away, `uniform` "
+        "every coupling group alike, `global` by one threshold on the scores.",
     )
     floor: float = Field(
         default=0.3,
@@ -147,7 +147,7 @@ class MendSpec(SpecPart):
     )
     score: Literal["agreement", "loss"] = Field(
         default="agreement",
-        description="`agreement` with the dense network's outputs, which needs no labels, or `loss` against the labels.",
+        description="`agreement` with the dense network's outputs, which needs no labels, or `loss` against labels.",
     )
     early_stopping: bool = Field(
         default=True, description="Stop looking at a candidate that is worse than the best beyond doubt."

@@ -56,13 +56,13 @@ def _curve(consumer: Consumer, index: int, weight: Tensor, statistics: InputStat
     lost = np.zeros(width + 1)
     owned = np.sort(positions)
     np.add.at(lost, owned[owned >= 0], energies[owned >= 0])
-    return np.cumsum(lost[::-1])[::-1] / max(float(energies.sum()), 1e-30)  # type: ignore[no-any-return]
+    return np.cumsum(lost[::-1])[::-1] / max(float(energies.sum()), 1e-30)
 
 
 def _by_scores(scores: npt.NDArray[np.float32]) -> Floats:
     falling = np.sort(scores.astype(np.float64) - min(0.0, float(scores.min())))
     lost = np.concatenate([[0.0], np.cumsum(falling)])[::-1]
-    return lost / max(float(lost[0]), 1e-30)  # type: ignore[no-any-return]
+    return lost / max(float(lost[0]), 1e-30)
 
 
 def by_curves(curves: list[Floats], limits: Limits, power: float, *, scale: float = 1.0) -> Ints:

@@ -53,7 +53,8 @@ def mend(
         prune: rule, floor, and layers to exclude.
         sampler: what proposes restorations.
         reconstruction: how a candidate is made good before it is scored: `sequence` fits layer after layer to the
-            dense network's outputs, `channels` folds missing inputs into the kept ones, `none` recalibrates batch norms.
+            dense network's outputs, `channels` folds missing inputs into the kept ones, `none` recalibrates batch
+            norms alone.
         score: `agreement` with the dense network's outputs, or `loss` against the labels of `validation`.
         early_stopping: stop looking at a candidate that is worse than the best beyond doubt.
         storage: URL of a Postgres database; in memory without it. A study of that name there is taken up.
@@ -77,7 +78,9 @@ def mend(
             f"validation images are of shape {tuple(validation_images.shape[1:])}, expected "
             f"{tuple(calibration_images.shape[1:])} as the calibration images"
         )
-    spec = MendSpec(trials=n_trials, sampler=sampler, reconstruction=reconstruction, score=score, early_stopping=early_stopping)
+    spec = MendSpec(
+        trials=n_trials, sampler=sampler, reconstruction=reconstruction, score=score, early_stopping=early_stopping
+    )
     problem = pose(model, calibration_images, budget, prune.exclude)
     check_labels(labels, predict(model, validation_images[:2]).shape[1], "validation")
     ranking, statistics = rank_channels(problem, calibration_images, criterion, seed, reporter)

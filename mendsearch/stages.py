@@ -55,7 +55,11 @@ def finished(spec: Spec, out: Path) -> Outcome | None:
     """
     check_spec(spec, out)
     result, stages = read_json(out / "result.json"), read_json(out / "stages.json")
-    if result is None or stages is None or result["trials"]["complete"] + result["trials"]["stopped_early"] < spec.mend.trials:
+    if (
+        result is None
+        or stages is None
+        or result["trials"]["complete"] + result["trials"]["stopped_early"] < spec.mend.trials
+    ):
         return None
     return Outcome(result, **stages["structure"])
 
@@ -94,9 +98,7 @@ def _run(spec: Spec, out: Path, storage: str, reporter: Reporter) -> Outcome:
         "widths": coupling.keep_counts(coupling.widths),
         "floor": coupling.keep_counts(search.space.floor),
     }
-    study, winner = run_study(
-        search, spec.mend, storage=storage, name=spec.name, seed=spec.seed, reporter=reporter
-    )
+    study, winner = run_study(search, spec.mend, storage=storage, name=spec.name, seed=spec.seed, reporter=reporter)
     seconds = sum(trial.duration.total_seconds() for trial in ended(study) if trial.duration is not None)
     record["mend"] = {"seconds": seconds}
     structures = {"uniform": search.uniform, "pre_pruned": search.pre_pruned, "mended": winner.counts}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from dataclasses import dataclass
 
@@ -11,6 +12,8 @@ from torch import Tensor, nn
 from mendsearch.coupling.layout import Coupling
 from mendsearch.modes import evaluating
 
+LEAST_ROWS, ROWS_PER_FEATURE = 65536, 64
+"""Rows from which a Gram matrix is summed: at least the first, and the second times its features; more add nothing."""
 MAX_FEATURES = 2048
 """Consumers that read more features than this (a large flatten) are left out: they are not reconstructed, and channels
 that no other consumer reads are ranked by `l1`. Greedy ranking takes time in the cube of it."""
@@ -59,6 +62,7 @@ def input_statistics(
 
     def take(name: str, module: nn.Module, x: Tensor) -> None:
         features = _features(module, x)
+        features = features[:: _step(features, len(x), len(images))]
         shift, first, second, count = sums.get(name) or (features.mean(0), 0.0, 0.0, 0)
         features = features - shift
         sums[name] = (
@@ -82,6 +86,19 @@ def input_statistics(
         for hook in hooks:
             hook.remove()
     return {name: _moments(*parts) for name, parts in sums.items()}
+
+
+def _step(features: Tensor, batch: int, images: int) -> int:
+    """Every how many rows one is taken, so that all images together give enough of them.
+
+    It shares no divisor with the positions of an image, so that all of them take part.
+    """
+    positions = len(features) // batch
+    wanted = max(LEAST_ROWS, ROWS_PER_FEATURE * features.shape[1])
+    step = max(1, positions * images // wanted)
+    while math.gcd(step, positions) > 1:
+        step -= 1
+    return step
 
 
 def _moments(shift: Tensor, first: Tensor, second: Tensor, count: int) -> InputStatistics:

@@ -8,6 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from mendsearch.models.resnet import ResNet
+from mendsearch.modes import averaging
 
 
 def conv(channels_in: int, channels: int, kernel: int = 3, **kwargs: int) -> nn.Sequential:
@@ -138,8 +139,7 @@ def build(name: str, seed: int = 0) -> nn.Module:
         if isinstance(module, nn.BatchNorm2d):
             nn.init.uniform_(module.weight, 0.5, 1.5)
             nn.init.normal_(module.bias, 0, 0.3)
-    model.train()
-    with torch.no_grad():
-        for _ in range(20):
-            model(IMAGES)
+            module.reset_running_stats()
+    with torch.no_grad(), averaging(model):
+        model(IMAGES)
     return model.eval()

@@ -93,9 +93,7 @@ def _best_again(scores: dict[tuple[int, ...], float], scorer: Scorer) -> Scored 
     return scorer.score(np.array(best, dtype=np.int64))
 
 
-def choose(
-    study: optuna.Study, space: Space, scorer: Scorer, controls: Iterable[Ints], reporter: Reporter
-) -> Winner:
+def choose(study: optuna.Study, space: Space, scorer: Scorer, controls: Iterable[Ints], reporter: Reporter) -> Winner:
     """Refine the weights of the best few candidates, and take the best of them by the score that they then have.
 
     Everything is scored here on one device, whatever devices the trials ran on.
@@ -111,7 +109,9 @@ def choose(
         MendsearchError: no candidate has a finite score.
     """
     ranked = sorted(filter(_complete, ended(study)), key=lambda trial: (-_value(trial), trial.number))
-    distinct = list(dict.fromkeys(tuple(space.counts(trial.params)) for trial in ranked if math.isfinite(_value(trial))))
+    distinct = list(
+        dict.fromkeys(tuple(space.counts(trial.params)) for trial in ranked if math.isfinite(_value(trial)))
+    )
     if not distinct:
         raise MendsearchError(
             f"no candidate of `{study.study_name}` has a finite score; check the network's weights and the images"

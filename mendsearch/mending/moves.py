@@ -22,7 +22,8 @@ def moved(parents: Ints, space: Space, generator: np.random.Generator) -> Floats
     widths, floor = space.coupling.widths, space.floor
     amount, groups = parents.shape
     size = 2.0 ** -generator.uniform(0.5, 5.5, amount)
-    chosen = generator.random((amount, groups)).argsort(1) < generator.integers(1, 4, amount)[:, None]
+    many = generator.integers(1, 4, size=(amount, 1))
+    chosen = generator.random((amount, groups)).argsort(1) < many
     changes = chosen * generator.normal(size=(amount, groups)) * size[:, None] * widths
     changes = np.where(chosen, np.sign(changes) * np.maximum(1.0, np.abs(changes)), 0.0)
     room = np.maximum(widths - floor, 0)

@@ -108,7 +108,7 @@ class MendingSampler(SpaceSampler):
     ) -> Ints:
         if len(scores) < 2:
             start = self._starts[generator.integers(len(self._starts))]
-            return np.rint(moved(start[None], self._space, generator)[0]).astype(np.int64)
+            return _whole(moved(start[None], self._space, generator)[0])
         best = np.argsort(-scores)[:LEARNT]
         # parents by rank: the best most often
         ranks = np.minimum(generator.geometric(0.25, POOL) - 1, min(PARENTS, len(best)) - 1)
@@ -116,7 +116,12 @@ class MendingSampler(SpaceSampler):
         self._surrogate.fit(tried[best], scores[best])
         mean, deviation = self._surrogate.predict(pool)
         hope = mean + generator.uniform(0, 1.5) * deviation
-        return np.rint(pool[int(np.argmax(hope))]).astype(np.int64)
+        return _whole(pool[int(np.argmax(hope))])
+
+
+def _whole(counts: Floats) -> Ints:
+    rounded: Ints = np.rint(counts).astype(np.int64)
+    return rounded
 
 
 class OptunaSampler(SpaceSampler):

@@ -6,14 +6,13 @@ import hashlib
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-import numpy as np
 import torch
 from torch import Tensor, nn
 
 from mendsearch.budget import Limits, build_cost_model
 from mendsearch.config import Budget, MendSpec, PruneSpec
 from mendsearch.coupling.graph import find_coupling
-from mendsearch.coupling.layout import Coupling, Ints
+from mendsearch.coupling.layout import Coupling
 from mendsearch.coupling.probe import probe
 from mendsearch.curves import by_curves, error_curves
 from mendsearch.errors import DataError, ModelError

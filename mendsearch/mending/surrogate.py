@@ -71,19 +71,21 @@ class Surrogate:
         deviation = np.sqrt(np.maximum(variance, 1e-9) * self._amplitude)
         return mean * self._spread + self._centre, deviation * self._spread
 
-    def _place(self, counts: npt.NDArray[np.generic]) -> Floats:
-        return np.log(counts / self._widths)
+    def _place(self, counts: Ints | Floats) -> Floats:
+        at: Floats = np.log(counts / self._widths)
+        return at
 
-    def _features(self, counts: npt.NDArray[np.generic]) -> Floats:
+    def _features(self, counts: Ints | Floats) -> Floats:
         low = np.floor(counts).astype(np.int64)
         part = counts - low
         high = np.minimum(low + 1, self._widths)
         sums = [
             (table[self._groups, low] * (1 - part) + table[self._groups, high] * part).sum(-1) for table in self._tables
         ]
-        return np.log(np.stack(sums, -1) + 1e-6)
+        found: Floats = np.log(np.stack(sums, -1) + 1e-6)
+        return found
 
-    def _basis(self, counts: npt.NDArray[np.generic]) -> Floats:
+    def _basis(self, counts: Ints | Floats) -> Floats:
         mean, spread = self._scale
         scaled = np.clip((self._features(counts) - mean) / spread, -5, 5)
         return np.concatenate([np.ones((len(scaled), 1)), scaled], 1)
@@ -91,9 +93,11 @@ class Surrogate:
 
 def _distances(left: Floats, right: Floats) -> Floats:
     squares = np.square(left).sum(1)[:, None] + np.square(right).sum(1)[None] - 2 * left @ right.T
-    return np.sqrt(np.maximum(squares, 0.0))
+    found: Floats = np.sqrt(np.maximum(squares, 0.0))
+    return found
 
 
 def _matern(scaled: Floats) -> Floats:
     root = np.sqrt(5.0) * scaled
-    return (1 + root + root**2 / 3) * np.exp(-root)
+    found: Floats = (1 + root + root**2 / 3) * np.exp(-root)
+    return found

@@ -13,7 +13,7 @@ from mendsearch.ranking.base import Criterion, RankingInputs, Scores
 from mendsearch.ranking.filters import L1
 
 RIDGE = 1e-6
-BLOCKS = 256
+BLOCKS = 128
 """Rounds in which a wide coupling group is ranked."""
 
 
@@ -92,7 +92,7 @@ class _Problem:
         width, self._weights = len(gram), weights
         self._least = RIDGE * float(gram.diagonal().mean())
         self._gram = gram + self._least * torch.eye(width).to(gram)
-        self._taken = gram.new_zeros(width, 0)
+        self._taken, self._count = torch.empty_like(gram), 0
         self._left = self._gram.diagonal().clone()
         moved = self._gram @ weights
         self._pulls = (moved * self._gram).sum(1)
@@ -104,8 +104,9 @@ class _Problem:
 
     def among(self, chosen: Tensor) -> tuple[Tensor, Tensor]:
         """R and R M R between `chosen` channels, each (n, n)."""
-        columns = self._columns(chosen)
-        return columns[chosen], columns.T @ self._weights @ columns
+        taken = self._taken[:, : self._count]
+        self._columns = self._gram[:, chosen] - taken @ taken[chosen].T
+        return self._columns[chosen], self._columns.T @ (self._weights @ self._columns)
 
     def lower(self, residual: Tensor, pulled: Tensor, pick: int) -> tuple[Tensor, Tensor]:
         """What `among` gave, and the error, after one of its channels is taken."""
@@ -118,9 +119,9 @@ class _Problem:
             pulled - crossed - crossed.T + own * torch.outer(column, column),
         )
 
-    def take(self, chosen: Tensor) -> None:
-        """Take channels: R loses what they explain."""
-        columns = self._columns(chosen)
+    def take(self, chosen: Tensor, places: list[int]) -> None:
+        """Take channels, which stand at `places` of what `among` was asked for: R loses what they explain."""
+        columns, taken = self._columns[:, places], self._taken[:, : self._count]
         unit = torch.eye(len(chosen)).to(columns)
         factor, failed = torch.linalg.cholesky_ex(columns[chosen] + 1e-3 * self._least * unit)
         if failed:  # copies of what was taken already: they explain nothing more
@@ -128,13 +129,11 @@ class _Problem:
         new = torch.linalg.solve_triangular(factor, columns.T, upper=False).T
         moved = self._weights @ new
         inner = new.T @ moved
-        pulled = self._gram @ moved - self._taken @ (self._taken.T @ moved)
+        pulled = self._gram @ moved - taken @ (taken.T @ moved)
         self._pulls = self._pulls - 2 * (new * pulled).sum(1) + ((new @ inner) * new).sum(1)
         self._left = self._left - new.square().sum(1)
-        self._taken = torch.cat([self._taken, new], 1)
-
-    def _columns(self, chosen: Tensor) -> Tensor:
-        return self._gram[:, chosen] - self._taken @ self._taken[chosen].T
+        self._taken[:, self._count : self._count + len(chosen)] = new
+        self._count += len(chosen)
 
 
 def _greedy(problems: list[tuple[Tensor, Tensor]], width: int) -> Scores:
@@ -151,7 +150,7 @@ def _greedy(problems: list[tuple[Tensor, Tensor]], width: int) -> Scores:
     while free.any():
         gains = torch.where(free, torch.stack([part.gains() for part in parts]).sum(0), -torch.inf)
         picks = min(block, int(free.sum()))
-        near = gains.topk(min(int(free.sum()), 4 * block if block > 1 else 1)).indices
+        near = gains.topk(min(int(free.sum()), 2 * block if block > 1 else 1)).indices
         local = [part.among(near) for part in parts]
         chosen: list[int] = []
         for _ in range(picks):
@@ -168,5 +167,5 @@ def _greedy(problems: list[tuple[Tensor, Tensor]], width: int) -> Scores:
         taken = near[chosen]
         free[taken] = False
         for part in parts:
-            part.take(taken)
+            part.take(taken, chosen)
     return scores

@@ -77,12 +77,12 @@ class Branches(TorchFunctionMode):
         for module in self._model.modules():
             if isinstance(module, BatchNorm):
                 self._hooks.callback(module.register_forward_hook(self._after_norm).remove)
-        super().__enter__()
+        super().__enter__()  # type: ignore[no-untyped-call]
         return self
 
     def __exit__(self, *error: Any) -> None:
         self._hooks.close()
-        super().__exit__(*error)
+        super().__exit__(*error)  # type: ignore[no-untyped-call]
 
     def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         """Any operation on tensors; sums of two are looked at."""

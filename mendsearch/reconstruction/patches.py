@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -57,7 +58,8 @@ def patches_at(module: nn.Module, inputs: Tensor, places: Tensor) -> Tensor:
         view = view.unfold(2 + dim, dilation * (kernel - 1) + 1, stride)[..., ::dilation]
     where = torch.unravel_index(places.flatten(), view.shape[2 : 2 + dims])
     images = torch.arange(len(inputs), device=inputs.device).repeat_interleave(places.shape[1])
-    return view[(images, slice(None), *where)].reshape(len(images), module.groups, -1)
+    index: Any = (images, slice(None), *where)
+    return view[index].reshape(len(images), module.groups, -1)
 
 
 def weight_of(module: nn.Module) -> Tensor:

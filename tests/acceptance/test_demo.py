@@ -11,6 +11,7 @@ from pathlib import Path
 import optuna
 import pytest
 
+from mendsearch.mending.loop import FEW
 from mendstore import EmbeddedServer
 from tests.acceptance.cli import mendsearch
 
@@ -54,7 +55,9 @@ def test_the_result_has_every_key_that_is_promised(result):
     assert set(result["dense"]) == {"accuracy", "macs", "params", "latency_ms"}
     for row in PRUNED:
         assert set(result[row]) == {"accuracy", "macs", "params", "latency_ms", "keep_counts", "score"}
-    assert result["trials"] == {"complete": TRIALS, "stopped_early": 0, "failed": 0}
+    assert result["trials"]["complete"] + result["trials"]["stopped_early"] == TRIALS
+    assert result["trials"]["complete"] >= 5
+    assert result["trials"]["failed"] == 0
     assert set(result["seconds"]) == {"train", "rank", "mend", "finetune", "export"}
 
 
@@ -70,8 +73,8 @@ def test_the_figures_are_plausible(result):
 def test_stock_optuna_reads_the_study(url, result):
     study = optuna.load_study(study_name="demo", storage=url)
     assert len(study.trials) == TRIALS
-    assert study.best_value == result["mended"]["score"]
-    assert study.best_trial.user_attrs["keep_counts"] == result["mended"]["keep_counts"]
+    ranked = sorted((trial for trial in study.trials if trial.state.name == "COMPLETE"), key=lambda trial: -trial.value)
+    assert result["mended"]["keep_counts"] in [trial.user_attrs["keep_counts"] for trial in ranked[:FEW]]
 
 
 def test_stock_optuna_dashboard_opens_the_printed_url(url):
@@ -126,7 +129,8 @@ def test_run_again_it_ends_in_seconds_and_does_nothing_twice(demo, result, url):
 
 def test_more_trials_go_on_with_the_search(demo, url):
     ended = mendsearch("demo", "--out", "demo-out", "--trials", str(TRIALS + 5), "--json", cwd=demo[0])
-    assert json.loads(ended.stdout)["trials"]["complete"] == TRIALS + 5
+    trials = json.loads(ended.stdout)["trials"]
+    assert trials["complete"] + trials["stopped_early"] == TRIALS + 5
     assert "train:" not in ended.stderr
 
 
@@ -134,4 +138,4 @@ def test_status_lists_the_search(demo):
     assert "demo" in mendsearch("status", cwd=demo[0]).stdout
     found = json.loads(mendsearch("status", "--json", cwd=demo[0]).stdout)
     assert found[0]["name"] == "demo"
-    assert found[0]["trials"]["complete"] >= TRIALS
+    assert found[0]["trials"]["complete"] + found[0]["trials"].get("pruned", 0) >= TRIALS

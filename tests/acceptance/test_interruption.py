@@ -34,7 +34,7 @@ def finished_trials(storage, name):
         study = optuna.load_study(study_name=name, storage=storage)
     except KeyError:
         return {}
-    return {trial.number: trial for trial in study.get_trials(states=(TrialState.COMPLETE,))}
+    return {trial.number: trial for trial in study.get_trials(states=(TrialState.COMPLETE, TrialState.PRUNED))}
 
 
 def wait_for(moment, process, out, storage, name):
@@ -73,7 +73,7 @@ def test_a_run_that_is_ended_again_and_again_ends_right(tmp_path, storage, name,
     ended = mendsearch(*command, "--json", cwd=tmp_path, storage=storage)
     assert ended.returncode == 0, ended.stderr
     result = json.loads(ended.stdout)
-    assert result["trials"]["complete"] == TRIALS
+    assert result["trials"]["complete"] + result["trials"]["stopped_early"] == TRIALS
     now = finished_trials(storage, name)
     assert {number: now[number] for number in kept} == kept
     assert len(now) == TRIALS

@@ -29,7 +29,7 @@ def test_a_network_and_data_of_ones_own(tmp_path, storage, name):
     ended = mendsearch("run", "user_model/shapes.toml", *changes, "--json", cwd=tmp_path, storage=storage)
     assert ended.returncode == 0, ended.stderr
     result = json.loads(ended.stdout)
-    assert result["trials"]["complete"] == 10
+    assert result["trials"]["complete"] + result["trials"]["stopped_early"] == 10
     assert result["mended"]["score"] >= result["uniform"]["score"]
     model = package.load(tmp_path / "runs" / name / "model", model=make_network(width=12))
     assert sum(parameter.numel() for parameter in model.parameters()) == result["mended"]["params"]
@@ -54,7 +54,7 @@ def test_a_checkpoint_and_a_budget_of_parameters(tmp_path, storage, name):
     (tmp_path / "spec.toml").write_text(
         f'name = "{name}"\nmodel.name = "digits-resnet"\nmodel.kwargs.width = 8\n'
         'model.checkpoint = "dense/model.safetensors"\ndata.name = "digits"\nbudget.params = 0.5\n'
-        "mend.trials = 5\nmend.sampler = 'random'\nmend.reconstruction = false\nrank.criterion = 'l1'\n"
+        "mend.trials = 5\nmend.sampler = 'random'\nmend.reconstruction = 'channels'\nrank.criterion = 'l1'\n"
         "prune.rule = 'uniform'\nfinetune.epochs = 0\n"
     )
     ended = mendsearch("run", "spec.toml", "--json", cwd=tmp_path, storage=storage)

@@ -9,7 +9,9 @@ optuna.logging.set_verbosity(optuna.logging.WARNING)
 
 
 def study_of(search, name, seed=0):
-    return optuna.create_study(direction="maximize", sampler=make_sampler(name, search.space, search.curves, search.starts, seed))
+    return optuna.create_study(
+        direction="maximize", sampler=make_sampler(name, search.space, search.curves, search.starts, seed)
+    )
 
 
 def value_of(counts):

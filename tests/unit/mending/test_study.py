@@ -98,20 +98,20 @@ def test_a_study_scored_on_other_data_is_refused(storage, name, what):
 
 def test_a_candidate_scored_already_is_not_scored_again(storage, name):
     search = search_of("residual", macs=0.4)
-    study, _ = run(search, 3, storage, name)
+    study, _ = run(search, 6, storage, name)
     study.enqueue_trial(study.trials[0].params)
     scored = []
     score = search.scorer.score
     search.scorer.score = lambda *arguments: scored.append(arguments) or score(*arguments)
-    study, _ = run(search, 4, storage, name)
+    study, _ = run(search, 7, storage, name)
     assert not scored
-    assert study.trials[3].value == study.trials[0].value
+    assert study.trials[6].value == study.trials[0].value
 
 
 def test_a_candidate_that_is_worse_beyond_doubt_is_stopped_and_counts_as_a_trial(storage, name):
     """Of a trained network: stopped trials are PRUNED with an expected score, and the best is found all the same."""
     search = digits_search(macs=0.3)
-    plain, winner = run(search, 30, storage, name)
+    _, winner = run(search, 30, storage, name)
     study, stopped_winner = run(search, 30, storage, f"{name}-stopping", early_stopping=True)
     states = [trial.state for trial in study.trials]
     assert states.count(TrialState.COMPLETE) + states.count(TrialState.PRUNED) == len(states) == 30

@@ -1,0 +1,96 @@
+"""Criteria side by side: `python bench/criteria.py`. Uniform structures of three networks at three rates, no training.
+
+Agreement with the dense network on the validation images, and test accuracy, by reconstruction in sequence and by the
+dense statistics alone; then the time to rank a ResNet-50.
+"""
+
+from __future__ import annotations
+
+import argparse
+import time
+from typing import Any
+
+import torch
+from networks import Trained, digits, trained
+from rows import RESULTS
+from torchvision.models import resnet50
+
+from mendsearch.config import Budget
+from mendsearch.coupling.surgery import build_pruned
+from mendsearch.files import write_json
+from mendsearch.mending.scoring import Scorer
+from mendsearch.mending.search import pose
+from mendsearch.mending.weights import Weights
+from mendsearch.prepruning import pre_prune
+from mendsearch.ranking import CRITERIA, RankingInputs
+from mendsearch.record import versions
+from mendsearch.statistics import input_statistics
+from mendsearch.training.loop import accuracy
+
+RATES = (0.4, 0.2, 0.1)
+
+
+def compare(network: Trained) -> dict[str, Any]:
+    """By rate, criterion and kind of reconstruction."""
+    inputs = RankingInputs(network.model, network.coupling, network.statistics, network.calibration, 0)
+    found: dict[str, Any] = {}
+    for criterion in CRITERIA:
+        ranking = CRITERIA[criterion].rank(inputs)
+        for kind in ("sequence", "channels", "none"):
+            weights = Weights(network.model, network.coupling, ranking, network.statistics, network.calibration, kind)
+            scorer = Scorer(weights, network.splits.validation[0], None)
+            for rate in RATES:
+                limits = pose(network.model, network.calibration, Budget(macs=rate)).limits
+                counts = pre_prune("uniform", ranking, [], limits)
+                model = build_pruned(network.model, weights.refined(counts)).eval()
+                found.setdefault(f"{rate:.0%}", {}).setdefault(criterion, {})[kind] = {
+                    "score": scorer.refined_score(counts),
+                    "accuracy": accuracy(model, network.splits.test),
+                }
+    return found
+
+
+def rank_resnet50() -> dict[str, float]:
+    """Seconds to rank a ResNet-50 at 224x224 with 512 images, forward passes apart."""
+    torch.manual_seed(0)
+    model, images = resnet50().eval(), torch.randn(512, 3, 224, 224)
+    coupling = pose(model, images, Budget(macs=0.4)).coupling
+    started = time.perf_counter()
+    with torch.no_grad():
+        for batch in images.split(128):
+            model(batch)
+    forward = time.perf_counter() - started
+    started = time.perf_counter()
+    statistics = input_statistics(model, coupling, images, 128)
+    gathered = time.perf_counter() - started
+    started = time.perf_counter()
+    CRITERIA["gram"].rank(RankingInputs(model, coupling, statistics, images, 0))
+    return {"forward": forward, "statistics": gathered - forward, "gram": time.perf_counter() - started}
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--data", default="/usr/share/datasets/fashion-mnist", help="folder of the idx files")
+    parser.add_argument("--threads", type=int, default=torch.get_num_threads(), help="of PyTorch")
+    arguments = parser.parse_args()
+    torch.set_num_threads(arguments.threads)
+    found: dict[str, Any] = {}
+    networks = {"digits resnet14": lambda: digits(14)} | {
+        f"fashion {name}": lambda name=name: trained(name, arguments.data) for name in ("resnet20", "mobilenetv2")
+    }
+    for name, network in networks.items():
+        found[name] = compare(network())
+        for rate, rows in found[name].items():
+            for criterion, row in rows.items():
+                cells = "  ".join(f"{kind} {v['score']:.4f} {v['accuracy']:.4f}" for kind, v in row.items())
+                print(f"{name} {rate} {criterion:9} {cells}", flush=True)
+    seconds = rank_resnet50()
+    print("resnet50", seconds)
+    write_json(
+        RESULTS / "criteria.json",
+        {"versions": versions(), "threads": arguments.threads, "networks": found, "resnet50_seconds": seconds},
+    )
+
+
+if __name__ == "__main__":
+    main()

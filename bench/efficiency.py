@@ -1,0 +1,98 @@
+"""What of a trial's scoring is not forward passes: `python bench/efficiency.py`. Weights do not matter.
+
+The bare passes are those of the same candidate, built by `build_pruned` as a plain network, on the same images: batch
+norms in training mode over the calibration images, then evaluation mode over the validation images, in the same batches.
+Both take turns.
+"""
+
+from __future__ import annotations
+
+import argparse
+import statistics
+import time
+from typing import Any
+
+import torch
+from networks import trained
+from rows import RESULTS
+from torch import nn
+from torchvision.models import resnet50
+
+import mendsearch.mending.scoring as scoring_module
+import mendsearch.mending.weights as weights_module
+from mendsearch.config import Budget
+from mendsearch.coupling.surgery import build_pruned
+from mendsearch.files import write_json
+from mendsearch.mending.scoring import Scorer
+from mendsearch.mending.search import pose, rank_channels
+from mendsearch.mending.weights import Weights, even_batches
+from mendsearch.modes import averaging, evaluating
+from mendsearch.prepruning import pre_prune
+from mendsearch.progress import Reporter
+from mendsearch.record import versions
+
+RATE = 0.4
+
+
+@torch.no_grad()
+def measure(model: nn.Module, calibration: torch.Tensor, validation: torch.Tensor, rounds: int) -> dict[str, Any]:
+    """Median milliseconds of scoring one candidate by each kind, and of its bare forward passes."""
+    problem = pose(model, calibration, Budget(macs=RATE))
+    ranking, moments = rank_channels(problem, calibration, "l1", 0, Reporter(quiet=True))
+    counts = pre_prune("uniform", ranking, [], problem.limits)
+    found: dict[str, Any] = {"images": {"calibration": len(calibration), "validation": len(validation)}}
+    for kind in ("channels", "sequence"):
+        scorer = Scorer(Weights(model, problem.coupling, ranking, moments, calibration, kind), validation, None)
+        plain = build_pruned(model, scorer.weights.of(counts)).eval()
+        fitted = calibration[: weights_module.TRIAL_IMAGES] if kind == "sequence" else calibration
+        batches = [fitted] if kind == "sequence" else list(even_batches(fitted, weights_module.BATCH))
+        times: dict[str, list[float]] = {"scoring": [], "bare": []}
+        for turn in range(rounds + 1):
+            for what, work in (
+                ("scoring", lambda: scorer.score(counts)),
+                ("bare", lambda: bare(plain, batches, scorer)),
+            ):
+                started = time.perf_counter()
+                work()
+                if turn:
+                    times[what].append(1000 * (time.perf_counter() - started))
+        scoring, alone = (statistics.median(times[what]) for what in ("scoring", "bare"))
+        found[kind] = {"scoring_ms": scoring, "bare_ms": alone, "other_ms": scoring - alone, "ratio": scoring / alone}
+    return found
+
+
+def bare(plain: nn.Module, batches: list[torch.Tensor], scorer: Scorer) -> None:
+    """The forward passes alone."""
+    with averaging(plain):
+        for images in batches:
+            plain(images)
+    with evaluating(plain):
+        seen = 0
+        for images in scorer._images:
+            plain(images)
+            seen += len(images)
+            if seen >= scoring_module.TRIAL_IMAGES:
+                break
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--data", default="/usr/share/datasets/fashion-mnist", help="folder of the idx files")
+    parser.add_argument("--threads", type=int, default=torch.get_num_threads(), help="of PyTorch")
+    arguments = parser.parse_args()
+    torch.set_num_threads(arguments.threads)
+    found = {}
+    for name in ("resnet20", "mobilenetv2"):
+        network = trained(name, arguments.data)
+        found[name] = measure(network.model, network.calibration, network.splits.validation[0], 7)
+        print(name, found[name], flush=True)
+    torch.manual_seed(0)
+    big = resnet50().eval()
+    found["resnet50, 224x224"] = measure(big, torch.randn(64, 3, 224, 224), torch.randn(128, 3, 224, 224), 2)
+    print(found["resnet50, 224x224"])
+    machine = {"threads": arguments.threads, "device": "cpu"}
+    write_json(RESULTS / "efficiency.json", {"machine": machine, "versions": versions(), "networks": found})
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,145 @@
+"""Samplers side by side: best score after 60 and 200 trials. `python bench/samplers.py`. Resumable.
+
+Two networks, two rates, three seeds; the same starts are enqueued for all; the scorer looks at few images, so that one
+machine affords it. A candidate that two samplers propose is scored once.
+"""
+
+from __future__ import annotations
+
+import argparse
+import statistics
+import time
+from typing import Any
+
+import numpy as np
+import optuna
+import torch
+from networks import digits, trained
+from rows import RESULTS, WORK
+
+import mendsearch.mending.scoring as scoring_module
+import mendsearch.mending.weights as weights_module
+from mendsearch.config import Budget, MendSpec, PruneSpec
+from mendsearch.files import read_json, write_json
+from mendsearch.mending.sampler import SAMPLERS, make_sampler
+from mendsearch.mending.search import POWERS, Search, pose
+from mendsearch.mending.space import Space
+from mendsearch.models.resnet import cifar_resnet
+from mendsearch.record import versions
+
+RATES = (0.4, 0.15)
+SEEDS = (0, 1, 2)
+TRIALS, EARLY = 200, 60
+
+
+def search_of(network: Any, rate: float) -> Search:
+    """Scored from 128 calibration and 400 validation images."""
+    weights_module.TRIAL_IMAGES, scoring_module.TRIAL_IMAGES = 128, 400
+    problem = pose(network.model, network.calibration, Budget(macs=rate))
+    return Search(
+        problem, network.ranking, network.statistics, calibration=network.calibration,
+        validation=network.splits.validation[0], labels=None, prune=PruneSpec(), mend=MendSpec(),
+    )  # fmt: skip
+
+
+def compare(search: Search) -> dict[str, Any]:
+    """For each sampler and seed the best score after every trial; and the starts' own scores."""
+    cache: dict[tuple[int, ...], float] = {}
+
+    def value(counts: np.ndarray) -> float:
+        key = tuple(counts)
+        if key not in cache:
+            cache[key] = search.scorer.score(counts).value
+        return cache[key]
+
+    found: dict[str, Any] = {
+        "structures": {
+            "uniform": value(search.uniform),
+            "random, mean of 8": statistics.mean(value(counts) for counts in _random(search)),
+        }
+        | {f"curves {power}": value(counts) for power, counts in zip(POWERS, search.starts[: len(POWERS)], strict=True)}
+    }
+    for name in SAMPLERS:
+        found[name] = {"best": [], "ask_ms": []}
+        for seed in SEEDS:
+            sampler = make_sampler(name, search.space, search.curves, search.starts, seed)
+            study = optuna.create_study(direction="maximize", sampler=sampler)
+            for counts in search.starts:
+                study.enqueue_trial(search.space.params(counts), skip_if_exists=True)
+            best, asking = [], 0.0
+            for _ in range(TRIALS):
+                started = time.perf_counter()
+                trial = study.ask(search.space.distributions)
+                asking += time.perf_counter() - started
+                study.tell(trial, value(search.space.counts(trial.params)))
+                best.append(study.best_value)
+            found[name]["best"].append(best)
+            found[name]["ask_ms"].append(1000 * asking / TRIALS)
+    return found
+
+
+def _random(search: Search) -> list[np.ndarray]:
+    generator = np.random.default_rng(0)
+    room = search.problem.coupling.widths - search.space.floor
+    return [search.space.project(search.space.floor + generator.integers(0, room + 1)) for _ in range(8)]
+
+
+def ask_ms(trials: int, network: Any) -> float:
+    """Milliseconds of one proposal of the mending sampler after `trials` trials in a space of many coupling groups."""
+    model = cifar_resnet(depth=110, in_channels=1).eval()
+    problem = pose(model, network.calibration, Budget(macs=0.4))
+    widths = problem.coupling.widths
+    space = Space(np.maximum(1, widths // 8), problem.limits)
+    curves = [np.linspace(1, 0, width + 1) ** 2 for width in widths]
+    sampler = make_sampler("mending", space, curves, [space.project(widths // 2)], 0)
+    study = optuna.create_study(direction="maximize", sampler=sampler)
+    generator = np.random.default_rng(0)
+    base = [space.project(space.floor + generator.integers(0, widths - space.floor + 1)) for _ in range(40)]
+    known = [np.clip(base[i % 40] + generator.integers(-2, 3, len(widths)), space.floor, widths) for i in range(trials)]
+    study.add_trials(
+        [
+            optuna.trial.create_trial(
+                params=space.params(counts), distributions=space.distributions, value=-float(generator.random())
+            )
+            for counts in known
+        ]
+    )
+    study.tell(study.ask(space.distributions), -1.0)  # reads the study once
+    taken = []
+    for _ in range(20):
+        started = time.perf_counter()
+        trial = study.ask()
+        sampler.sample_relative(study, study._storage.get_trial(trial._trial_id), space.distributions)
+        taken.append(1000 * (time.perf_counter() - started))
+        study.tell(trial, state=optuna.trial.TrialState.FAIL)
+    print(f"{len(widths)} coupling groups, {trials} trials: {statistics.median(taken):.1f} ms a proposal")
+    return statistics.median(taken)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--data", default="/usr/share/datasets/fashion-mnist", help="folder of the idx files")
+    parser.add_argument("--threads", type=int, default=torch.get_num_threads(), help="of PyTorch")
+    arguments = parser.parse_args()
+    torch.set_num_threads(arguments.threads)
+    optuna.logging.set_verbosity(optuna.logging.WARNING)
+    networks = {"digits resnet14": digits(14), "fashion resnet20": trained("resnet20", arguments.data)}
+    summary, values = {}, {}
+    for name, network in networks.items():
+        for rate in RATES:
+            file = WORK / f"samplers-{name.replace(' ', '-')}-{rate}.json"
+            found = values[f"{name} {rate:.0%}"] = read_json(file) or compare(search_of(network, rate))
+            write_json(file, found)
+            summary[f"{name} {rate:.0%}"] = {
+                sampler: {n: statistics.mean(best[n - 1] for best in found[sampler]["best"]) for n in (EARLY, TRIALS)}
+                for sampler in SAMPLERS
+            } | {"structures": found["structures"]}
+            print(name, rate, summary[f"{name} {rate:.0%}"], flush=True)
+    asking = {str(n): ask_ms(n, networks["fashion resnet20"]) for n in (100, 1000, 10000)}
+    write_json(
+        RESULTS / "samplers.json", {"versions": versions(), "summary": summary, "ask_ms": asking, "runs": values}
+    )
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,164 @@
+"""Reconstruction in sequence on real networks of the zoo and on hand-made ones."""
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+from torch import nn
+from torch.nn import functional
+
+from mendsearch.reconstruction.patches import outputs_at, patches_at, sample_places
+from mendsearch.reconstruction.sequence import Fit
+from mendsearch.reconstruction.targets import affordable, dense_targets
+from tests.unit.mending.test_scoring import digits_search, search_of
+from tests.zoo import IMAGES, NETWORKS, build
+
+
+@given(
+    kernel=st.sampled_from([1, 2, 3]), stride=st.integers(1, 2), padding=st.integers(0, 1), dilation=st.integers(1, 2),
+    groups=st.sampled_from([1, 2, 4]), seed=st.integers(0, 1000),
+)  # fmt: skip
+@torch.no_grad()
+def test_patches_times_weight_are_the_outputs(kernel, stride, padding, dilation, groups, seed):
+    torch.manual_seed(seed)
+    module = nn.Conv2d(4, 8, kernel, stride, padding, dilation, groups, bias=False)
+    inputs = torch.randn(5, 4, 9, 8)
+    outputs = module(inputs)
+    places = sample_places(module, outputs, 6, torch.Generator().manual_seed(seed))
+    patches = patches_at(module, inputs, places)
+    weight = module.weight.view(groups, 8 // groups, -1)
+    found = torch.einsum("mgd,god->mgo", patches, weight).flatten(1)
+    torch.testing.assert_close(found, outputs_at(module, outputs, places), rtol=1e-4, atol=1e-5)
+
+
+@torch.no_grad()
+def test_patches_of_a_linear_layer_and_of_reflected_padding():
+    inputs = torch.randn(3, 5, 7)
+    linear, mirrored = nn.Linear(7, 2, bias=False), nn.Conv2d(7, 2, 3, padding="same", padding_mode="reflect")
+    places = sample_places(linear, linear(inputs), 4, torch.Generator().manual_seed(0))
+    found = patches_at(linear, inputs, places)[:, 0] @ linear.weight.T
+    torch.testing.assert_close(found, outputs_at(linear, linear(inputs), places))
+    square = torch.randn(3, 7, 6, 6)
+    places = sample_places(mirrored, mirrored(square), 9, torch.Generator().manual_seed(0))
+    found = patches_at(mirrored, square, places)[:, 0] @ mirrored.weight.flatten(1).T + mirrored.bias
+    torch.testing.assert_close(found, outputs_at(mirrored, mirrored(square), places), rtol=1e-4, atol=1e-5)
+
+
+def test_places_are_different_positions_and_the_seed_fixes_them():
+    module, outputs = nn.Conv2d(1, 1, 1), torch.zeros(50, 1, 6, 6)
+    first, again = (sample_places(module, outputs, 10, torch.Generator().manual_seed(3)) for _ in range(2))
+    assert torch.equal(first, again)
+    assert all(len(set(row.tolist())) == 10 for row in first)
+    assert sample_places(module, outputs, 99, torch.Generator()).tolist() == [list(range(36))] * 50
+
+
+@pytest.mark.parametrize("name", NETWORKS)
+@torch.no_grad()
+def test_nothing_removed_leaves_the_network_as_it_is(name):
+    """Batch norms get the statistics of the images, which weights may make up for; the outputs stay."""
+    search = search_of(name)
+    whole = search.scorer.build(search.problem.coupling.widths)
+    wanted = search.problem.model(IMAGES)
+    assert float((whole(IMAGES) - wanted).norm() / (wanted - wanted.mean(0)).norm()) < 0.02
+
+
+@pytest.mark.parametrize("name", NETWORKS)
+@torch.no_grad()
+def test_every_network_comes_nearer_to_the_dense_one(name):
+    search = search_of(name, macs=0.5)
+    plain = search_of(name, macs=0.5, reconstruction="none")
+    assert search.scorer.score(search.uniform).value > plain.scorer.score(search.uniform).value
+
+
+@given(seed=st.integers(0, 10**6), kept=st.integers(1, 7), kernel=st.sampled_from([1, 3]))
+@torch.no_grad()
+def test_a_fitted_layer_never_has_more_error_than_before(seed, kept, kernel):
+    """One consumer behind a slice: least squares over patches, on the positions that it was fitted to."""
+    torch.manual_seed(seed)
+    dense = nn.Sequential(nn.Conv2d(3, 8, 1), nn.ReLU(), nn.Conv2d(8, 5, kernel, padding=kernel // 2)).eval()
+    images = torch.randn(16, 3, 6, 6)
+    targets = dense_targets(dense, images, 10**6, 8)
+    sliced = nn.Sequential(nn.Conv2d(3, kept, 1), nn.ReLU(), nn.Conv2d(kept, 5, kernel, padding=kernel // 2)).eval()
+    for part, mine in zip((dense[0].weight, dense[0].bias), (sliced[0].weight, sliced[0].bias), strict=True):
+        mine.copy_(part[:kept])
+    sliced[2].weight.copy_(dense[2].weight[:, :kept])
+    sliced[2].bias.copy_(dense[2].bias)
+    before = functional.mse_loss(sliced(images), dense(images))
+    Fit(targets, {"0": torch.arange(kept)}).run(sliced, lambda: sliced(images))
+    after = functional.mse_loss(sliced(images), dense(images))
+    assert after <= before * (1 + 1e-4) + 1e-8
+
+
+class Block(nn.Module):
+    """A residual sum whose shortcut loses half its channels' worth by a bad convolution."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.shortcut = nn.Conv2d(4, 6, 1)
+        self.branch = nn.Conv2d(4, 6, 3, padding=1, bias=False)
+        self.norm = nn.BatchNorm2d(6)
+
+    def forward(self, x):
+        y = self.norm(self.branch(x))
+        y += self.shortcut.bias.view(1, -1, 1, 1) * x.sum(1, keepdim=True)
+        return y
+
+
+@torch.no_grad()
+def test_a_branch_makes_up_for_what_the_other_one_lacks():
+    """The other branch is a function of the same inputs, and is gone: the convolution takes it over."""
+    torch.manual_seed(0)
+    images = torch.randn(64, 4, 8, 8)
+    dense = Block().train()
+    for _ in range(30):
+        dense(images)
+    dense.eval()
+    targets = dense_targets(dense, images, 10**6, 16)
+    assert targets["branch"].other is not None
+    broken = Block().eval()
+    broken.load_state_dict(dense.state_dict())
+    broken.shortcut.bias.zero_()
+    broken.norm.reset_running_stats()
+    Fit(targets, {}).run(broken, lambda: broken(images))
+    lost = functional.mse_loss(dense(images) - dense.norm(dense.branch(images)), torch.zeros(64, 6, 8, 8))
+    # what is left is the batch norm's scale, which its own statistics set
+    assert functional.mse_loss(broken(images), dense(images)) < 0.25 * lost
+
+
+def test_a_layer_that_runs_twice_is_left_as_it_is():
+    class Twice(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.once, self.twice = nn.Conv2d(3, 3, 1), nn.Conv2d(3, 3, 1)
+
+        def forward(self, x):
+            return self.twice(self.twice(self.once(x)))
+
+    assert set(dense_targets(Twice().eval(), IMAGES, 8, 32)) == {"once"}
+
+
+def test_more_images_than_memory_allows_are_left_out(monkeypatch):
+    model = build("residual")
+    all_of_them = affordable(model, IMAGES)
+    monkeypatch.setattr("mendsearch.reconstruction.targets.PASS_BYTES", 10**6)
+    assert affordable(model, IMAGES) < all_of_them / 100
+
+
+def test_hooks_and_modes_are_gone_afterwards_even_where_a_forward_fails():
+    model = build("residual")
+    targets = dense_targets(model, IMAGES, 8, 32)
+    with pytest.raises(ZeroDivisionError):
+        Fit(targets, {}).run(model, lambda: model(IMAGES) * 1 / 0 if 1 // 0 else None)
+    assert not any(module._forward_hooks or module._forward_pre_hooks for module in model.modules())
+    assert not any(module.training for module in model.modules())
+    assert all(module.momentum == 0.1 for module in model.modules() if isinstance(module, nn.BatchNorm2d))
+
+
+def test_refined_weights_score_better_than_those_of_a_trial_on_new_images():
+    search = digits_search()
+    gains = []
+    for counts in search.starts[:3]:
+        quick = search.scorer._evaluate(search.scorer.weights.of(counts), 10**9).value
+        gains.append(search.scorer.refined_score(counts) - quick)
+    assert np.mean(gains) > 0
