@@ -1,8 +1,8 @@
 """What of a trial's scoring is not forward passes: `python bench/efficiency.py`. Weights do not matter.
 
 The bare passes are those of the same candidate, built by `build_pruned` as a plain network, on the same images: batch
-norms in training mode over the calibration images, then evaluation mode over the validation images, in the same batches.
-Both take turns.
+norms in training mode over the calibration images, then evaluation mode over the validation images, in the same
+batches. Both take turns.
 """
 
 from __future__ import annotations
@@ -48,14 +48,13 @@ def measure(model: nn.Module, calibration: torch.Tensor, validation: torch.Tenso
         batches = [fitted] if kind == "sequence" else list(even_batches(fitted, weights_module.BATCH))
         times: dict[str, list[float]] = {"scoring": [], "bare": []}
         for turn in range(rounds + 1):
-            for what, work in (
-                ("scoring", lambda: scorer.score(counts)),
-                ("bare", lambda: bare(plain, batches, scorer)),
-            ):
-                started = time.perf_counter()
-                work()
-                if turn:
-                    times[what].append(1000 * (time.perf_counter() - started))
+            started = time.perf_counter()
+            scorer.score(counts)
+            between = time.perf_counter()
+            bare(plain, batches, scorer)
+            if turn:
+                times["scoring"].append(1000 * (between - started))
+                times["bare"].append(1000 * (time.perf_counter() - between))
         scoring, alone = (statistics.median(times[what]) for what in ("scoring", "bare"))
         found[kind] = {"scoring_ms": scoring, "bare_ms": alone, "other_ms": scoring - alone, "ratio": scoring / alone}
     return found

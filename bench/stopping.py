@@ -1,7 +1,7 @@
 """Early stopping: the same 200 candidates with and without it, in five orders. `python bench/stopping.py`. Resumable.
 
-Every candidate is scored once in full; what a search in some order would have looked at follows from the losses image by
-image and the rule itself.
+Every candidate is scored once in full; what a search in some order would have looked at follows from the losses image
+by image and the rule itself.
 """
 
 from __future__ import annotations

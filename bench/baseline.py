@@ -1,0 +1,209 @@
+"""Against what a user would write: `python bench/baseline.py`. Resumable. ResNet-20 on Fashion-MNIST, storage left out.
+
+The user's search is stock `study.optimize` in memory. A trial picks the fraction of channels that goes from every
+coupling group, deep-copies the network, prunes the copy with Torch-Pruning by magnitude, recalibrates its batch norms
+over 100 batches of a DataLoader, and takes the accuracy on the whole validation split. A structure over the budget ends
+its trial before anything is run. Ours is `mendsearch.mend` as it comes.
+
+Seconds a trial at equal images: both see 100 batches of 128 and 2,000 validation images, ours by kind `channels`.
+Seconds to a structure of equal fine-tuned accuracy: ours after few trials against theirs after as many seconds as the
+machine affords.
+"""
+
+from __future__ import annotations
+
+import argparse
+import copy
+import time
+from typing import Any
+
+import optuna
+import torch
+import torch_pruning as tp
+from networks import Trained, trained
+from rows import RESULTS, WORK
+from torch import nn
+from torch.utils.data import DataLoader, TensorDataset
+
+import mendsearch
+import mendsearch.mending.scoring as scoring_module
+from mendsearch.config import Budget, FinetuneSpec
+from mendsearch.files import read_json, write_json
+from mendsearch.mending.scoring import Scorer
+from mendsearch.mending.search import pose
+from mendsearch.mending.weights import Weights
+from mendsearch.prepruning import pre_prune
+from mendsearch.record import versions
+from mendsearch.training.loop import accuracy, train
+from mendsearch.training.splits import batches
+
+RATE = 0.2
+BATCHES = 100
+FINETUNE = FinetuneSpec(epochs=1, images=20000, learning_rate=0.03, distillation=0.5)
+SEEDS = (0, 1)
+OURS_TRIALS = (5, 30)
+"""Trials of ours; the first are little more than the structures of the error curves."""
+
+
+class UserSearch:
+    """Written as the tutorials of the two libraries have it.
+
+    Args:
+        network: trained.
+        budget_macs: of the pruned network.
+    """
+
+    def __init__(self, network: Trained, budget_macs: float) -> None:
+        self.model, self.budget = network.model, budget_macs
+        self.example = network.calibration[:1]
+        self.loader = batches(network.splits.train, 128, shuffle_seed=0)
+        self.validation = DataLoader(TensorDataset(*network.splits.validation), batch_size=500)
+
+    def pruned(self, trial: optuna.Trial) -> nn.Module:
+        """A copy, pruned by magnitude; `TrialPruned` where it costs more than the budget."""
+        model = copy.deepcopy(self.model)
+        modules = dict(model.named_modules())
+        ratios = {modules[name]: trial.suggest_float(name, 0.0, 0.9) for name in self.groups()}
+        pruner = tp.pruner.MagnitudePruner(
+            model,
+            self.example,
+            importance=tp.importance.MagnitudeImportance(p=1),
+            pruning_ratio_dict=ratios,
+            pruning_ratio=0.0,
+            ignored_layers=[model.fc],
+        )
+        pruner.step()
+        macs, _ = tp.utils.count_ops_and_params(model, self.example)
+        if macs > self.budget:
+            raise optuna.TrialPruned
+        return model
+
+    def groups(self) -> list[str]:
+        """One layer of each coupling group."""
+        return [f"layer{s}.{b}.conv1" for s in (1, 2, 3) for b in (0, 1, 2)] + [
+            "conv1",
+            "layer2.0.conv2",
+            "layer3.0.conv2",
+        ]
+
+    @torch.no_grad()
+    def recalibrate(self, model: nn.Module) -> None:
+        """100 batches in training mode."""
+        for module in model.modules():
+            if isinstance(module, nn.BatchNorm2d):
+                module.reset_running_stats()
+                module.momentum = None
+        model.train()
+        for index, (images, _) in enumerate(self.loader):
+            if index == BATCHES:
+                break
+            model(images)
+        model.eval()
+
+    @torch.no_grad()
+    def score(self, model: nn.Module) -> float:
+        """Accuracy on the validation split."""
+        right = sum(int((model(images).argmax(1) == labels).sum()) for images, labels in self.validation)
+        return right / len(self.validation.dataset)  # type: ignore[arg-type]
+
+    def __call__(self, trial: optuna.Trial) -> float:
+        """The objective."""
+        model = self.pruned(trial)
+        self.recalibrate(model)
+        return self.score(model)
+
+
+def equal_images(network: Trained) -> dict[str, float]:
+    """Seconds a trial of both, at 12,800 calibration images and 2,000 validation images, the same uniform structure."""
+    calibration = network.splits.train
+    images = torch.stack([calibration[i][0] for i in range(128 * BATCHES)])
+    scoring_module.TRIAL_IMAGES = len(network.splits.validation[0])
+    weights = Weights(network.model, network.coupling, network.ranking, network.statistics, images, "channels")
+    scorer = Scorer(weights, *network.splits.validation)
+    limits = pose(network.model, network.calibration, Budget(macs=RATE)).limits
+    counts = pre_prune("uniform", network.ranking, [], limits)
+    user = UserSearch(network, limits.absolute["macs"])
+    uniform = optuna.trial.FixedTrial(dict.fromkeys(user.groups(), 0.55))
+    seconds: dict[str, float] = {}
+    for _ in range(2):  # the first round warms PyTorch up
+        started = time.perf_counter()
+        user(uniform)
+        between = time.perf_counter()
+        scorer.score(counts)
+        seconds = {"user": between - started, "ours": time.perf_counter() - between}
+    return seconds | {"ratio": seconds["user"] / seconds["ours"]}
+
+
+def finetuned(network: Trained, model: nn.Module) -> list[float]:
+    """Test accuracy after the same fine-tuning, one for each seed."""
+    found = []
+    for seed in SEEDS:
+        tuned = copy.deepcopy(model)
+        train(tuned, network.splits.train, FINETUNE, seed=seed, augment=network.splits.augment, teacher=network.model)
+        found.append(accuracy(tuned, network.splits.test))
+    return found
+
+
+def theirs(network: Trained, seconds: float) -> dict[str, Any]:
+    """The user's search for that long, and its best structure, fine-tuned."""
+    limits = pose(network.model, network.calibration, Budget(macs=RATE)).limits
+    user = UserSearch(network, limits.absolute["macs"])
+    study = optuna.create_study(direction="maximize", sampler=optuna.samplers.TPESampler(seed=0))
+    study.enqueue_trial(dict.fromkeys(user.groups(), 0.55))  # a user starts from the uniform structure
+    started = time.perf_counter()
+    study.optimize(user, timeout=seconds)
+    spent = time.perf_counter() - started
+    states = [trial.state.name for trial in study.trials]
+    model = user.pruned(optuna.trial.FixedTrial(study.best_params))
+    user.recalibrate(model)
+    macs, _ = tp.utils.count_ops_and_params(model, user.example)
+    return {
+        "seconds": spent,
+        "scored": states.count("COMPLETE"),
+        "over_or_under_budget": states.count("PRUNED"),
+        "score": study.best_value,
+        "macs": macs,
+        "finetuned": finetuned(network, model),
+    }
+
+
+def ours(network: Trained, trials: int) -> dict[str, Any]:
+    """`mendsearch.mend`, ranking included, and its network, fine-tuned."""
+    started = time.perf_counter()
+    pruned = mendsearch.mend(
+        network.model,
+        calibration=network.calibration,
+        validation=network.splits.validation[0],
+        budget=mendsearch.Budget(macs=RATE),
+        n_trials=trials,
+        quiet=True,
+    )
+    seconds = time.perf_counter() - started
+    return {"seconds": seconds, "macs": pruned.macs, "finetuned": finetuned(network, pruned.model)}
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--data", default="/usr/share/datasets/fashion-mnist", help="folder of the idx files")
+    parser.add_argument("--threads", type=int, default=torch.get_num_threads(), help="of PyTorch")
+    parser.add_argument("--seconds", type=float, default=600, help="of the user's search")
+    arguments = parser.parse_args()
+    torch.set_num_threads(arguments.threads)
+    optuna.logging.set_verbosity(optuna.logging.WARNING)
+    network = trained("resnet20", arguments.data)
+    parts = {"equal images": lambda: equal_images(network)}
+    parts |= {f"ours, {trials} trials": lambda trials=trials: ours(network, trials) for trials in OURS_TRIALS}
+    parts |= {f"user, {arguments.seconds:.0f} s": lambda: theirs(network, arguments.seconds)}
+    found = {}
+    for name, part in parts.items():
+        file = WORK / f"baseline-{name.replace(' ', '-')}.json"
+        found[name] = read_json(file) or part()
+        write_json(file, found[name])
+        print(name, found[name], flush=True)
+    write_json(
+        RESULTS / "baseline.json", {"versions": versions(), "threads": arguments.threads, "rate": RATE, "found": found}
+    )
+
+
+if __name__ == "__main__":
+    main()
