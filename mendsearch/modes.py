@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager
 
+import torch
 from torch import nn
 
 
@@ -36,3 +37,15 @@ def averaging(model: nn.Module) -> Iterator[None]:
         finally:
             for module, momentum in zip(norms, momenta, strict=True):
                 module.momentum = momentum
+
+
+def fast_passes(device: torch.device) -> torch.autocast:
+    """A scope of bfloat16 autocast where the device computes in it; one that changes nothing where it does not.
+
+    Twice as fast or more on a CPU with AVX-512 BF16 and on CUDA devices of compute capability 8 and above.
+    """
+    if device.type == "cuda":
+        computes = torch.cuda.is_bf16_supported(including_emulation=False)
+    else:
+        computes = device.type == "cpu" and torch.cpu._is_avx512_bf16_supported()
+    return torch.autocast(device.type, torch.bfloat16, enabled=computes)

@@ -11,8 +11,8 @@ from torch.nn import functional
 
 from mendsearch.coupling.layout import Ints
 from mendsearch.coupling.surgery import build_pruned
-from mendsearch.mending.weights import Weights
-from mendsearch.modes import evaluating
+from mendsearch.mending.weights import Weights, placed
+from mendsearch.modes import evaluating, fast_passes
 
 BATCH = 512
 """Images of one forward pass at the most."""
@@ -57,19 +57,18 @@ class Scorer:
 
     def __init__(self, weights: Weights, validation: Tensor, labels: Tensor | None) -> None:
         self.weights, self._by_label = weights, labels is not None
-        device = next(weights.model.parameters()).device
         # in an order of their own, so that the first images are a fair part where they came sorted
         order = torch.randperm(len(validation), generator=torch.Generator().manual_seed(0))
         self._trial = min(TRIAL_IMAGES, len(validation))
         self._checks = {round(part * self._trial) for part in CHECKS}
         ends = sorted({*self._checks, self._trial, *range(BATCH, len(validation), BATCH), len(validation)} - {0})
         sizes = [end - start for start, end in zip([0, *ends[:-1]], ends, strict=True)]
-        self._images = validation[order].to(device).split(sizes)
+        self._images = placed(validation[order], weights.device).split(sizes)
         with torch.no_grad(), evaluating(weights.model):
             self._targets = (
                 [weights.model(part).log_softmax(1) for part in self._images]
                 if labels is None
-                else list(labels[order].to(device).split(sizes))
+                else list(labels[order].to(weights.device).split(sizes))
             )
 
     @property
@@ -86,7 +85,9 @@ class Scorer:
             rival: the best so far; where given, scoring is stopped once the candidate is worse beyond doubt, by a
                 paired test over the images that both have seen.
         """
-        return self._evaluate(self.weights.of(counts), self._trial, rival)
+        state = self.weights.of(counts)
+        with fast_passes(self.weights.device):
+            return self._evaluate(state, self._trial, rival)
 
     @torch.no_grad()
     def refined_score(self, counts: Ints) -> float:
@@ -121,8 +122,8 @@ class Scorer:
 
     def _losses(self, outputs: Tensor, targets: Tensor) -> Tensor:
         if self._by_label:
-            return functional.cross_entropy(outputs, targets, reduction="none")
-        return functional.kl_div(outputs.log_softmax(1), targets, reduction="none", log_target=True).sum(1)
+            return functional.cross_entropy(outputs.float(), targets, reduction="none")
+        return functional.kl_div(outputs.float().log_softmax(1), targets, reduction="none", log_target=True).sum(1)
 
 
 def _beyond_doubt(behind: Tensor) -> bool:

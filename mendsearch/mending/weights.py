@@ -14,7 +14,7 @@ from torch import Tensor, nn
 
 from mendsearch.coupling.layout import Consumer, Coupling, Ints
 from mendsearch.coupling.slicing import Slicer
-from mendsearch.modes import BatchNorm, averaging
+from mendsearch.modes import BatchNorm, averaging, fast_passes
 from mendsearch.ranking.base import FilterRanking
 from mendsearch.reconstruction.channels import Reconstruction, prepare
 from mendsearch.reconstruction.sequence import Fit
@@ -71,7 +71,8 @@ class Weights:
     ) -> None:
         self.model, self.coupling, self.kind, self.timings = model, coupling, kind, Timings()
         self.slicer = Slicer(model, coupling, ranking.orders)
-        self._calibration = calibration.to(next(model.parameters()).device)
+        self.device = next(model.parameters()).device
+        self._calibration = placed(calibration, self.device)
         self._norms = [
             name for name, module in model.named_modules()
             if isinstance(module, BatchNorm) and module.track_running_stats
@@ -93,9 +94,12 @@ class Weights:
     def of(self, counts: Ints) -> dict[str, Tensor]:
         """The state dict of a candidate (G,) int64, as a trial scores it."""
         if self.kind == "sequence":
-            return self._in_sequence(counts, *self._trial_targets)
+            with fast_passes(self.device):
+                return self._in_sequence(counts, *self._trial_targets)
         state, _ = self._folded(counts)
-        with self.timings.step("recalibrate"), self.slicer.sized(state), averaging(self.model):
+        with (
+            self.timings.step("recalibrate"), fast_passes(self.device), self.slicer.sized(state), averaging(self.model)
+        ):  # fmt: skip
             for images in even_batches(self._calibration, BATCH):
                 self.slicer.forward(state, images)
         return state
@@ -115,12 +119,13 @@ class Weights:
 
     def _targets(self, count: int, rows_per_feature: int) -> tuple[dict[str, Target], Tensor]:
         images = self._calibration[: min(count, affordable(self.model, self._calibration))]
-        return dense_targets(self.model, images, rows_per_feature, BATCH), images
+        with torch.autocast(self.device.type, enabled=False):
+            return dense_targets(self.model, images, rows_per_feature, BATCH), images
 
     def _in_sequence(self, counts: Ints, targets: Mapping[str, Target], images: Tensor) -> dict[str, Tensor]:
         state, kept = self._folded(counts)
         with self.timings.step("reconstruct"):
-            state = {name: tensor.clone(memory_format=torch.contiguous_format) for name, tensor in state.items()}
+            state = {name: tensor.clone(memory_format=_format(tensor)) for name, tensor in state.items()}
             rows = {
                 name.removesuffix(".weight"): kept[id(layout)]
                 for name, axes in self.coupling.axes.items()
@@ -154,6 +159,15 @@ class Weights:
         state[name] = weight.movedim(1, 2).reshape(state[name].shape).to(state[name].dtype).contiguous()
         if bias in state:
             state[bias] = state[bias] + shift
+
+
+def placed(images: Tensor, device: torch.device) -> Tensor:
+    """Images (N, C, H, W) on the device, channels last, which convolutions are fastest with."""
+    return images.to(device, memory_format=_format(images))
+
+
+def _format(tensor: Tensor) -> torch.memory_format:
+    return torch.channels_last if tensor.dim() == 4 else torch.contiguous_format
 
 
 def even_batches(images: Tensor, batch_size: int) -> tuple[Tensor, ...]:

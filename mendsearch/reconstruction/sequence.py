@@ -58,8 +58,9 @@ class Fit:
 
     def _solve(self, layer: str, module: nn.Module, inputs: Tensor) -> None:
         target = self._targets[layer]
-        solver = _Solver(module, inputs, target, self._outputs(layer, target.outputs))
-        solver.fit()
+        with torch.autocast(inputs.device.type, enabled=False):
+            solver = _Solver(module, inputs, target, self._outputs(layer, target.outputs))
+            solver.fit()
         self._solvers = {layer: solver} if target.other is not None else {}
         self._on_layer()
 
@@ -68,11 +69,8 @@ class Fit:
         target, solver = self._targets[tip.layer], self._solvers.pop(tip.layer, None)
         if solver is None or target.other is None or target.gain is None:
             return tip.outputs
-        lacking = self._outputs(tip.layer, target.other) - outputs_at(tip.module, other, target.places)
-        gain = self._outputs(tip.layer, target.gain)
-        usable = gain.abs() > SMALL * gain.abs().mean()
-        solver.add(torch.where(usable, lacking / torch.where(usable, gain, 1.0), 0.0))
-        solver.fit()
+        with torch.autocast(other.device.type, enabled=False):
+            lacking = self._refit(solver, tip, target, other)
         outputs = tip.module(solver.inputs)
         if tip.norm is None:
             return outputs  # type: ignore[no-any-return]
@@ -80,6 +78,17 @@ class Fit:
         if tip.norm.bias is not None:
             tip.norm.bias.add_(lacking.mean(0))
         return tip.norm(outputs)  # type: ignore[no-any-return]
+
+    def _refit(self, solver: _Solver, tip: Tip, target: Target, other: Tensor) -> Tensor:
+        """Fit the layer to what the other branch lacks too, which is returned: (N P, O)."""
+        assert target.other is not None  # where there is no sum there is no making up
+        assert target.gain is not None
+        lacking = self._outputs(tip.layer, target.other) - outputs_at(tip.module, other, target.places).float()
+        gain = self._outputs(tip.layer, target.gain)
+        usable = gain.abs() > SMALL * gain.abs().mean()
+        solver.add(torch.where(usable, lacking / torch.where(usable, gain, 1.0), 0.0))
+        solver.fit()
+        return lacking
 
     def _outputs(self, layer: str, values: Tensor) -> Tensor:
         rows = self._rows.get(layer)
@@ -98,7 +107,7 @@ class _Solver:
 
     def __init__(self, module: nn.Module, inputs: Tensor, target: Target, outputs: Tensor) -> None:
         self.module, self.inputs, self._free, self._wanted = module, inputs, target.absorbs_shift, outputs
-        patches = patches_at(module, inputs, target.places).transpose(0, 1)
+        patches = patches_at(module, inputs, target.places).transpose(0, 1).float()
         self._mean = patches.mean(1) if self._free else torch.zeros_like(patches[:, 0])
         self._patches = patches - self._mean[:, None]
         gram = self._patches.transpose(1, 2) @ self._patches / patches.shape[1]
@@ -112,7 +121,7 @@ class _Solver:
         """Change the layer's weight, and its bias if it has one, in place."""
         groups, rows, _ = self._patches.shape
         weight = weight_of(self.module)
-        now = weight.view(groups, -1, self._patches.shape[2])
+        now = weight.reshape(groups, -1, self._patches.shape[2])
         wanted = self._wanted.view(rows, groups, -1).transpose(0, 1)
         shift = wanted.mean(1) if self._free else torch.zeros_like(wanted[:, 0])
         missing = wanted - shift[:, None] - self._patches @ now.transpose(1, 2)
@@ -120,5 +129,5 @@ class _Solver:
         change = torch.cholesky_solve(moments.double(), self._factor).transpose(1, 2).to(now.dtype)
         weight.add_(change.reshape(weight.shape))
         if self.module.bias is not None:
-            fitted = weight.view(groups, -1, self._patches.shape[2])
+            fitted = weight.reshape(groups, -1, self._patches.shape[2])
             self.module.bias.copy_((shift - (fitted @ self._mean[:, :, None]).squeeze(2)).flatten())  # type: ignore[operator]
