@@ -25,6 +25,9 @@ from mendsearch.reconstruction.targets import Target
 
 RIDGE = 1e-4
 """λ as a fraction of the mean variance of a layer's inputs; it pulls towards the weights at the start."""
+ENOUGH = 16
+"""Rows a feature from which that ridge will do; with fewer, rows are held out to choose one of `RIDGES`."""
+RIDGES = (1e-4, 1e-3, 1e-2, 1e-1, 1.0, 10.0)
 SMALL = 1e-2
 """Where a batch norm's gain is below this part of its mean gain, the layer cannot make up for another branch."""
 
@@ -110,8 +113,28 @@ class _Solver:
         patches = patches_at(module, inputs, target.places).transpose(0, 1).float()
         self._mean = patches.mean(1) if self._free else torch.zeros_like(patches[:, 0])
         self._patches = patches - self._mean[:, None]
-        gram = self._patches.transpose(1, 2) @ self._patches / patches.shape[1]
-        self._factor = torch.stack([ridged_factor(part.double(), RIDGE, "a layer")[1] for part in gram])
+        ridge = RIDGE if patches.shape[1] >= ENOUGH * patches.shape[2] else self._ridge()
+        self._factor = _factor(self._patches, ridge)
+
+    def _ridge(self) -> float:
+        """The ridge that does best on the last quarter of the rows when the others are fitted."""
+        rows = self._patches.shape[1]
+        fitted, held = self._patches[:, : rows * 3 // 4], self._patches[:, rows * 3 // 4 :]
+        missing = self._missing()
+        seen, unseen = missing[:, : rows * 3 // 4], missing[:, rows * 3 // 4 :]
+        errors = {}
+        for ridge in RIDGES:
+            change = _change(fitted, seen, _factor(fitted, ridge))
+            errors[ridge] = float((unseen - held @ change.transpose(1, 2).to(held.dtype)).square().sum())
+        return min(errors, key=lambda ridge: errors[ridge])
+
+    def _missing(self) -> Tensor:
+        """(conv groups, rows, outputs) that the weight as it is does not give, means apart."""
+        groups, rows, features = self._patches.shape
+        wanted = self._wanted.view(rows, groups, -1).transpose(0, 1)
+        if self._free:
+            wanted = wanted - wanted.mean(1, keepdim=True)
+        return wanted - self._patches @ weight_of(self.module).reshape(groups, -1, features).transpose(1, 2)
 
     def add(self, wanted: Tensor) -> None:
         """Add (N P, O) to the wanted outputs."""
@@ -119,15 +142,22 @@ class _Solver:
 
     def fit(self) -> None:
         """Change the layer's weight, and its bias if it has one, in place."""
-        groups, rows, _ = self._patches.shape
-        weight = weight_of(self.module)
-        now = weight.reshape(groups, -1, self._patches.shape[2])
-        wanted = self._wanted.view(rows, groups, -1).transpose(0, 1)
-        shift = wanted.mean(1) if self._free else torch.zeros_like(wanted[:, 0])
-        missing = wanted - shift[:, None] - self._patches @ now.transpose(1, 2)
-        moments = self._patches.transpose(1, 2) @ missing / rows
-        change = torch.cholesky_solve(moments.double(), self._factor).transpose(1, 2).to(now.dtype)
+        weight, groups = weight_of(self.module), len(self._patches)
+        change = _change(self._patches, self._missing(), self._factor).to(weight.dtype)
         weight.add_(change.reshape(weight.shape))
         if self.module.bias is not None:
             fitted = weight.reshape(groups, -1, self._patches.shape[2])
-            self.module.bias.copy_((shift - (fitted @ self._mean[:, :, None]).squeeze(2)).flatten())  # type: ignore[operator]
+            shift = self._wanted.mean(0) if self._free else torch.zeros_like(self._wanted[0])
+            self.module.bias.copy_(shift - (fitted @ self._mean[:, :, None]).flatten())  # type: ignore[operator]
+
+
+def _factor(patches: Tensor, ridge: float) -> Tensor:
+    """(conv groups, features, features) float64, Cholesky factors of the Gram matrices of (conv groups, rows, features)."""
+    grams = patches.transpose(1, 2) @ patches / patches.shape[1]
+    return torch.stack([ridged_factor(gram.double(), ridge, "a layer")[1] for gram in grams])
+
+
+def _change(patches: Tensor, missing: Tensor, factor: Tensor) -> Tensor:
+    """(conv groups, outputs, features) float64, the least-squares weights of `missing` outputs."""
+    moments = patches.transpose(1, 2) @ missing / patches.shape[1]
+    return torch.cholesky_solve(moments.double(), factor).transpose(1, 2)
