@@ -54,7 +54,7 @@ class Surrogate:
                 gram = smooth + WIDE * basis @ basis.T + noise * np.eye(len(counts))
                 factor = cholesky(gram, lower=True, check_finite=False)
                 solved = cho_solve((factor, True), wanted, check_finite=False)
-                amplitude = float(wanted @ solved) / len(counts)
+                amplitude = float(wanted @ solved) / len(counts) + 1e-12
                 likelihood = -0.5 * len(counts) * np.log(amplitude) - np.log(np.diag(factor)).sum()
                 if likelihood > best:
                     best, self._length, self._factor, self._solved = likelihood, length, factor, solved

@@ -152,7 +152,7 @@ class _Solver:
 
 
 def _factor(patches: Tensor, ridge: float) -> Tensor:
-    """(conv groups, features, features) float64, Cholesky factors of the Gram matrices of (conv groups, rows, features)."""
+    """(conv groups, features, features) float64, Cholesky factors of the Gram matrices of patches."""
     grams = patches.transpose(1, 2) @ patches / patches.shape[1]
     return torch.stack([ridged_factor(gram.double(), ridge, "a layer")[1] for gram in grams])
 

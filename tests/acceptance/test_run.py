@@ -72,3 +72,16 @@ def test_the_fashion_mnist_example_reads_the_real_images(tmp_path):
     found = json.loads(ended.stdout)
     assert len(found["coupling_groups"]) == 12
     assert 30e6 < found["dense"]["macs"] < 32e6
+
+
+def test_without_fine_tuning_the_network_is_good_as_it_is(tmp_path, storage, name):
+    """No labels are needed for the search and no training after it: `finetune.epochs = 0`."""
+    (tmp_path / "spec.toml").write_text(
+        f"name = '{name}'\nmodel = {{ name = 'digits-resnet', kwargs = {{ width = 8 }} }}\ndata.name = 'digits'\n"
+        "budget.macs = 0.4\ntrain.epochs = 12\nmend.trials = 20\nfinetune.epochs = 0\n"
+    )
+    ended = mendsearch("run", "spec.toml", "--json", cwd=tmp_path, storage=storage)
+    assert ended.returncode == 0, ended.stderr
+    result = json.loads(ended.stdout)
+    assert result["mended"]["accuracy"] > result["dense"]["accuracy"] - 0.05
+    assert result["mended"]["macs"] <= 0.4 * result["dense"]["macs"]

@@ -47,15 +47,21 @@ def test_leading_block_equals_direct_solve(seed, count, kernel, centred):
         torch.testing.assert_close(found, expected, rtol=2e-3, atol=2e-3)
 
 
-@given(seed=st.integers(0, 10**6), count=st.integers(1, 8), centred=st.booleans())
-def test_on_a_1x1_consumer_it_never_raises_the_calibration_error(seed, count, centred):
+@given(seed=st.integers(0, 10**6), count=st.integers(1, 8), centred=st.booleans(), linear=st.booleans())
+def test_on_a_1x1_or_linear_consumer_it_never_raises_the_calibration_error(seed, count, centred, linear):
     x, order = correlated(seed), np.random.default_rng(seed).permutation(8)
-    weight = torch.randn(5, 8, 1, 1, generator=torch.Generator().manual_seed(seed))
-    prepared = prepare(consumer(8, absorbs_shift=centred), weight, statistics_of(x), [order], ridge=1e-6)
+    weight = torch.randn(5, 8, generator=torch.Generator().manual_seed(seed))
+    prepared = prepare(
+        consumer(8, absorbs_shift=centred),
+        weight if linear else weight[:, :, None, None],
+        statistics_of(x),
+        [order],
+        ridge=1e-6,
+    )
     stays = kept(order, count)
     rebuilt, shift = prepared.rebuild(stays, None)
-    wanted = x @ weight[:, :, 0, 0].double().T
-    sliced = x[:, stays] @ weight[:, stays, 0, 0].double().T
+    wanted = x @ weight.double().T
+    sliced = x[:, stays] @ weight[:, stays].double().T
     mended = x[:, stays] @ rebuilt[:, 0].double().T + (shift.double() if centred else 0)
     before, after = (wanted - sliced).square().mean(), (wanted - mended).square().mean()
     assert after <= before * (1 + 1e-4) + 1e-6

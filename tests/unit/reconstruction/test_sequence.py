@@ -162,3 +162,19 @@ def test_refined_weights_score_better_than_those_of_a_trial_on_new_images():
         quick = search.scorer._evaluate(search.scorer.weights.of(counts), 10**9).value
         gains.append(search.scorer.refined_score(counts) - quick)
     assert np.mean(gains) > 0
+
+
+@torch.no_grad()
+def test_a_classifier_with_more_features_than_images_does_not_overfit():
+    """Its ridge is chosen by images held out; with the small ridge of other layers new images come out far worse."""
+    torch.manual_seed(0)
+    dense = nn.Sequential(nn.Flatten(), nn.Linear(192, 300), nn.ReLU(), nn.Linear(300, 4)).eval()
+    sliced = nn.Sequential(nn.Flatten(), nn.Linear(192, 200), nn.ReLU(), nn.Linear(200, 4)).eval()
+    sliced[1].weight.copy_(dense[1].weight[:200])
+    sliced[1].bias.copy_(dense[1].bias[:200])
+    sliced[3].weight.copy_(dense[3].weight[:, :200])
+    sliced[3].bias.copy_(dense[3].bias)
+    new = torch.randn(500, 3, 8, 8)
+    before = functional.mse_loss(sliced(new), dense(new))
+    Fit(dense_targets(dense, IMAGES, 8, 32), {"1": torch.arange(200)}).run(sliced, lambda: sliced(IMAGES))
+    assert functional.mse_loss(sliced(new), dense(new)) < before

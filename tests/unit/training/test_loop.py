@@ -4,7 +4,7 @@ import pytest
 import torch
 from torch.utils.data import TensorDataset
 
-from mendsearch.config import TrainSpec
+from mendsearch.config import FinetuneSpec, TrainSpec
 from mendsearch.errors import MendsearchError
 from mendsearch.training.loop import accuracy, predict, train
 from tests.zoo import IMAGES, build
@@ -72,3 +72,25 @@ def test_accuracy_is_the_fraction_of_right_answers():
     model = build("residual")
     right = (predict(model, IMAGES).argmax(1) == LABELS).float().mean()
     assert accuracy(model, DATA, batch_size=7) == pytest.approx(float(right))
+
+
+def test_a_teacher_alone_can_teach():
+    """At full weight of distillation labels do not matter, and the student comes nearer to the teacher."""
+    teacher, spec = build("residual"), FinetuneSpec(epochs=8, batch_size=16, learning_rate=0.02, distillation=1.0)
+    students = [build("residual", seed=3) for _ in range(2)]
+    before = (predict(students[0], IMAGES) - predict(teacher, IMAGES)).square().mean()
+    for student, labels in zip(students, (LABELS, 1 - LABELS), strict=True):
+        train(student, TensorDataset(IMAGES, labels), spec, seed=0, teacher=teacher)
+    outputs = [predict(student, IMAGES) for student in students]
+    assert torch.equal(*outputs)
+    assert (outputs[0] - predict(teacher, IMAGES)).square().mean() < 0.5 * before
+    assert not teacher.training
+
+
+def test_without_weight_the_teacher_is_not_asked():
+    class Never(torch.nn.Module):
+        def forward(self, x):
+            raise AssertionError("asked")
+
+    spec = FinetuneSpec(epochs=1, batch_size=16, distillation=0)
+    train(build("residual"), DATA, spec, seed=0, teacher=Never())
