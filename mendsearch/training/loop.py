@@ -64,7 +64,7 @@ def train(
         nesterov=spec.momentum > 0,
     )
     schedule = torch.optim.lr_scheduler.OneCycleLR(
-        optimizer, spec.learning_rate, total_steps=max(2, steps), pct_start=0.25
+        optimizer, spec.learning_rate, total_steps=max(5, steps), pct_start=0.25
     )
     saved: dict[str, Any] = {"model": model, "optimizer": optimizer, "schedule": schedule}
     distillation = getattr(spec, "distillation", 0.0) if teacher is not None else 0.0
