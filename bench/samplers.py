@@ -9,6 +9,7 @@ from __future__ import annotations
 import argparse
 import statistics
 import time
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -42,12 +43,17 @@ def search_of(network: Any, rate: float) -> Search:
     )  # fmt: skip
 
 
-def compare(search: Search) -> dict[str, Any]:
-    """For each sampler and seed the best score after every trial; and the starts' own scores."""
-    cache: dict[tuple[int, ...], float] = {}
+def compare(search: Search, file: Path) -> dict[str, Any]:
+    """For each sampler and seed the best score after every trial; and the starts' own scores.
+
+    Args:
+        search: its parts.
+        file: keeps the scores of candidates.
+    """
+    cache: dict[str, float] = read_json(file) or {}
 
     def value(counts: np.ndarray) -> float:
-        key = tuple(counts)
+        key = ",".join(map(str, counts))
         if key not in cache:
             cache[key] = search.scorer.score(counts).value
         return cache[key]
@@ -73,6 +79,8 @@ def compare(search: Search) -> dict[str, Any]:
                 asking += time.perf_counter() - started
                 study.tell(trial, value(search.space.counts(trial.params)))
                 best.append(study.best_value)
+            write_json(file, cache)
+            print(name, seed, best[EARLY - 1], best[-1], flush=True)
             found[name]["best"].append(best)
             found[name]["ask_ms"].append(1000 * asking / TRIALS)
     return found
@@ -128,7 +136,9 @@ def main() -> None:
     for name, network in networks.items():
         for rate in RATES:
             file = WORK / f"samplers-{name.replace(' ', '-')}-{rate}.json"
-            found = values[f"{name} {rate:.0%}"] = read_json(file) or compare(search_of(network, rate))
+            found = values[f"{name} {rate:.0%}"] = read_json(file) or compare(
+                search_of(network, rate), file.with_suffix(".scores.json")
+            )
             write_json(file, found)
             summary[f"{name} {rate:.0%}"] = {
                 sampler: {n: statistics.mean(best[n - 1] for best in found[sampler]["best"]) for n in (EARLY, TRIALS)}
