@@ -6,6 +6,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 from torch.func import functional_call
@@ -28,14 +29,10 @@ class Slicer:
     def __init__(self, model: nn.Module, coupling: Coupling, orders: list[Ints]) -> None:
         self.model, self.coupling = model, coupling
         self._dense = {name: tensor.detach() for name, tensor in model.state_dict().items()}
-        device = next(iter(self._dense.values())).device
+        self._device = next(iter(self._dense.values())).device
         self._modules = {name: model.get_submodule(name) for name in coupling.resized}
         self._places = {
-            id(layout): (
-                torch.from_numpy(layout.positions(orders)).to(device),
-                torch.from_numpy(layout.group).clamp(min=0).to(device),
-            )
-            for layout in coupling.layouts
+            id(layout): (layout.positions(orders), np.maximum(layout.group, 0)) for layout in coupling.layouts
         }
 
     @property
@@ -45,9 +42,8 @@ class Slicer:
 
     def kept(self, counts: Ints) -> dict[int, Tensor]:
         """Kept indices of every layout, int64, ascending, by the layout's `id`."""
-        limits = torch.from_numpy(counts)
         return {
-            key: torch.nonzero(place < limits.to(place.device)[group]).squeeze(1)
+            key: torch.from_numpy(np.flatnonzero(place < counts[group])).to(self._device)
             for key, (place, group) in self._places.items()
         }
 
