@@ -109,7 +109,7 @@ class PruneSpec(SpecPart):
         default=0.3,
         gt=0,
         lt=1,
-        description="Cost of the floor, from which mending starts, as a fraction of the budget.",
+        description="Cost of the floor, from which mending starts, as a fraction of the budget; cut by `uniform`.",
     )
     exclude: tuple[str, ...] = Field(
         default=(),

@@ -9,7 +9,7 @@ from mendsearch.coupling.layout import Ints
 from mendsearch.mending.space import Space
 
 Floats = npt.NDArray[np.float64]
-ROUNDS = 3
+ROUNDS = 5
 """Steps that bring a structure onto the budget; usage is close to quadratic in the restorations."""
 
 

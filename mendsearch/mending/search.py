@@ -136,7 +136,8 @@ class Search:
         self.curves = error_curves(problem.model, problem.coupling, ranking, statistics)
         self.uniform = pre_prune("uniform", ranking, self.curves, limits)
         self.pre_pruned = pre_prune(prune.rule, ranking, self.curves, limits)
-        self.space = Space(cut(prune.rule, ranking, self.curves, limits, scale=prune.floor), limits)
+        # uniform whatever the rule: no coupling group starves, which fine-tuning would pay for (docs/adr/0006)
+        self.space = Space(cut("uniform", ranking, self.curves, limits, scale=prune.floor), limits)
         by_power = [by_curves(self.curves, limits, power) for power in POWERS]
         self.starts = [self.space.project(counts) for counts in (*by_power, self.pre_pruned, self.uniform)]
         weights = Weights(problem.model, problem.coupling, ranking, statistics, calibration, mend.reconstruction)
