@@ -132,7 +132,9 @@ def main() -> None:
     torch.set_num_threads(arguments.threads)
     optuna.logging.set_verbosity(optuna.logging.WARNING)
     networks = {"digits resnet14": digits(14), "fashion resnet20": trained("resnet20", arguments.data)}
-    summary, values = {}, {}
+    asking = {str(n): ask_ms(n, networks["fashion resnet20"]) for n in (100, 1000, 10000)}
+    summary: dict[str, Any] = {}
+    values: dict[str, Any] = {}
     for name, network in networks.items():
         for rate in RATES:
             file = WORK / f"samplers-{name.replace(' ', '-')}-{rate}.json"
@@ -145,10 +147,8 @@ def main() -> None:
                 for sampler in SAMPLERS
             } | {"structures": found["structures"]}
             print(name, rate, summary[f"{name} {rate:.0%}"], flush=True)
-    asking = {str(n): ask_ms(n, networks["fashion resnet20"]) for n in (100, 1000, 10000)}
-    write_json(
-        RESULTS / "samplers.json", {"versions": versions(), "summary": summary, "ask_ms": asking, "runs": values}
-    )
+            result = {"versions": versions(), "summary": summary, "ask_ms": asking, "runs": values}
+            write_json(RESULTS / "samplers.json", result)  # after every set, since one takes minutes
 
 
 if __name__ == "__main__":

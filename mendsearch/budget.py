@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
 import numpy as np
@@ -67,20 +67,22 @@ class CostModel:
         self._fixed = np.array([fixed for _, fixed in rows], dtype=np.float64)
         self._terms = {quantity: _pack(parts) for quantity, parts in terms.items()}
 
-    def costs(self, counts: Ints) -> dict[str, Floats]:
+    def costs(self, counts: Ints, quantities: Iterable[str] = ("macs", "params")) -> dict[str, Floats]:
         """MACs and parameters of candidates.
 
         Args:
             counts: (..., G) int64.
+            quantities: which of the two.
 
         Returns:
-            for `macs` and `params`, (...) float64.
+            for each of `quantities`, (...) float64.
         """
         sizes = counts @ self._matrix.T + self._fixed
         padded = np.concatenate([sizes, np.ones((*sizes.shape[:-1], 1))], axis=-1)
         return {
-            quantity: (factor * padded[..., first] * padded[..., second]).sum(-1)
-            for quantity, (factor, first, second) in self._terms.items()
+            quantity: (padded[..., first] * padded[..., second]) @ factor
+            for quantity in quantities
+            for factor, first, second in (self._terms[quantity],)
         }
 
     def cost(self, counts: Ints) -> dict[str, int]:
@@ -156,7 +158,7 @@ class Limits:
             counts: (..., G) int64.
             scale: the limits are multiplied by it.
         """
-        costs = self.model.costs(counts)
+        costs = self.model.costs(counts, self.absolute)
         return np.max([costs[name] / (limit * scale) for name, limit in self.absolute.items()], axis=0)  # type: ignore[no-any-return]
 
     def fits(self, counts: Ints) -> bool:
