@@ -20,7 +20,7 @@ TRIAL_IMAGES = 1000
 """Validation images that a trial looks at; more tell structures apart no better (docs/results/scoring.md)."""
 CHECKS = (1 / 8, 1 / 4, 1 / 2)
 """Fractions of the validation images after which a candidate may be stopped."""
-DOUBT = 2.5
+DOUBT = 1.5
 """Standard errors by which the mean loss must be above the rival's for a candidate to be stopped."""
 VERSION = 2
 """Raised when the same candidate would get another score."""
