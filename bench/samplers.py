@@ -30,7 +30,7 @@ from mendsearch.record import versions
 
 RATES = (0.4, 0.15)
 SEEDS = (0, 1, 2)
-TRIALS, EARLY = 200, 60
+EARLY = 60
 
 
 def search_of(network: Any, rate: float) -> Search:
@@ -43,12 +43,13 @@ def search_of(network: Any, rate: float) -> Search:
     )  # fmt: skip
 
 
-def compare(search: Search, file: Path) -> dict[str, Any]:
+def compare(search: Search, file: Path, trials: int) -> dict[str, Any]:
     """For each sampler and seed the best score after every trial; and the starts' own scores.
 
     Args:
         search: its parts.
         file: keeps the scores of candidates.
+        trials: of each search.
     """
     cache: dict[str, float] = read_json(file) or {}
 
@@ -73,7 +74,7 @@ def compare(search: Search, file: Path) -> dict[str, Any]:
             for counts in search.starts:
                 study.enqueue_trial(search.space.params(counts), skip_if_exists=True)
             best, asking = [], 0.0
-            for _ in range(TRIALS):
+            for _ in range(trials):
                 started = time.perf_counter()
                 trial = study.ask(search.space.distributions)
                 asking += time.perf_counter() - started
@@ -82,7 +83,7 @@ def compare(search: Search, file: Path) -> dict[str, Any]:
             write_json(file, cache)
             print(name, seed, best[EARLY - 1], best[-1], flush=True)
             found[name]["best"].append(best)
-            found[name]["ask_ms"].append(1000 * asking / TRIALS)
+            found[name]["ask_ms"].append(1000 * asking / trials)
     return found
 
 
@@ -128,6 +129,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--data", default="/usr/share/datasets/fashion-mnist", help="folder of the idx files")
     parser.add_argument("--threads", type=int, default=torch.get_num_threads(), help="of PyTorch")
+    parser.add_argument("--trials", type=int, default=200, help="of each search, 60 or more; kept results stay")
     arguments = parser.parse_args()
     torch.set_num_threads(arguments.threads)
     optuna.logging.set_verbosity(optuna.logging.WARNING)
@@ -139,11 +141,14 @@ def main() -> None:
         for rate in RATES:
             file = WORK / f"samplers-{name.replace(' ', '-')}-{rate}.json"
             found = values[f"{name} {rate:.0%}"] = read_json(file) or compare(
-                search_of(network, rate), file.with_suffix(".scores.json")
+                search_of(network, rate), file.with_suffix(".scores.json"), arguments.trials
             )
             write_json(file, found)
             summary[f"{name} {rate:.0%}"] = {
-                sampler: {n: statistics.mean(best[n - 1] for best in found[sampler]["best"]) for n in (EARLY, TRIALS)}
+                sampler: {
+                    n: statistics.mean(best[n - 1] for best in found[sampler]["best"])
+                    for n in sorted({EARLY, len(found[sampler]["best"][0])})
+                }
                 for sampler in SAMPLERS
             } | {"structures": found["structures"]}
             print(name, rate, summary[f"{name} {rate:.0%}"], flush=True)
