@@ -98,6 +98,9 @@ class UserSearch:
             if index == BATCHES:
                 break
             model(images)
+        for module in model.modules():
+            if isinstance(module, nn.BatchNorm2d):
+                module.momentum = 0.1
         model.eval()
 
     @torch.no_grad()

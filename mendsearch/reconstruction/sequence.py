@@ -19,7 +19,7 @@ from torch import Tensor, nn
 
 from mendsearch.modes import averaging
 from mendsearch.reconstruction.branches import Branches, Tip
-from mendsearch.reconstruction.channels import ridged_factor
+from mendsearch.reconstruction.channels import TINY
 from mendsearch.reconstruction.patches import outputs_at, patches_at, weight_of
 from mendsearch.reconstruction.targets import Target
 
@@ -110,7 +110,7 @@ class _Solver:
 
     def __init__(self, module: nn.Module, inputs: Tensor, target: Target, outputs: Tensor) -> None:
         self.module, self.inputs, self._free, self._wanted = module, inputs, target.absorbs_shift, outputs
-        patches = patches_at(module, inputs, target.places).transpose(0, 1).float()
+        patches = patches_at(module, inputs, target.places).transpose(0, 1).float().contiguous()
         self._mean = patches.mean(1) if self._free else torch.zeros_like(patches[:, 0])
         self._patches = patches - self._mean[:, None]
         ridge = RIDGE if patches.shape[1] >= ENOUGH * patches.shape[2] else self._ridge()
@@ -152,9 +152,19 @@ class _Solver:
 
 
 def _factor(patches: Tensor, ridge: float) -> Tensor:
-    """(conv groups, features, features) float64, Cholesky factors of the Gram matrices of patches."""
-    grams = patches.transpose(1, 2) @ patches / patches.shape[1]
-    return torch.stack([ridged_factor(gram.double(), ridge, "a layer")[1] for gram in grams])
+    """(conv groups, features, features) float64, Cholesky factors of the Gram matrices of patches.
+
+    The ridge of a group grows tenfold until there is a factor. What is not finite counts as nothing; the outputs of
+    such a candidate are not finite either, and its score says so.
+    """
+    grams = torch.nan_to_num((patches.transpose(1, 2) @ patches / patches.shape[1]).double(), 0.0, 0.0, 0.0)
+    scale = grams.diagonal(dim1=1, dim2=2).mean(1) + TINY
+    ridges, unit = torch.full_like(scale, ridge), torch.eye(grams.shape[1]).to(grams)
+    while True:
+        factors, failed = torch.linalg.cholesky_ex(grams + (ridges * scale)[:, None, None] * unit)
+        if not failed.any():
+            return factors  # type: ignore[no-any-return]
+        ridges = torch.where(failed > 0, 10 * ridges, ridges)
 
 
 def _change(patches: Tensor, missing: Tensor, factor: Tensor) -> Tensor:
