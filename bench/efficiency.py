@@ -78,18 +78,25 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--data", default="/usr/share/datasets/fashion-mnist", help="folder of the idx files")
     parser.add_argument("--threads", type=int, default=torch.get_num_threads(), help="of PyTorch")
+    parser.add_argument("--resnet50", action="store_true", help="a ResNet-50 at 224x224 too: many minutes on a CPU")
     arguments = parser.parse_args()
     torch.set_num_threads(arguments.threads)
-    found = {}
+    found: dict[str, Any] = {}
     for name in ("resnet20", "mobilenetv2"):
         network = trained(name, arguments.data)
-        found[name] = measure(network.model, network.calibration, network.splits.validation[0], 7)
-        print(name, found[name], flush=True)
-    torch.manual_seed(0)
-    big = resnet50().eval()
-    found["resnet50, 224x224"] = measure(big, torch.randn(64, 3, 224, 224), torch.randn(128, 3, 224, 224), 2)
-    print(found["resnet50, 224x224"])
-    machine = {"threads": arguments.threads, "device": "cpu"}
+        keep(found, name, measure(network.model, network.calibration, network.splits.validation[0], 7))
+    if arguments.resnet50:
+        torch.manual_seed(0)
+        big = resnet50().eval()
+        calibration, validation = torch.randn(64, 3, 224, 224), torch.randn(128, 3, 224, 224)
+        keep(found, "resnet50, 224x224", measure(big, calibration, validation, 1))
+
+
+def keep(found: dict[str, Any], name: str, value: dict[str, Any]) -> None:
+    """Print a network's figures, and write all so far."""
+    found[name] = value
+    print(name, value, flush=True)
+    machine = {"threads": torch.get_num_threads(), "device": "cpu"}
     write_json(RESULTS / "efficiency.json", {"machine": machine, "versions": versions(), "networks": found})
 
 
