@@ -26,8 +26,9 @@ class History:
     def __init__(self, space: Space) -> None:
         self._space = space
         self._seen: set[int] = set()
-        self._counts: list[Ints] = []
-        self._values: list[float] = []
+        self._settled = 0
+        self._counts: Ints = np.zeros((0, len(space.names)), dtype=np.int64)
+        self._values: Floats = np.zeros(0)
         self._known: set[tuple[int, ...]] = set()
 
     def read(self, study: Study, but: int) -> tuple[Ints, Floats]:
@@ -38,7 +39,12 @@ class History:
             but: number of the trial that asks.
         """
         self._running: set[tuple[int, ...]] = set()
-        for trial in study.get_trials(deepcopy=False):
+        fresh: list[Ints] = []
+        values: list[float] = []
+        trials = study.get_trials(deepcopy=False)  # by number
+        while self._settled < len(trials) and trials[self._settled].number in self._seen:
+            self._settled += 1
+        for trial in trials[self._settled :]:
             if trial.number in self._seen or trial.number == but or not trial.params:
                 continue
             if any(name not in trial.params for name in self._space.names):
@@ -49,12 +55,13 @@ class History:
                 continue
             self._seen.add(trial.number)
             if trial.state in FINISHED and trial.value is not None and math.isfinite(trial.value):
-                self._counts.append(counts)
-                self._values.append(trial.value)
+                fresh.append(counts)
+                values.append(trial.value)
                 self._known.add(tuple(counts))
-        if not self._counts:
-            return np.zeros((0, len(self._space.names)), dtype=np.int64), np.zeros(0)
-        return np.array(self._counts), np.array(self._values)
+        if fresh:
+            self._counts = np.concatenate([self._counts, np.array(fresh)])
+            self._values = np.concatenate([self._values, values])
+        return self._counts, self._values
 
     def holds(self, counts: Ints) -> bool:
         """Whether a candidate (G,) was scored, or is being scored, at the last `read`."""
