@@ -85,6 +85,10 @@ class FinetuneSpec(SpecPart):
 
 
 CriterionName = Literal["gram", "l1", "l2", "bn_scale", "taylor", "fpgm", "random"]
+RuleName = Literal["curves", "uniform", "global"]
+SamplerName = Literal["mending", "tpe", "random"]
+ScoreName = Literal["agreement", "loss"]
+ReconstructionName = Literal["sequence", "channels", "none"]
 
 
 class RankSpec(SpecPart):
@@ -100,7 +104,7 @@ class RankSpec(SpecPart):
 class PruneSpec(SpecPart):
     """Pre-pruning."""
 
-    rule: Literal["curves", "uniform", "global"] = Field(
+    rule: RuleName = Field(
         default="curves",
         description="`curves` cuts where the consumers' error grows least for the cost that falls away, `uniform` "
         "every coupling group alike, `global` by one threshold on the scores.",
@@ -142,17 +146,15 @@ class MendSpec(SpecPart):
     """Mending, the search over restorations."""
 
     trials: int = Field(default=100, ge=1, description="Trials that end with a score.")
-    sampler: Literal["mending", "tpe", "random"] = Field(
-        default="mending", description="What proposes restorations: ours, or Optuna's."
-    )
-    score: Literal["agreement", "loss"] = Field(
+    sampler: SamplerName = Field(default="mending", description="What proposes restorations: ours, or Optuna's.")
+    score: ScoreName = Field(
         default="agreement",
         description="`agreement` with the dense network's outputs, which needs no labels, or `loss` against labels.",
     )
     early_stopping: bool = Field(
         default=True, description="Stop looking at a candidate that is worse than the best beyond doubt."
     )
-    reconstruction: Literal["sequence", "channels", "none"] = Field(
+    reconstruction: ReconstructionName = Field(
         default="sequence",
         description="How a candidate is made good before it is scored: `sequence` fits layer after layer to the dense "
         "network's outputs, `channels` folds missing inputs into the kept ones, `none` recalibrates batch norms alone.",

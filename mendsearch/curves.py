@@ -9,13 +9,12 @@ import numpy.typing as npt
 import torch
 from torch import Tensor, nn
 
-from mendsearch.budget import Limits
+from mendsearch.budget import Floats, Limits
 from mendsearch.coupling.layout import Consumer, Coupling, Ints
 from mendsearch.ranking import FilterRanking
 from mendsearch.reconstruction.channels import RIDGE, ridged_factor
 from mendsearch.statistics import InputStatistics
 
-Floats = npt.NDArray[np.float64]
 STEPS = 48
 """Parts in which a coupling group gives its channels away."""
 
@@ -77,14 +76,13 @@ def by_curves(curves: list[Floats], limits: Limits, power: float, *, scale: floa
         power: of the errors before they are summed; above 1 the largest errors weigh more.
         scale: fraction (0-1] of the budget.
     """
+    raised = [curve**power for curve in curves]
     counts = limits.model.coupling.widths.copy()
     step = np.maximum(1, counts // STEPS)
     eye = np.eye(len(counts), dtype=np.int64)
     while limits.usage(counts, scale) > 1:
         after = np.maximum(counts - step, 1)
-        grown = np.array(
-            [curve[low] ** power - curve[high] ** power for curve, low, high in zip(curves, after, counts, strict=True)]
-        )
+        grown = np.array([error[low] - error[high] for error, low, high in zip(raised, after, counts, strict=True)])
         saved = limits.usage(counts, scale) - limits.usage(np.where(eye, after, counts), scale)
         price = np.where(after < counts, grown / np.maximum(saved, 1e-12), np.inf)
         pick = int(np.argmin(price))

@@ -2,20 +2,26 @@
 
 from __future__ import annotations
 
-from typing import Any, Literal
+from typing import Any, get_args
 
 import torch
 from torch import Tensor, nn
 from torch.utils.data import DataLoader, Dataset
 
 from mendsearch.artifacts import Pruned
-from mendsearch.config import Budget, CriterionName, MendSpec, PruneSpec
+from mendsearch.config import (
+    Budget,
+    CriterionName,
+    MendSpec,
+    PruneSpec,
+    ReconstructionName,
+    SamplerName,
+    ScoreName,
+)
 from mendsearch.errors import BudgetError, DataError, ModelError, UsageError
-from mendsearch.mending.sampler import SAMPLERS
 from mendsearch.mending.search import Search, pose, rank_channels
 from mendsearch.mending.study import run_study
 from mendsearch.progress import Reporter
-from mendsearch.ranking import CRITERIA
 from mendsearch.training.loop import predict
 from mendsearch.training.splits import check_labels
 
@@ -31,9 +37,9 @@ def mend(
     n_trials: int = 100,
     criterion: CriterionName = "gram",
     prune: PruneSpec | None = None,
-    sampler: Literal["mending", "tpe", "random"] = "mending",
-    reconstruction: Literal["sequence", "channels", "none"] = "sequence",
-    score: Literal["agreement", "loss"] = "agreement",
+    sampler: SamplerName = "mending",
+    reconstruction: ReconstructionName = "sequence",
+    score: ScoreName = "agreement",
     early_stopping: bool = True,
     storage: str | None = None,
     name: str = "mend",
@@ -69,7 +75,11 @@ def mend(
         UsageError: the data, the network or the budget do not do; the message says why.
         mendstore.StorageError: the database cannot be reached.
     """
-    _check_call(model, budget, n_trials, criterion, sampler)
+    _check_call(model, budget, n_trials)
+    _check_choice("criterion", criterion, CriterionName)
+    _check_choice("sampler", sampler, SamplerName)
+    _check_choice("reconstruction", reconstruction, ReconstructionName)
+    _check_choice("score", score, ScoreName)
     reporter, prune = Reporter(quiet=quiet), prune or PruneSpec()
     calibration_images, _ = as_tensors(calibration, "calibration")
     validation_images, labels = as_tensors(validation, "validation")
@@ -106,17 +116,19 @@ def mend(
     )
 
 
-def _check_call(model: object, budget: object, n_trials: int, criterion: str, sampler: str) -> None:
+def _check_call(model: object, budget: object, n_trials: int) -> None:
     if not isinstance(model, nn.Module):
         raise ModelError(f"model: got {type(model).__name__}, expected a torch.nn.Module")
     if not isinstance(budget, Budget):
         raise BudgetError(f"budget: got {budget!r}, expected mendsearch.Budget(macs=…, params=…)")
     if n_trials < 1:
         raise UsageError(f"n_trials: got {n_trials}, expected 1 or more")
-    if criterion not in CRITERIA:
-        raise UsageError(f"criterion: got {criterion!r}, expected one of {', '.join(CRITERIA)}")
-    if sampler not in SAMPLERS:
-        raise UsageError(f"sampler: got {sampler!r}, expected one of {', '.join(SAMPLERS)}")
+
+
+def _check_choice(name: str, given: object, choices: object) -> None:
+    allowed = get_args(choices)
+    if given not in allowed:
+        raise UsageError(f"{name}: got {given!r}, expected one of {', '.join(allowed)}")
 
 
 def as_tensors(data: Images, what: str) -> tuple[Tensor, Tensor | None]:

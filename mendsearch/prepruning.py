@@ -3,17 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Literal
 
 import numpy as np
 
-from mendsearch.budget import Limits
+from mendsearch.budget import Floats, Limits
+from mendsearch.config import RuleName
 from mendsearch.coupling.layout import Ints
-from mendsearch.curves import Floats, by_curves
+from mendsearch.curves import by_curves
 from mendsearch.projection import project
 from mendsearch.ranking.base import FilterRanking
 
-RuleName = Literal["curves", "uniform", "global"]
 POWER = 1.5
 """Of the error curves; docs/results/scoring.md compares them."""
 Rule = Callable[[float], Ints]
@@ -24,8 +23,7 @@ def cut(name: RuleName, ranking: FilterRanking, curves: list[Floats], limits: Li
 
     `curves` gives channels away where the error curves grow least for the cost that falls away. `uniform` keeps the
     same fraction of every coupling group. `global` keeps the channels whose score is above one threshold, the best of
-    each coupling group always. Structures of one rule are nested: a smaller `scale` keeps no
-    channel more.
+    each coupling group always. Structures of one rule are nested: a smaller `scale` keeps no channel more.
 
     Args:
         name: of the rule.

@@ -5,14 +5,13 @@ from __future__ import annotations
 import math
 
 import numpy as np
-import numpy.typing as npt
 from optuna.study import Study
 from optuna.trial import TrialState
 
+from mendsearch.budget import Floats
 from mendsearch.coupling.layout import Ints
 from mendsearch.mending.space import Space
 
-Floats = npt.NDArray[np.float64]
 FINISHED = (TrialState.COMPLETE, TrialState.PRUNED)
 
 
@@ -30,6 +29,7 @@ class History:
         self._counts: Ints = np.zeros((0, len(space.names)), dtype=np.int64)
         self._values: Floats = np.zeros(0)
         self._known: set[tuple[int, ...]] = set()
+        self._running: set[tuple[int, ...]] = set()
 
     def read(self, study: Study, but: int) -> tuple[Ints, Floats]:
         """Keep counts (n, G) and scores (n,) of the finished trials.
@@ -38,23 +38,23 @@ class History:
             study: the same study in every call.
             but: number of the trial that asks.
         """
-        self._running: set[tuple[int, ...]] = set()
+        self._running = set()
         fresh: list[Ints] = []
         values: list[float] = []
         trials = study.get_trials(deepcopy=False)  # by number
-        while self._settled < len(trials) and trials[self._settled].number in self._seen:
+        while self._settled < len(trials) and self._settled in self._seen:
             self._settled += 1
         for trial in trials[self._settled :]:
-            if trial.number in self._seen or trial.number == but or not trial.params:
+            if trial.number in self._seen or trial.number == but:
                 continue
+            if trial.state.is_finished():
+                self._seen.add(trial.number)
             if any(name not in trial.params for name in self._space.names):
                 continue
             counts = self._space.counts(trial.params)
             if not trial.state.is_finished():
                 self._running.add(tuple(counts))
-                continue
-            self._seen.add(trial.number)
-            if trial.state in FINISHED and trial.value is not None and math.isfinite(trial.value):
+            elif trial.state in FINISHED and trial.value is not None and math.isfinite(trial.value):
                 fresh.append(counts)
                 values.append(trial.value)
                 self._known.add(tuple(counts))

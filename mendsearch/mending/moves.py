@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import numpy as np
-import numpy.typing as npt
 
+from mendsearch.budget import Floats
 from mendsearch.coupling.layout import Ints
 from mendsearch.mending.space import Space
 
-Floats = npt.NDArray[np.float64]
 ROUNDS = 5
 """Steps that bring a structure onto the budget; usage is close to quadratic in the restorations."""
 
@@ -28,9 +27,9 @@ def moved(parents: Ints, space: Space, generator: np.random.Generator) -> Floats
     changes = np.where(chosen, np.sign(changes) * np.maximum(1.0, np.abs(changes)), 0.0)
     room = np.maximum(widths - floor, 0)
     restored = np.clip(parents - floor + changes, 0, room)
+    base = float(space.limits.usage(floor))
     for _ in range(ROUNDS):
         usage = space.limits.usage(floor + restored)
-        base = float(space.limits.usage(floor))
         factor = np.sqrt(np.maximum(1 - base, 1e-6) / np.maximum(usage - base, 1e-6))
         restored = np.clip(restored * factor[:, None], 0, room)
     return floor + restored  # type: ignore[no-any-return]

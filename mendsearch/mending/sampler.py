@@ -6,7 +6,7 @@ Every proposal is projected before it is recorded, so that a trial's parameters 
 from __future__ import annotations
 
 from abc import abstractmethod
-from typing import Any, Literal
+from typing import Any, get_args
 
 import numpy as np
 from optuna.distributions import BaseDistribution
@@ -15,14 +15,16 @@ from optuna.study import Study
 from optuna.trial import FrozenTrial, TrialState
 from threadpoolctl import ThreadpoolController
 
+from mendsearch.budget import Floats
+from mendsearch.config import SamplerName
 from mendsearch.coupling.layout import Ints
-from mendsearch.mending.history import Floats, History
+from mendsearch.mending.history import History
 from mendsearch.mending.moves import moved
 from mendsearch.mending.space import Space
 from mendsearch.mending.surrogate import Surrogate
 
 BLAS = ThreadpoolController().select(user_api="blas")
-SAMPLERS = ("mending", "tpe", "random")
+SAMPLERS: tuple[str, ...] = get_args(SamplerName)
 DRAWS = 8
 """Proposals drawn before one that was scored already is shaken loose."""
 PARENTS, LEARNT, POOL = 12, 160, 320
@@ -157,9 +159,7 @@ class OptunaSampler(SpaceSampler):
         return self._space.counts({name: params.get(name, 0) for name in self._space.names})
 
 
-def make_sampler(
-    name: Literal["mending", "tpe", "random"], space: Space, curves: list[Floats], starts: list[Ints], seed: int
-) -> SpaceSampler:
+def make_sampler(name: SamplerName, space: Space, curves: list[Floats], starts: list[Ints], seed: int) -> SpaceSampler:
     """The sampler of that name.
 
     `tpe` is Optuna's multivariate TPE; `constant_liar`, meant for trials that run side by side, is off.

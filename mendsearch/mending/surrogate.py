@@ -3,17 +3,16 @@
 from __future__ import annotations
 
 import numpy as np
-import numpy.typing as npt
 from scipy.linalg import cho_solve, cholesky, solve_triangular
 
+from mendsearch.budget import Floats
 from mendsearch.coupling.layout import Ints
 
-Floats = npt.NDArray[np.float64]
 POWERS = (0.75, 1.5, 3.0)
 LENGTHS = (0.5, 1.0, 2.0, 4.0)
 NOISES = (1e-3, 1e-2, 1e-1)
 WIDE = 10.0
-"""Prior standard deviation of the weights of the features, in units of the scores' spread."""
+"""Prior variance of the weights of the features, in units of the variance of what the smooth part explains."""
 
 
 class Surrogate:
@@ -47,12 +46,11 @@ class Surrogate:
         self._scale = features.mean(0), features.std(0) + 1e-9
         basis = self._basis(counts)
         best = -np.inf
-        distances = _distances(self._at, self._at)
+        distances, linear, unit = _distances(self._at, self._at), WIDE * basis @ basis.T, np.eye(len(counts))
         for length in LENGTHS:
             smooth = _matern(distances / (length * np.sqrt(len(self._groups)) / 2))
             for noise in NOISES:
-                gram = smooth + WIDE * basis @ basis.T + noise * np.eye(len(counts))
-                factor = cholesky(gram, lower=True, check_finite=False)
+                factor = cholesky(smooth + linear + noise * unit, lower=True, check_finite=False)
                 solved = cho_solve((factor, True), wanted, check_finite=False)
                 amplitude = float(wanted @ solved) / len(counts) + 1e-12
                 likelihood = -0.5 * len(counts) * np.log(amplitude) - np.log(np.diag(factor)).sum()

@@ -7,11 +7,11 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import cached_property
 from time import perf_counter
-from typing import Literal
 
 import torch
 from torch import Tensor, nn
 
+from mendsearch.config import ReconstructionName
 from mendsearch.coupling.layout import Consumer, Coupling, Ints
 from mendsearch.coupling.slicing import Slicer
 from mendsearch.modes import BatchNorm, averaging, fast_passes
@@ -21,7 +21,6 @@ from mendsearch.reconstruction.sequence import Fit
 from mendsearch.reconstruction.targets import Target, affordable, dense_targets
 from mendsearch.statistics import InputStatistics
 
-Kind = Literal["sequence", "channels", "none"]
 TRIAL_IMAGES = 256
 """Calibration images from which a trial reconstructs in sequence; the best few and the controls get all of them."""
 TRIAL_ROWS, REFINED_ROWS = 8, 64
@@ -67,12 +66,13 @@ class Weights:
         ranking: FilterRanking,
         statistics: Mapping[str, InputStatistics],
         calibration: Tensor,
-        kind: Kind,
+        kind: ReconstructionName,
     ) -> None:
         self.model, self.coupling, self.kind, self.timings = model, coupling, kind, Timings()
         self.slicer = Slicer(model, coupling, ranking.orders)
         self.device = next(model.parameters()).device
         self._calibration = placed(calibration, self.device)
+        self._refined: dict[tuple[int, ...], dict[str, Tensor]] = {}
         self._norms = [
             name for name, module in model.named_modules()
             if isinstance(module, BatchNorm) and module.track_running_stats
@@ -106,8 +106,15 @@ class Weights:
 
     @torch.no_grad()
     def refined(self, counts: Ints) -> dict[str, Tensor]:
-        """The state dict of a candidate at its best, from which fine-tuning starts."""
-        return self._in_sequence(counts, *self._all_targets) if self.kind == "sequence" else self.of(counts)
+        """The state dict of a candidate at its best, from which fine-tuning starts; made once for each candidate.
+
+        All the refined states stay in memory: they are for the few best and the controls.
+        """
+        key = tuple(counts)
+        if key not in self._refined:
+            sequence = self.kind == "sequence"
+            self._refined[key] = self._in_sequence(counts, *self._all_targets) if sequence else self.of(counts)
+        return self._refined[key]
 
     @cached_property
     def _trial_targets(self) -> tuple[dict[str, Target], Tensor]:

@@ -4,7 +4,3 @@
 layer in a forward pass over images, whose targets `targets` takes from the dense network. `patches` cuts what a layer
 reads into rows of a regression; `branches` follows a forward pass.
 """
-
-from mendsearch.reconstruction.channels import Reconstruction, prepare
-
-__all__ = ["Reconstruction", "prepare"]

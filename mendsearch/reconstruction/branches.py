@@ -10,7 +10,8 @@ from typing import Any
 from torch import Tensor, nn
 from torch.overrides import TorchFunctionMode
 
-BatchNorm = nn.modules.batchnorm._BatchNorm
+from mendsearch.modes import BatchNorm
+
 SUMS = frozenset({"add", "add_", "__add__", "__radd__", "__iadd__"})
 
 

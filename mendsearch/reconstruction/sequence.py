@@ -12,7 +12,6 @@ Accelerating Very Deep Neural Networks", ICCV 2017, section 3.2; there too the b
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from contextlib import ExitStack
 
 import torch
 from torch import Tensor, nn
@@ -38,13 +37,10 @@ class Fit:
     Args:
         targets: by layer, of the images that the pass will be given.
         rows: by layer, (O,) int64, output channels that stay; layers that are not named keep all.
-        on_layer: called after each layer.
     """
 
-    def __init__(
-        self, targets: Mapping[str, Target], rows: Mapping[str, Tensor], on_layer: Callable[[], None] = lambda: None
-    ) -> None:
-        self._targets, self._rows, self._on_layer = targets, rows, on_layer
+    def __init__(self, targets: Mapping[str, Target], rows: Mapping[str, Tensor]) -> None:
+        self._targets, self._rows = targets, rows
         self._solvers: dict[str, _Solver] = {}
 
     @torch.no_grad()
@@ -54,9 +50,7 @@ class Fit:
         Batch norms must hold no statistics yet: those of this pass are the only ones.
         """
         branches = Branches(model, list(self._targets), on_input=self._solve, on_sum=self._make_up)
-        with ExitStack() as stack:
-            stack.enter_context(averaging(model))
-            stack.enter_context(branches)
+        with averaging(model), branches:
             forward()
 
     def _solve(self, layer: str, module: nn.Module, inputs: Tensor) -> None:
@@ -65,7 +59,6 @@ class Fit:
             solver = _Solver(module, inputs, target, self._outputs(layer, target.outputs))
             solver.fit()
         self._solvers = {layer: solver} if target.other is not None else {}
-        self._on_layer()
 
     def _make_up(self, tip: Tip, other: Tensor) -> Tensor:
         """The outputs of the layer, or of its batch norm, once it is fitted to what the other branch lacks too."""
@@ -73,7 +66,11 @@ class Fit:
         if solver is None or target.other is None or target.gain is None:
             return tip.outputs
         with torch.autocast(other.device.type, enabled=False):
-            lacking = self._refit(solver, tip, target, other)
+            lacking = self._outputs(tip.layer, target.other) - outputs_at(tip.module, other, target.places).float()
+            gain = self._outputs(tip.layer, target.gain)
+            usable = gain.abs() > SMALL * gain.abs().mean()
+            solver.add(torch.where(usable, lacking / torch.where(usable, gain, 1.0), 0.0))
+            solver.fit()
         outputs = tip.module(solver.inputs)
         if tip.norm is None:
             return outputs  # type: ignore[no-any-return]
@@ -81,17 +78,6 @@ class Fit:
         if tip.norm.bias is not None:
             tip.norm.bias.add_(lacking.mean(0))
         return tip.norm(outputs)  # type: ignore[no-any-return]
-
-    def _refit(self, solver: _Solver, tip: Tip, target: Target, other: Tensor) -> Tensor:
-        """Fit the layer to what the other branch lacks too, which is returned: (N P, O)."""
-        assert target.other is not None  # where there is no sum there is no making up
-        assert target.gain is not None
-        lacking = self._outputs(tip.layer, target.other) - outputs_at(tip.module, other, target.places).float()
-        gain = self._outputs(tip.layer, target.gain)
-        usable = gain.abs() > SMALL * gain.abs().mean()
-        solver.add(torch.where(usable, lacking / torch.where(usable, gain, 1.0), 0.0))
-        solver.fit()
-        return lacking
 
     def _outputs(self, layer: str, values: Tensor) -> Tensor:
         rows = self._rows.get(layer)

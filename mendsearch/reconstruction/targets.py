@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass
 
 import torch
@@ -14,8 +13,6 @@ from mendsearch.reconstruction.patches import can_be_fitted, features_of, output
 
 LEAST_ROWS = 4096
 """Rows of a layer's regression at the least, where there are as many."""
-
-
 MOST_BYTES = 2**30
 """Memory of the inputs of one layer's regression at the most; rows are left out beyond."""
 PASS_BYTES = 4 * 2**30
@@ -58,7 +55,6 @@ def dense_targets(
     images: Tensor,
     rows_per_feature: int,
     batch_size: int,
-    on_batch: Callable[[], None] = lambda: None,
 ) -> dict[str, Target]:
     """Targets of every layer that can be fitted, by name, in one pass over the images.
 
@@ -70,7 +66,6 @@ def dense_targets(
         images: (N, C, H, W) float32.
         rows_per_feature: positions are sampled so that a layer has that many rows for each input feature.
         batch_size: images a forward pass.
-        on_batch: called after each pass.
     """
     generator = torch.Generator().manual_seed(0)
     records: dict[str, _Record] = {}
@@ -105,7 +100,6 @@ def dense_targets(
         for part in images.split(batch_size):
             model(part.to(device))
             batch += 1
-            on_batch()
     return {name: _target(record, batch) for name, record in records.items() if name not in repeated}
 
 

@@ -66,6 +66,8 @@ def test_what_is_no_image_is_refused():
         ({"n_trials": 0}, "n_trials: got 0"),
         ({"criterion": "L2"}, "got 'L2', expected one of gram"),
         ({"sampler": "cmaes"}, "got 'cmaes', expected one of mending"),
+        ({"reconstruction": True}, "reconstruction: got True, expected one of sequence, channels, none"),
+        ({"score": "accuracy"}, "score: got 'accuracy', expected one of agreement, loss"),
         ({"validation": IMAGES[:, :1]}, r"of shape \(1, 8, 8\), expected \(3, 8, 8\)"),
         ({"validation": IMAGES / 0}, "not finite"),
         ({"validation": (IMAGES, torch.rand(64, 4))}, "labels of shape"),
