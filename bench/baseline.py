@@ -12,7 +12,6 @@ machine affords.
 
 from __future__ import annotations
 
-import argparse
 import copy
 import time
 from typing import Any
@@ -20,29 +19,27 @@ from typing import Any
 import optuna
 import torch
 import torch_pruning as tp
-from networks import Trained, trained
-from rows import RESULTS, WORK
+from networks import Trained, parser, trained
+from rows import RESULTS, WORK, kept
 from torch import nn
 from torch.utils.data import DataLoader, TensorDataset
 
 import mendsearch
 import mendsearch.mending.scoring as scoring_module
-from mendsearch.config import Budget, FinetuneSpec
-from mendsearch.files import read_json, write_json
+from mendsearch.config import FinetuneSpec
+from mendsearch.files import write_json
 from mendsearch.mending.scoring import Scorer
-from mendsearch.mending.search import pose
 from mendsearch.mending.weights import Weights
 from mendsearch.prepruning import pre_prune
 from mendsearch.record import versions
-from mendsearch.training.loop import accuracy, train
 from mendsearch.training.splits import batches
 
 RATE = 0.2
 BATCHES = 100
 FINETUNE = FinetuneSpec(epochs=1, images=20000, learning_rate=0.03, distillation=0.5)
 SEEDS = (0, 1)
-OURS_TRIALS = (5,)
-"""Trials of ours: little more than the structures of the error curves."""
+TRIALS = 5
+"""Of ours: little more than the structures of the error curves."""
 
 
 class UserSearch:
@@ -123,7 +120,7 @@ def equal_images(network: Trained) -> dict[str, float]:
     scoring_module.TRIAL_IMAGES = len(network.splits.validation[0])
     weights = Weights(network.model, network.coupling, network.ranking, network.statistics, images, "channels")
     scorer = Scorer(weights, *network.splits.validation)
-    limits = pose(network.model, network.calibration, Budget(macs=RATE)).limits
+    limits = network.limits(RATE)
     counts = pre_prune("uniform", network.ranking, [], limits)
     user = UserSearch(network, limits.absolute["macs"])
     uniform = optuna.trial.FixedTrial(dict.fromkeys(user.groups(), 0.55))
@@ -137,19 +134,9 @@ def equal_images(network: Trained) -> dict[str, float]:
     return seconds | {"ratio": seconds["user"] / seconds["ours"]}
 
 
-def finetuned(network: Trained, model: nn.Module) -> list[float]:
-    """Test accuracy after the same fine-tuning, one for each seed."""
-    found = []
-    for seed in SEEDS:
-        tuned = copy.deepcopy(model)
-        train(tuned, network.splits.train, FINETUNE, seed=seed, augment=network.splits.augment, teacher=network.model)
-        found.append(accuracy(tuned, network.splits.test))
-    return found
-
-
 def theirs(network: Trained, seconds: float) -> dict[str, Any]:
     """The user's search for that long, and its best structure, fine-tuned."""
-    limits = pose(network.model, network.calibration, Budget(macs=RATE)).limits
+    limits = network.limits(RATE)
     user = UserSearch(network, limits.absolute["macs"])
     study = optuna.create_study(direction="maximize", sampler=optuna.samplers.TPESampler(seed=0))
     study.enqueue_trial(dict.fromkeys(user.groups(), 0.55))  # a user starts from the uniform structure
@@ -163,14 +150,14 @@ def theirs(network: Trained, seconds: float) -> dict[str, Any]:
     return {
         "seconds": spent,
         "scored": states.count("COMPLETE"),
-        "over_or_under_budget": states.count("PRUNED"),
+        "over_budget": states.count("PRUNED"),
         "score": study.best_value,
         "macs": macs,
-        "finetuned": finetuned(network, model),
+        "finetuned": network.finetuned(model, FINETUNE, SEEDS),
     }
 
 
-def ours(network: Trained, trials: int) -> dict[str, Any]:
+def ours(network: Trained) -> dict[str, Any]:
     """`mendsearch.mend`, ranking included, and its network, fine-tuned."""
     started = time.perf_counter()
     pruned = mendsearch.mend(
@@ -178,31 +165,26 @@ def ours(network: Trained, trials: int) -> dict[str, Any]:
         calibration=network.calibration,
         validation=network.splits.validation[0],
         budget=mendsearch.Budget(macs=RATE),
-        n_trials=trials,
+        n_trials=TRIALS,
         quiet=True,
     )
     seconds = time.perf_counter() - started
-    return {"seconds": seconds, "macs": pruned.macs, "finetuned": finetuned(network, pruned.model)}
+    return {"seconds": seconds, "macs": pruned.macs, "finetuned": network.finetuned(pruned.model, FINETUNE, SEEDS)}
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--data", default="/usr/share/datasets/fashion-mnist", help="folder of the idx files")
-    parser.add_argument("--threads", type=int, default=torch.get_num_threads(), help="of PyTorch")
-    parser.add_argument("--seconds", type=float, default=180, help="of the user's search")
-    arguments = parser.parse_args()
+    options = parser(__doc__)
+    options.add_argument("--seconds", type=float, default=180, help="of the user's search")
+    arguments = options.parse_args()
     torch.set_num_threads(arguments.threads)
     optuna.logging.set_verbosity(optuna.logging.WARNING)
     network = trained("resnet20", arguments.data)
     parts = {"equal images": lambda: equal_images(network)}
-    parts |= {f"ours, {trials} trials": lambda trials=trials: ours(network, trials) for trials in OURS_TRIALS}
+    parts |= {f"ours, {TRIALS} trials": lambda: ours(network)}
     parts |= {f"user, {arguments.seconds:.0f} s": lambda: theirs(network, arguments.seconds)}
     found = {}
     for name, part in parts.items():
-        file = WORK / f"baseline-{name.replace(' ', '-')}.json"
-        found[name] = read_json(file) or part()
-        write_json(file, found[name])
-        print(name, found[name], flush=True)
+        found[name] = kept(WORK / "baseline" / f"{name.replace(' ', '-')}.json", part)
     write_json(
         RESULTS / "baseline.json", {"versions": versions(), "threads": arguments.threads, "rate": RATE, "found": found}
     )

@@ -6,12 +6,11 @@ alone; then the time to rank a ResNet-50.
 
 from __future__ import annotations
 
-import argparse
 import time
 from typing import Any
 
 import torch
-from networks import Trained, digits, trained
+from networks import Trained, digits, parser, trained
 from rows import RESULTS
 from torchvision.models import resnet50
 
@@ -31,7 +30,7 @@ RATES = (0.4, 0.2, 0.1)
 def compare(network: Trained) -> dict[str, Any]:
     """Score, that is agreement with the dense network, by rate, criterion and kind of reconstruction."""
     inputs = RankingInputs(network.model, network.coupling, network.statistics, network.calibration, 0)
-    budgets = {rate: pose(network.model, network.calibration, Budget(macs=rate)).limits for rate in RATES}
+    budgets = {rate: network.limits(rate) for rate in RATES}
     found: dict[str, Any] = {}
     for criterion in CRITERIA:
         ranking = CRITERIA[criterion].rank(inputs)
@@ -64,11 +63,9 @@ def rank_resnet50(count: int) -> dict[str, float]:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--data", default="/usr/share/datasets/fashion-mnist", help="folder of the idx files")
-    parser.add_argument("--threads", type=int, default=torch.get_num_threads(), help="of PyTorch")
-    parser.add_argument("--images", type=int, default=512, help="of the ResNet-50")
-    arguments = parser.parse_args()
+    options = parser(__doc__)
+    options.add_argument("--images", type=int, default=512, help="of the ResNet-50")
+    arguments = options.parse_args()
     torch.set_num_threads(arguments.threads)
     found: dict[str, Any] = {}
     networks = {"digits resnet14": lambda: digits(14)} | {

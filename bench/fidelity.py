@@ -5,15 +5,13 @@ Every way of scoring sees the same structures with the same kept channels, but f
 
 from __future__ import annotations
 
-import argparse
 from collections.abc import Callable, Iterator
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
 from fidelity_structures import PLAN, path, structures
-from networks import NETWORKS, Trained, trained
+from networks import NETWORKS, Trained, parser, trained
 from rows import RESULTS
 from scipy.stats import kendalltau
 from torch import Tensor
@@ -60,12 +58,12 @@ def logits(weights: Weights, state: dict[str, Tensor], images: Tensor) -> Tensor
 
 
 def measures(found: Tensor, dense: Tensor, labels: Tensor) -> dict[str, Tensor]:
-    """(N,) of each image, higher is better: `loss`, `accuracy`, `divergence` from the dense outputs, `agreement`."""
+    """(N,) of each image, higher is better: `loss`, `accuracy`, `agreement` with the dense network, and top-1."""
     return {
         "loss": -functional.cross_entropy(found, labels, reduction="none"),
         "accuracy": (found.argmax(1) == labels).float(),
-        "divergence": -functional.kl_div(found.log_softmax(1), dense.softmax(1), reduction="none").sum(1),
-        "agreement": (found.argmax(1) == dense.argmax(1)).float(),
+        "agreement": -functional.kl_div(found.log_softmax(1), dense.softmax(1), reduction="none").sum(1),
+        "top-1 agreement": (found.argmax(1) == dense.argmax(1)).float(),
     }
 
 
@@ -79,19 +77,20 @@ def scored(network: Trained, by_l1: Trained, name: str) -> dict[str, list[dict[s
     for (of, rate), count in PLAN.items():
         for index, counts in enumerate(structures(network, rate, count) if of == name else []):
             truth = read_json(path(name, rate, index))
-            if truth is None:
+            if truth is None or truth["keep_counts"] != network.coupling.keep_counts(counts):
                 continue
             file = path(name, rate, index).with_suffix(".safetensors")
             kept = read_tensors(file) if file.is_file() else {}
-            for way in methods.keys() - kept.keys():
-                kept[way] = logits(bare, methods[way](counts), images)
+            for way in methods:
+                if way not in kept:
+                    kept[way] = logits(bare, methods[way](counts), images)
             write_tensors(file, kept)
             values = {
                 way: {
                     measure: [float(each[:n].mean()) for n in VALIDATION]
                     for measure, each in measures(found, dense, labels).items()
                 }
-                for way, found in kept.items()
+                for way, found in ((way, kept[way]) for way in methods)
             }
             sets.setdefault(f"{name} {rate:.0%}", []).append({"accuracies": truth["accuracies"], "values": values})
     return sets
@@ -132,16 +131,11 @@ def _tau(left: np.ndarray, right: np.ndarray) -> float:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--data", default="/usr/share/datasets/fashion-mnist", help="folder of the idx files")
-    parser.add_argument("--threads", type=int, default=torch.get_num_threads(), help="of PyTorch")
-    arguments = parser.parse_args()
+    arguments = parser(__doc__).parse_args()
     torch.set_num_threads(arguments.threads)
     summary: dict[str, Any] = {}
     sets: dict[str, Any] = {}
     for name in NETWORKS:
-        if not Path(path(name, *[rate for of, rate in PLAN if of == name][:1], 0)).is_file():
-            continue
         sets |= scored(trained(name, arguments.data), trained(name, arguments.data, "l1"), name)
     for title, rows in sets.items():
         summary[title] = taus(rows)

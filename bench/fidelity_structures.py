@@ -5,23 +5,18 @@ The long part of the fidelity figures: hours on one core. `bench/fidelity.py` th
 
 from __future__ import annotations
 
-import argparse
-from typing import Any
+from pathlib import Path
 
-import numpy as np
 import torch
-from networks import NETWORKS, Trained, trained
-from rows import WORK
+from networks import NETWORKS, Trained, parser, trained
+from rows import WORK, random_structures
 
-from mendsearch.config import Budget, FinetuneSpec
+from mendsearch.config import FinetuneSpec
 from mendsearch.coupling.layout import Ints
 from mendsearch.coupling.surgery import build_pruned
 from mendsearch.files import read_json, write_json
-from mendsearch.mending.search import pose
 from mendsearch.mending.space import Space
-from mendsearch.mending.weights import Weights
 from mendsearch.prepruning import cut
-from mendsearch.training.loop import accuracy, train
 
 PLAN = {("resnet20", 0.2): 48, ("resnet20", 0.4): 24, ("resnet20", 0.1): 24, ("mobilenetv2", 0.4): 16}
 """Structures by network and fraction of the MACs."""
@@ -31,35 +26,18 @@ FINETUNE = FinetuneSpec(epochs=1, images=5000, learning_rate=0.02, distillation=
 
 def structures(network: Trained, rate: float, count: int) -> list[Ints]:
     """(count, G) feasible structures: restorations above a thin floor drawn evenly, projected onto the budget."""
-    problem = pose(network.model, network.calibration, Budget(macs=rate))
-    space = Space(cut("uniform", network.ranking, [], problem.limits, scale=0.3), problem.limits)
-    generator = np.random.default_rng(0)
-    room = problem.coupling.widths - space.floor
-    return [space.project(space.floor + generator.integers(0, room + 1)) for _ in range(count)]
+    limits = network.limits(rate)
+    return random_structures(Space(cut("uniform", network.ranking, [], limits, scale=0.3), limits), count, seed=0)
 
 
-def finetuned(network: Trained, weights: Weights, counts: Ints) -> list[float]:
-    """Test accuracy of one structure after fine-tuning, one for each seed."""
-    found, state = [], weights.refined(counts)
-    for seed in SEEDS:
-        pruned = build_pruned(network.model, state)
-        train(pruned, network.splits.train, FINETUNE, seed=seed, augment=network.splits.augment, teacher=network.model)
-        found.append(accuracy(pruned, network.splits.test))
-    return found
-
-
-def path(name: str, rate: float, index: int) -> Any:
+def path(name: str, rate: float, index: int) -> Path:
     """Where one structure's figures are kept."""
     return WORK / "fidelity" / f"{name}-{rate}-{index}.json"
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--data", default="/usr/share/datasets/fashion-mnist", help="folder of the idx files")
-    parser.add_argument("--threads", type=int, default=torch.get_num_threads(), help="of PyTorch")
-    arguments = parser.parse_args()
+    arguments = parser(__doc__).parse_args()
     torch.set_num_threads(arguments.threads)
-    (WORK / "fidelity").mkdir(parents=True, exist_ok=True)
     for name in NETWORKS:
         network = trained(name, arguments.data)
         weights = network.weights()
@@ -71,7 +49,8 @@ def main() -> None:
                 earlier = read_json(file)
                 if earlier is not None and earlier["keep_counts"] == kept:
                     continue
-                accuracies = finetuned(network, weights, counts)
+                pruned = build_pruned(network.model, weights.refined(counts))
+                accuracies = network.finetuned(pruned, FINETUNE, SEEDS)
                 write_json(file, {"keep_counts": kept, "accuracies": accuracies})
                 print(name, rate, index, accuracies, flush=True)
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import argparse
+import copy
 from dataclasses import dataclass
 from typing import Any
 
@@ -10,17 +12,26 @@ from rows import WORK
 from torch import nn
 from torchvision.models import mobilenet_v2
 
-from mendsearch.config import Budget, DataSpec, TrainSpec
+from mendsearch.budget import Limits, build_cost_model
+from mendsearch.config import Budget, DataSpec, FinetuneSpec, MendSpec, PruneSpec, ReconstructionName, TrainSpec
 from mendsearch.coupling.layout import Coupling
 from mendsearch.files import read_tensors, write_tensors
-from mendsearch.mending.search import pose, rank_channels
-from mendsearch.mending.weights import Kind, Weights
+from mendsearch.mending.search import Problem, Search, pose, rank_channels
+from mendsearch.mending.weights import Weights
 from mendsearch.models.resnet import cifar_resnet, digits_resnet
 from mendsearch.progress import Reporter
 from mendsearch.ranking import FilterRanking
-from mendsearch.training.loop import train
+from mendsearch.training.loop import accuracy, train
 from mendsearch.training.sources import open_source
 from mendsearch.training.splits import Splits, split
+
+
+def parser(description: str | None) -> argparse.ArgumentParser:
+    """The options that the benchmarks on Fashion-MNIST share."""
+    made = argparse.ArgumentParser(description=description)
+    made.add_argument("--data", default="/usr/share/datasets/fashion-mnist", help="folder of the idx files")
+    made.add_argument("--threads", type=int, default=torch.get_num_threads(), help="of PyTorch")
+    return made
 
 
 def small_mobilenet() -> nn.Module:
@@ -49,9 +60,35 @@ class Trained:
     ranking: FilterRanking
     statistics: Any
 
-    def weights(self, kind: Kind = "sequence") -> Weights:
+    def weights(self, kind: ReconstructionName = "sequence") -> Weights:
         """Of its candidates."""
         return Weights(self.model, self.coupling, self.ranking, self.statistics, self.calibration, kind)
+
+    def limits(self, rate: float) -> Limits:
+        """The budget of that fraction of the MACs."""
+        return Limits(Budget(macs=rate), build_cost_model(self.model, self.coupling, self.calibration))
+
+    def search(self, rate: float) -> Search:
+        """The parts of a search at that fraction of the MACs, by the defaults; no labels."""
+        return Search(
+            Problem(self.model, self.coupling, self.limits(rate)),
+            self.ranking,
+            self.statistics,
+            calibration=self.calibration,
+            validation=self.splits.validation[0],
+            labels=None,
+            prune=PruneSpec(),
+            mend=MendSpec(),
+        )
+
+    def finetuned(self, model: nn.Module, spec: FinetuneSpec, seeds: tuple[int, ...]) -> list[float]:
+        """Test accuracy of copies of a pruned network after fine-tuning, one for each seed."""
+        found = []
+        for seed in seeds:
+            tuned = copy.deepcopy(model)
+            train(tuned, self.splits.train, spec, seed=seed, augment=self.splits.augment, teacher=self.model)
+            found.append(accuracy(tuned, self.splits.test))
+        return found
 
     @property
     def calibration(self) -> torch.Tensor:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import statistics
 import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +18,7 @@ from mendsearch.coupling.layout import Ints
 from mendsearch.files import read_json, write_json
 from mendsearch.loading import load
 from mendsearch.mending.search import Search
+from mendsearch.mending.space import Space
 from mendsearch.mending.study import run_study
 from mendsearch.preparation import rank, train_dense
 from mendsearch.progress import Reporter
@@ -59,7 +61,8 @@ def compare(spec: Spec, finetune_seeds: tuple[int, ...], dense_from: Path | None
     _, winner = run_study(search, spec.mend, storage=url, name=spec.name, seed=spec.seed, reporter=reporter)
     mend_s = time.perf_counter() - started
     structures = {"uniform": search.uniform, "pre_pruned": search.pre_pruned, "mended": winner.counts}
-    structures |= {f"random {i}": counts for i, counts in enumerate(random_structures(search, spec.seed))}
+    drawn = random_structures(search.space, RANDOM_STRUCTURES, spec.seed)
+    structures |= {f"random {i}": counts for i, counts in enumerate(drawn)}
     rows = {
         name: _row(search, counts, spec, splits, finetune_seeds, reporter, name) for name, counts in structures.items()
     }
@@ -81,12 +84,21 @@ def compare(spec: Spec, finetune_seeds: tuple[int, ...], dense_from: Path | None
     return value
 
 
-def random_structures(search: Search, seed: int) -> list[Ints]:
-    """Restorations drawn evenly, projected onto the budget: the random control."""
+def random_structures(space: Space, count: int, seed: int) -> list[Ints]:
+    """Restorations drawn evenly, projected onto the budget, each (G,) int64: the random control."""
     generator = np.random.default_rng(seed)
-    room = search.problem.coupling.widths - search.space.floor
-    drawn = [search.space.floor + generator.integers(0, room + 1) for _ in range(RANDOM_STRUCTURES)]
-    return [search.space.project(counts) for counts in drawn]
+    room = space.coupling.widths - space.floor
+    return [space.project(space.floor + generator.integers(0, room + 1)) for _ in range(count)]
+
+
+def kept(file: Path, work: Callable[[], Any]) -> Any:
+    """What `work` gives, from the file of an earlier run where there is one."""
+    found = read_json(file)
+    if found is None:
+        found = work()
+        write_json(file, found)
+        print(file.stem, found, flush=True)
+    return found
 
 
 def _row(

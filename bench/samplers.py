@@ -6,7 +6,6 @@ machine affords it. A candidate that two samplers propose is scored once.
 
 from __future__ import annotations
 
-import argparse
 import statistics
 import time
 from pathlib import Path
@@ -15,12 +14,12 @@ from typing import Any
 import numpy as np
 import optuna
 import torch
-from networks import digits, trained
-from rows import RESULTS, WORK
+from networks import digits, parser, trained
+from rows import RESULTS, WORK, random_structures
 
 import mendsearch.mending.scoring as scoring_module
 import mendsearch.mending.weights as weights_module
-from mendsearch.config import Budget, MendSpec, PruneSpec
+from mendsearch.config import Budget
 from mendsearch.files import read_json, write_json
 from mendsearch.mending.sampler import SAMPLERS, make_sampler
 from mendsearch.mending.search import POWERS, Search, pose
@@ -36,11 +35,7 @@ EARLY = 60
 def search_of(network: Any, rate: float) -> Search:
     """Scored from 128 calibration and 400 validation images."""
     weights_module.TRIAL_IMAGES, scoring_module.TRIAL_IMAGES = 128, 400
-    problem = pose(network.model, network.calibration, Budget(macs=rate))
-    return Search(
-        problem, network.ranking, network.statistics, calibration=network.calibration,
-        validation=network.splits.validation[0], labels=None, prune=PruneSpec(), mend=MendSpec(),
-    )  # fmt: skip
+    return network.search(rate)
 
 
 def compare(search: Search, file: Path, trials: int) -> dict[str, Any]:
@@ -62,7 +57,7 @@ def compare(search: Search, file: Path, trials: int) -> dict[str, Any]:
     found: dict[str, Any] = {
         "structures": {
             "uniform": value(search.uniform),
-            "random, mean of 8": statistics.mean(value(counts) for counts in _random(search)),
+            "random, mean of 8": statistics.mean(map(value, random_structures(search.space, 8, seed=0))),
         }
         | {f"curves {power}": value(counts) for power, counts in zip(POWERS, search.starts[: len(POWERS)], strict=True)}
     }
@@ -87,12 +82,6 @@ def compare(search: Search, file: Path, trials: int) -> dict[str, Any]:
     return found
 
 
-def _random(search: Search) -> list[np.ndarray]:
-    generator = np.random.default_rng(0)
-    room = search.problem.coupling.widths - search.space.floor
-    return [search.space.project(search.space.floor + generator.integers(0, room + 1)) for _ in range(8)]
-
-
 def ask_ms(trials: int, network: Any) -> float:
     """Milliseconds of one proposal of the mending sampler after `trials` trials in a space of many coupling groups."""
     model = cifar_resnet(depth=110, in_channels=1).eval()
@@ -103,7 +92,7 @@ def ask_ms(trials: int, network: Any) -> float:
     sampler = make_sampler("mending", space, curves, [space.project(widths // 2)], 0)
     study = optuna.create_study(direction="maximize", sampler=sampler)
     generator = np.random.default_rng(0)
-    base = [space.project(space.floor + generator.integers(0, widths - space.floor + 1)) for _ in range(40)]
+    base = random_structures(space, 40, seed=0)
     known = [np.clip(base[i % 40] + generator.integers(-2, 3, len(widths)), space.floor, widths) for i in range(trials)]
     study.add_trials(
         [
@@ -126,11 +115,9 @@ def ask_ms(trials: int, network: Any) -> float:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--data", default="/usr/share/datasets/fashion-mnist", help="folder of the idx files")
-    parser.add_argument("--threads", type=int, default=torch.get_num_threads(), help="of PyTorch")
-    parser.add_argument("--trials", type=int, default=200, help="of each search, 60 or more; kept results stay")
-    arguments = parser.parse_args()
+    options = parser(__doc__)
+    options.add_argument("--trials", type=int, default=200, help="of each search, 60 or more; kept results stay")
+    arguments = options.parse_args()
     torch.set_num_threads(arguments.threads)
     optuna.logging.set_verbosity(optuna.logging.WARNING)
     networks = {"digits resnet14": digits(14), "fashion resnet20": trained("resnet20", arguments.data)}

@@ -1,4 +1,4 @@
-"""Early stopping: the same 200 candidates with and without it, in five orders. `python bench/stopping.py`. Resumable.
+"""Early stopping: the same 200 candidates with and without it, in twenty orders. `python bench/stopping.py`. Resumable.
 
 Every candidate is scored once in full; what a search in some order would have looked at follows from the losses image
 by image and the rule itself.
@@ -6,25 +6,24 @@ by image and the rule itself.
 
 from __future__ import annotations
 
-import argparse
+import statistics
 from typing import Any
 
 import numpy as np
 import optuna
 import torch
-from networks import trained
+from networks import parser, trained
 from rows import RESULTS, WORK
 
-from mendsearch.config import Budget, MendSpec, PruneSpec
+import mendsearch.mending.scoring as scoring_module
 from mendsearch.files import read_tensors, write_json, write_tensors
 from mendsearch.mending.sampler import make_sampler
-from mendsearch.mending.scoring import TRIAL_IMAGES as VALIDATION
-from mendsearch.mending.scoring import _beyond_doubt
-from mendsearch.mending.search import Search, pose
 from mendsearch.mending.weights import TRIAL_IMAGES as CALIBRATION
 from mendsearch.record import versions
 
-RATE, CANDIDATES, ORDERS = 0.2, 200, 5
+RATE, CANDIDATES, ORDERS = 0.2, 200, 20
+DOUBTS = (1.0, 1.5, 2.0, 2.5)
+"""Standard errors that are compared; the first five orders are given one by one for the one in use."""
 
 
 def losses_of(network: Any, sampler: str) -> torch.Tensor:
@@ -32,11 +31,7 @@ def losses_of(network: Any, sampler: str) -> torch.Tensor:
     file = WORK / f"stopping-{sampler}.safetensors"
     if file.is_file():
         return read_tensors(file)["losses"]
-    problem = pose(network.model, network.calibration, Budget(macs=RATE))
-    search = Search(
-        problem, network.ranking, network.statistics, calibration=network.calibration,
-        validation=network.splits.validation[0], labels=None, prune=PruneSpec(), mend=MendSpec(),
-    )  # fmt: skip
+    search = network.search(RATE)
     sampled = make_sampler(sampler, search.space, search.curves, search.starts, 0)
     study, losses = optuna.create_study(direction="maximize", sampler=sampled), []
     for _ in range(CANDIDATES):
@@ -50,12 +45,12 @@ def losses_of(network: Any, sampler: str) -> torch.Tensor:
 
 def replay(losses: torch.Tensor, order: np.ndarray) -> dict[str, float]:
     """Regret in nats and the fraction of images not looked at, in one order."""
-    checks = [round(part * losses.shape[1]) for part in (1 / 8, 1 / 4, 1 / 2)]
+    checks = [round(part * losses.shape[1]) for part in scoring_module.CHECKS]
     best, seen = None, 0
     for index in order:
         row = losses[index]
         if best is not None:
-            stop = next((n for n in checks if _beyond_doubt(row[:n] - best[:n])), None)
+            stop = next((n for n in checks if scoring_module._beyond_doubt(row[:n] - best[:n])), None)
             if stop is not None:
                 seen += stop
                 continue
@@ -72,24 +67,25 @@ def replay(losses: torch.Tensor, order: np.ndarray) -> dict[str, float]:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--data", default="/usr/share/datasets/fashion-mnist", help="folder of the idx files")
-    parser.add_argument("--threads", type=int, default=torch.get_num_threads(), help="of PyTorch")
-    arguments = parser.parse_args()
+    arguments = parser(__doc__).parse_args()
     torch.set_num_threads(arguments.threads)
     optuna.logging.set_verbosity(optuna.logging.WARNING)
     network, found = trained("resnet20", arguments.data), {}
+    in_use = scoring_module.DOUBT
     for sampler in ("random", "mending"):
         losses = losses_of(network, sampler)
         orders = [np.arange(CANDIDATES)] + [
             np.random.default_rng(seed).permutation(CANDIDATES) for seed in range(ORDERS - 1)
         ]
-        found[sampler] = [replay(losses, order) for order in orders]
-        print(sampler, f"best score {-float(losses.mean(1).min()):.4f}", *found[sampler], sep="\n  ", flush=True)
-    write_json(
-        RESULTS / "stopping.json",
-        {"versions": versions(), "validation": VALIDATION, "calibration": CALIBRATION, "orders": found},
-    )
+        for doubt in DOUBTS:
+            scoring_module.DOUBT = doubt
+            replays = [replay(losses, order) for order in orders]
+            regrets, saved = ([row[key] for row in replays] for key in ("regret", "saved_all"))
+            entry = {"worst_regret": max(regrets), "mean_saved": statistics.mean(saved), "least_saved": min(saved)}
+            found[f"{sampler}, {doubt} standard errors"] = entry | ({"orders": replays[:5]} if doubt == in_use else {})
+            print(sampler, doubt, entry, flush=True)
+    machine = {"validation": scoring_module.TRIAL_IMAGES, "calibration": CALIBRATION}
+    write_json(RESULTS / "stopping.json", {"versions": versions(), **machine, "found": found})
 
 
 if __name__ == "__main__":
