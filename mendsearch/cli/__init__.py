@@ -1,0 +1,27 @@
+"""The command line: one subcommand a verb. It parses, calls, and prints; it computes nothing.
+
+Exit codes: 0 done; 2 wrong usage, spec or data; 3 the database cannot be reached; 4 the search failed; 128+n ended by
+signal n with nothing lost: run the same command again to go on.
+"""
+
+from __future__ import annotations
+
+import typer
+
+from mendsearch.cli import database, fleet, runs, watch
+
+app = typer.Typer(
+    name="mendsearch",
+    help="Find the smaller dense network that fits a budget at the best accuracy.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+db = typer.Typer(help="The embedded Postgres of this folder.", no_args_is_help=True)
+
+for verb in (runs.demo, runs.run, runs.inspect, watch.status, fleet.delete):
+    app.command()(verb)
+db.command()(database.start)
+db.command()(database.stop)
+app.add_typer(db, name="db")

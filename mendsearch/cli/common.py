@@ -1,0 +1,75 @@
+"""What the subcommands share: options, the way to the database, errors as one line and an exit code."""
+
+from __future__ import annotations
+
+import functools
+import importlib.util
+import json
+import os
+import signal
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Annotated, Any, ParamSpec
+
+import typer
+from rich.console import Console
+
+import mendstore
+from mendsearch.errors import MendsearchError
+
+EMBEDDED = Path(".mendsearch")
+Json = Annotated[bool, typer.Option("--json", help="One JSON document on stdout; progress goes to stderr.")]
+Storage = Annotated[
+    str | None,
+    typer.Option(
+        envvar="MENDSEARCH_STORAGE",
+        help="postgresql://… study database; without it an embedded Postgres under .mendsearch/.",
+    ),
+]
+
+
+P = ParamSpec("P")
+
+
+# Threads of PyTorch that wait by spinning slow every other process of the machine, and each other, several times over.
+os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
+
+
+def guarded(command: Callable[P, None]) -> Callable[P, None]:
+    """Turn expected errors into one line on stderr and their exit code."""
+
+    @functools.wraps(command)
+    def run(*args: P.args, **kwargs: P.kwargs) -> None:
+        try:
+            command(*args, **kwargs)
+        except (MendsearchError, mendstore.StorageError) as error:
+            print(f"error: {error}", file=sys.stderr)
+            raise typer.Exit(error.exit_code) from None
+        except OSError as error:
+            reason = (str(error) or type(error).__name__).splitlines()[-1]
+            print(f"error: {reason}; check the path, its rights, and the space left", file=sys.stderr)
+            raise typer.Exit(2) from None
+        except ModuleNotFoundError as error:
+            if importlib.util.find_spec("torch") is not None:
+                raise
+            print(f"error: this command needs PyTorch: {error}; pip install 'mendsearch[torch]'", file=sys.stderr)
+            raise typer.Exit(2) from None
+        except KeyboardInterrupt:
+            print("interrupted; nothing is lost: run the same command again to go on", file=sys.stderr)
+            raise typer.Exit(128 + signal.SIGINT) from None
+
+    return run
+
+
+def storage_of(url: str | None) -> str:
+    """The URL given, or that of the embedded server, started."""
+    return url if url is not None else mendstore.EmbeddedServer(EMBEDDED).start()
+
+
+def show(value: Any, table: Any, as_json: bool) -> None:
+    """Print a value as JSON, or the table that shows it."""
+    if as_json:
+        print(json.dumps(value, indent=2))
+    else:
+        Console(width=None if sys.stdout.isatty() else 140).print(table)

@@ -1,0 +1,97 @@
+"""The whole job: `demo`, `run`, `inspect`."""
+
+from __future__ import annotations
+
+import signal
+import sys
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+import mendstore
+from mendsearch.cli.common import Json, Storage, guarded, show, storage_of
+from mendsearch.config import Spec, load_spec
+from mendsearch.demo import demo_spec
+from mendsearch.errors import ModelError, UsageError
+from mendsearch.progress import Reporter
+from mendview.report import write_report
+from mendview.tables import result_table, structure_table
+
+
+@guarded
+def demo(
+    out: Annotated[Path, typer.Option(help="Folder for everything that the run makes.")] = Path("demo-out"),
+    trials: Annotated[int | None, typer.Option(min=1, help="Trials that end with a score; 150 without it.")] = None,
+    storage: Storage = None,
+    as_json: Json = False,
+) -> None:
+    """The whole main job on scikit-learn's real handwritten digits, on a CPU, in minutes."""
+    _run(demo_spec(trials), out, storage, as_json)
+
+
+@guarded
+def run(
+    spec: Annotated[Path, typer.Argument(help="TOML file; docs/spec.md lists its keys.")],
+    out: Annotated[
+        Path | None, typer.Option(help="Folder for everything that the run makes; runs/NAME without it.")
+    ] = None,
+    storage: Storage = None,
+    set_: Annotated[
+        list[str] | None, typer.Option("--set", metavar="KEY=VALUE", help="Change a key, such as mend.trials=200.")
+    ] = None,
+    as_json: Json = False,
+) -> None:
+    """Train, pre-prune, mend and fine-tune. Run again it goes on: no finished stage or trial is done twice."""
+    loaded = load_spec(spec, tuple(set_ or ()))
+    _run(loaded, out or Path("runs") / loaded.name, storage, as_json)
+
+
+@guarded
+def inspect(
+    spec: Annotated[Path | None, typer.Argument(help="TOML file.")] = None,
+    model: Annotated[str | None, typer.Option(help="A model by name, instead of a spec.")] = None,
+    input_: Annotated[str, typer.Option("--input", help="Shape of an image, CxHxW.")] = "3x224x224",
+    exclude: Annotated[list[str] | None, typer.Option(help="Layer, or pattern, that keeps its channels.")] = None,
+    as_json: Json = False,
+) -> None:
+    """Coupling groups, channel ranges and MACs of a network; for each layer that stays whole, why."""
+    from mendsearch.inspection import inspect_model, inspect_spec
+
+    if (spec is None) == (model is None):
+        raise UsageError("inspect: got both or neither of a spec and --model; give one of them")
+    if spec is not None:
+        found = inspect_spec(load_spec(spec))
+    else:
+        assert model is not None
+        found = inspect_model(model, _shape(input_), tuple(exclude or ()))
+    show(found, structure_table(found), as_json)
+
+
+def _run(spec: Spec, out: Path, storage: str | None, as_json: bool) -> None:
+    from mendsearch import stages
+
+    signal.signal(signal.SIGTERM, lambda number, _: sys.exit(128 + number))
+    reporter = Reporter()
+    outcome = stages.finished(spec, out)
+    if outcome is None or storage is None:
+        storage = storage_of(storage)
+    if outcome is None:
+        outcome = stages.run(spec, out, mendstore.normalised(storage), reporter)
+    write_report(out / "report.html", outcome.result, outcome.dense_score, outcome.widths, outcome.floor)
+    show(outcome.result, result_table(outcome.result, outcome.dense_score), as_json)
+    shown = mendstore.without_password(mendstore.normalised(storage))
+    reporter.say(f"in {out}: result.json, report.html, model/ (mendsearch.load)")
+    reporter.say(f"study `{spec.name}`: optuna-dashboard '{shown}'")
+    if ".mendsearch" in shown:
+        reporter.say("the embedded database goes on for the dashboard; `mendsearch db stop` ends it")
+
+
+def _shape(text: str) -> tuple[int, ...]:
+    try:
+        shape = tuple(int(part) for part in text.lower().split("x"))
+    except ValueError:
+        shape = ()
+    if len(shape) < 2 or min(shape) < 1:
+        raise ModelError(f"--input: got {text!r}, expected CxHxW such as 3x224x224")
+    return shape
