@@ -99,9 +99,9 @@ def efficiency(found: Found) -> None:
     for kind, (colour, offset) in kinds.items():
         for row, name in enumerate(names):
             value = found["networks"][name][kind]
-            text = f" {value['ratio']:.2f}: {value['scoring_ms'] / 1000:.2g} s over {value['bare_ms'] / 1000:.2g} s"
+            text = f"{value['ratio']:.2f} ({value['scoring_ms'] / 1000:.2g} s, bare {value['bare_ms'] / 1000:.2g} s)"
             axes.barh(row + offset, value["ratio"], 0.34, color=colour, label=_kind(kind) if row == 0 else None)
-            axes.text(value["ratio"], row + offset, text, va="center")
+            axes.text(max(value["ratio"], 1.15) + 0.15, row + offset, text, va="center")
     axes.axvline(1.15, color=GREY, ls="--", lw=1.2)
     axes.set(xlabel="scoring over bare forward passes (dashed: the goal of 1.15)", xlim=(0, 20))
     axes.grid(axis="y", visible=False)
