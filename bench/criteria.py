@@ -1,11 +1,12 @@
 """Criteria side by side: `python bench/criteria.py`. Uniform structures of three networks at three rates, no training.
 
 Agreement with the dense network on the validation images, by reconstruction in sequence and by the dense statistics
-alone; then the time to rank a ResNet-50.
+alone; the digits network, whose figures depend on its training, is the mean of five. Then the time to rank a ResNet-50.
 """
 
 from __future__ import annotations
 
+import statistics
 import time
 from typing import Any
 
@@ -14,7 +15,7 @@ from networks import Trained, digits, parser, trained
 from rows import RESULTS
 from torchvision.models import resnet50
 
-from mendsearch.config import Budget
+from mendsearch.config import Budget, ReconstructionName
 from mendsearch.files import write_json
 from mendsearch.mending.scoring import Scorer
 from mendsearch.mending.search import pose
@@ -25,6 +26,9 @@ from mendsearch.record import versions
 from mendsearch.statistics import input_statistics
 
 RATES = (0.4, 0.2, 0.1)
+SEEDS = range(5)
+"""Of the trainings of the digits network."""
+KINDS: tuple[ReconstructionName, ...] = ("sequence", "channels")
 
 
 def compare(network: Trained) -> dict[str, Any]:
@@ -34,7 +38,7 @@ def compare(network: Trained) -> dict[str, Any]:
     found: dict[str, Any] = {}
     for criterion in CRITERIA:
         ranking = CRITERIA[criterion].rank(inputs)
-        for kind in ("sequence", "channels"):
+        for kind in KINDS:
             weights = Weights(network.model, network.coupling, ranking, network.statistics, network.calibration, kind)
             scorer = Scorer(weights, network.splits.validation[0], None)
             for rate, limits in budgets.items():
@@ -42,6 +46,21 @@ def compare(network: Trained) -> dict[str, Any]:
                 score = scorer.refined_score(counts)
                 found.setdefault(f"{rate:.0%}", {}).setdefault(criterion, {})[kind] = score
     return found
+
+
+def mean(tables: list[dict[str, Any]]) -> dict[str, Any]:
+    """Of several networks, with the single scores in sequence."""
+    return {
+        rate: {
+            criterion: {
+                kind: statistics.mean(table[rate][criterion][kind] for table in tables)
+                for kind in tables[0][rate][criterion]
+            }
+            | {"networks": [table[rate][criterion]["sequence"] for table in tables]}
+            for criterion in tables[0][rate]
+        }
+        for rate in tables[0]
+    }
 
 
 def rank_resnet50(count: int) -> dict[str, float]:
@@ -55,10 +74,10 @@ def rank_resnet50(count: int) -> dict[str, float]:
             model(batch)
     forward = time.perf_counter() - started
     started = time.perf_counter()
-    statistics = input_statistics(model, coupling, images, 128)
+    moments = input_statistics(model, coupling, images, 128)
     gathered = time.perf_counter() - started
     started = time.perf_counter()
-    CRITERIA["gram"].rank(RankingInputs(model, coupling, statistics, images, 0))
+    CRITERIA["gram"].rank(RankingInputs(model, coupling, moments, images, 0))
     return {"forward": forward, "statistics": gathered - forward, "gram": time.perf_counter() - started}
 
 
@@ -68,14 +87,15 @@ def main() -> None:
     arguments = options.parse_args()
     torch.set_num_threads(arguments.threads)
     found: dict[str, Any] = {}
-    networks = {"digits resnet14": lambda: digits(14)} | {
-        f"fashion {name}": lambda name=name: trained(name, arguments.data) for name in ("resnet20", "mobilenetv2")
+    tables = {"digits resnet14": lambda: mean([compare(digits(14, seed)) for seed in SEEDS])} | {
+        f"fashion {name}": lambda name=name: compare(trained(name, arguments.data))
+        for name in ("resnet20", "mobilenetv2")
     }
-    for name, network in networks.items():
-        found[name] = compare(network())
+    for name, table in tables.items():
+        found[name] = table()
         for rate, rows in found[name].items():
             for criterion, row in rows.items():
-                cells = "  ".join(f"{kind} {score:.4f}" for kind, score in row.items())
+                cells = "  ".join(f"{kind} {row[kind]:.4f}" for kind in KINDS)
                 print(f"{name} {rate} {criterion:9} {cells}", flush=True)
     seconds = rank_resnet50(arguments.images)
     print("resnet50", seconds)

@@ -130,7 +130,8 @@ def baseline(found: Found) -> None:
 
 def samplers(found: Found) -> None:
     """Best score against trials: mean of the seeds, and each seed."""
-    _, panels = pyplot.subplots(1, len(found["runs"]), figsize=(2.4 * len(found["runs"]) + 0.6, 2.6))
+    _, grid = pyplot.subplots(1, len(found["runs"]), figsize=(2.2 * len(found["runs"]) + 0.6, 2.5), squeeze=False)
+    panels = grid[0]
     for axes, (name, runs) in zip(panels, found["runs"].items(), strict=True):
         for sampler, colour in (("mending", BLUE), ("tpe", ORANGE), ("random", GREY)):
             best = np.array(runs[sampler]["best"])[:, 4:]
