@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import typer
 
-from mendsearch.cli import database, fleet, runs, watch
+from mendsearch.cli import database, fleet, launch, runs, watch
 
 app = typer.Typer(
     name="mendsearch",
@@ -20,7 +20,7 @@ app = typer.Typer(
 )
 db = typer.Typer(help="The embedded Postgres of this folder.", no_args_is_help=True)
 
-for verb in (runs.demo, runs.run, runs.inspect, watch.status, fleet.delete):
+for verb in (runs.demo, runs.run, runs.inspect, watch.status, fleet.delete, launch.launch):
     app.command()(verb)
 db.command()(database.start)
 db.command()(database.stop)

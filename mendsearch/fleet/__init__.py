@@ -1,0 +1,1 @@
+"""Searches that many workers run: one worker, and starting many."""

@@ -1,0 +1,163 @@
+"""Workers as an array job of Slurm, one worker a task.
+
+What a worker's exit code does there:
+
+=========  ==========================================================================================
+0, 2       the task ends with it: the search is done, or another start would be refused as well
+138        SIGUSR1, which Slurm sends before the time limit: the task queues itself again
+130, 143   SIGINT, SIGTERM: the task ends; one that was pre-empted is queued again by Slurm (`--requeue`)
+other      the worker is started again on the spot after a pause, until it failed five times in a row
+=========  ==========================================================================================
+
+The URL of the database is written to a file of mode 600 in the user's home, which the compute nodes are taken to share,
+and which each task reads when it starts its worker. So it is neither in the script, which Slurm keeps and shows, nor in
+the environment that `sbatch` and `srun` hand on, nor among the words of a command.
+"""
+
+from __future__ import annotations
+
+import os
+import shlex
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from string import Template
+
+from mendsearch.errors import UsageError
+from mendsearch.fleet.launch.base import SECRET_VARIABLES, STORAGE_VARIABLE, Backend, require_remote, slug, submitted
+from mendsearch.fleet.launch.slots import NO_GPU, thread_environment
+
+WARNING_S = 90
+SCRIPT = Template("""\
+#!/bin/bash
+$options
+
+secret=$secret
+worker=($command)
+
+if [ ! -r "$$secret" ]; then
+    echo "error: $$secret, which names the database, cannot be read on $$(hostname); share it with this node" >&2
+    exit 2
+fi
+failures=0
+while true; do
+    started=$$SECONDS
+    srun --ntasks=1 --cpus-per-task=$cpus bash -c \\
+        '. "$$0" && export $exports && exec "$$@"' "$$secret" "$${worker[@]}"
+    code=$$?
+    case $$code in
+        0 | 2 | 130 | 143) exit $$code ;;
+        138) scontrol requeue "$$SLURM_JOB_ID" && sleep 60; exit $$code ;;
+    esac
+    if (( SECONDS - started >= 60 )); then failures=0; fi
+    failures=$$((failures + 1))
+    if (( failures >= 5 )); then
+        echo "worker given up: exit code $$code, $$failures failures in a row" >&2
+        exit $$code
+    fi
+    pause=$$((2 ** failures + RANDOM % 2 ** failures))
+    echo "worker ended with exit code $$code, starts again in $$pause s" >&2
+    sleep $$pause
+done
+""")
+
+
+@dataclass(frozen=True)
+class Slurm(Backend):
+    """An array of `workers` tasks.
+
+    Attributes:
+        search: its name.
+        command: a worker, without the URL; the compute nodes must have it at the same path.
+        url: of the study database.
+        workers: tasks.
+        gpus: of each task; 0 on the CPU.
+        cpus: cores of each task.
+        log_dir: a file a task; shared with the nodes.
+        memory: of each task, as `--mem` takes it.
+        time: limit of each task, as `--time` takes it.
+        partition: where they run.
+        account: who pays.
+        extra: more options of sbatch, each one as in `#SBATCH …`.
+    """
+
+    search: str
+    command: Sequence[str]
+    url: str
+    workers: int
+    gpus: int
+    cpus: int
+    log_dir: Path
+    memory: str | None = None
+    time: str | None = None
+    partition: str | None = None
+    account: str | None = None
+    extra: Sequence[str] = ()
+
+    def __post_init__(self) -> None:
+        require_remote(self.url, "slurm")
+        for option in (*self.extra, self.memory, self.time, self.partition, self.account):
+            if option is not None and "\n" in option:
+                raise UsageError(f"launch --backend slurm: got an option of two lines, {option!r}; try one option each")
+        for option in self.extra:
+            if not option.startswith("-"):
+                raise UsageError(f"--sbatch: got {option!r}, expected an option of sbatch; try --sbatch=--nice=100")
+
+    @property
+    def secret_file(self) -> Path:
+        """Where the URL of the database is written."""
+        home = os.environ.get("XDG_CONFIG_HOME") or Path.home() / ".config"
+        return Path(home) / "mendsearch" / f"{slug(self.search)}.env"
+
+    def rendered(self) -> str:
+        """The script that `sbatch` gets."""
+        variables = thread_environment(1, self.cpus) | ({} if self.gpus else NO_GPU)
+        return SCRIPT.substitute(
+            options="\n".join(f"#SBATCH {option}" for option in self._options()),
+            secret=shlex.quote(str(self.secret_file)),
+            command=shlex.join(self.command),
+            cpus=self.cpus,
+            exports=" ".join(f"{name}={value}" for name, value in variables.items()),
+        )
+
+    def launch(self, say: Callable[[str], None]) -> int:
+        """Write the URL to its file, submit the script, and say the job's id."""
+        script = self.rendered()
+        self.log_dir.mkdir(parents=True, exist_ok=True)
+        _write_secret(self.secret_file, self._secrets())
+        environment = {name: value for name, value in os.environ.items() if name not in SECRET_VARIABLES}
+        job = submitted(["sbatch", "--parsable"], script, environment).partition(";")[0]
+        say(f"job {job}: {self.workers} tasks, logs in {self.log_dir}; `squeue -j {job}`, `scancel {job}`")
+        say(f"the database's URL is in {self.secret_file}, for you alone; remove it when the search is done")
+        return 0
+
+    def _options(self) -> list[str]:
+        log = str(self.log_dir.absolute() / "slurm-").replace("%", "%%") + "%A_%a.log"
+        options = [
+            f"--job-name=mendsearch-{slug(self.search)}",
+            f"--array=0-{self.workers - 1}",
+            "--ntasks=1",
+            f"--cpus-per-task={self.cpus}",
+            *([f"--gpus-per-task={self.gpus}"] if self.gpus else []),
+            f"--signal=USR1@{WARNING_S}",
+            "--requeue",
+            "--open-mode=append",
+            f'--output="{log}"',
+        ]
+        given = {"mem": self.memory, "time": self.time, "partition": self.partition, "account": self.account}
+        return [*options, *(f"--{name}={value}" for name, value in given.items() if value is not None), *self.extra]
+
+    def _secrets(self) -> dict[str, str]:
+        inherited = {name: os.environ[name] for name in SECRET_VARIABLES if name in os.environ}
+        return inherited | {STORAGE_VARIABLE: self.url}
+
+
+def _write_secret(path: Path, variables: Mapping[str, str]) -> None:
+    """Never readable by others, not even for a moment; a task that reads meanwhile sees the old or the new file."""
+    path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+    new = path.with_suffix(f".{os.getpid()}")
+    new.unlink(missing_ok=True)
+    text = "".join(f"export {name}={shlex.quote(value)}\n" for name, value in variables.items())
+    with open(os.open(new, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as file:
+        file.write(text)
+    new.replace(path)

@@ -1,0 +1,223 @@
+"""Keep a worker in every slot: start again what crashed, pass signals on, end with all of them."""
+
+from __future__ import annotations
+
+import signal
+import socket
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from mendsearch.fleet.launch.attempt import Attempt
+from mendsearch.fleet.launch.restarts import DONE, USAGE, RestartPolicy, final, meaning
+from mendsearch.fleet.launch.slots import Slot
+
+SIGNALS = (signal.SIGTERM, signal.SIGINT, signal.SIGUSR1)
+PATIENCE_S = 15.0
+POLL_S = 0.1
+OnExit = Callable[[int, int, str], None]
+
+
+@dataclass
+class _Seat:
+    """A slot, and the worker in it: running (`attempt`), due at a time (`due`), or over with an exit code."""
+
+    slot: Slot
+    log: Path
+    attempt: Attempt | None = None
+    due: float | None = 0.0
+    code: int | None = None
+    failures: int = 0
+
+    @property
+    def over(self) -> bool:
+        return self.attempt is None and self.due is None
+
+    def __str__(self) -> str:
+        return f"worker {self.slot.index} on {self.slot.device}"
+
+
+class Supervisor:
+    """Workers of one machine.
+
+    A worker that ends with 0 or 2 stays ended: the search is done, or another start would be refused as well. Any other
+    end is followed by a new start after a pause (`RestartPolicy`), until too many failed in a row.
+
+    The workers end with the process, even when it is killed with -9: on Linux the kernel then sends them SIGTERM, upon
+    which they give back their work. It does so too when the *thread* that started them ends: call `start` and `poll`,
+    or `run`, from one that lives as long as the workers. Elsewhere than on Linux they would go on.
+
+    Args:
+        command: a worker.
+        environment: the whole environment of a worker, the URL of the database in it.
+        slots: one worker each; a slot's environment comes over the common one.
+        log_dir: a file `HOST-SLOT.log` for each slot, appended to.
+        on_exit: called with process id, exit code (-n where signal n ended it, 128+n where it ended itself upon signal
+            n) and the last lines of its log after each end of a worker, before another is started. It must not take
+            long: nothing is supervised meanwhile. What it raises is said, and goes no further.
+        policy: when to start again.
+        say: takes each line of news.
+    """
+
+    def __init__(
+        self,
+        command: Sequence[str],
+        environment: Mapping[str, str],
+        slots: Sequence[Slot],
+        log_dir: Path,
+        on_exit: OnExit | None = None,
+        *,
+        policy: RestartPolicy | None = None,
+        say: Callable[[str], None] = print,
+    ) -> None:
+        self._command, self._environment, self._on_exit = list(command), dict(environment), on_exit
+        self._policy, self._news = policy or RestartPolicy(), say
+        self._log_dir = log_dir
+        host = socket.gethostname().partition(".")[0]
+        self._seats = [_Seat(slot, log_dir / f"{host}-{slot.index}.log") for slot in slots]
+        self._stopped_by: int | None = None
+        self._deadline: float | None = None
+
+    @property
+    def stopping(self) -> bool:
+        """Whether the workers were asked to end."""
+        return self._stopped_by is not None
+
+    @property
+    def pids(self) -> list[int]:
+        """Process ids of the workers that run."""
+        return [seat.attempt.pid for seat in self._seats if seat.attempt is not None]
+
+    @property
+    def exit_code(self) -> int:
+        """0 where every slot ended with 0; else 128+n after signal n; else the worst of the workers' codes."""
+        codes = {seat.code for seat in self._seats}
+        if codes == {DONE}:
+            return DONE
+        if self._stopped_by is not None:
+            return 128 + self._stopped_by
+        if USAGE in codes:
+            return USAGE
+        return 3 if codes <= {DONE, 3} else 4
+
+    def start(self) -> None:
+        """Start a worker in every slot.
+
+        Raises:
+            OSError: a log file cannot be written.
+        """
+        self._log_dir.mkdir(parents=True, exist_ok=True)
+        self.poll()
+
+    def poll(self) -> bool:
+        """Attend to what has happened since the last call, without waiting; False once all is over."""
+        for seat in self._seats:
+            if seat.attempt is not None and (code := seat.attempt.poll()) is not None:
+                self._ended(seat, seat.attempt, code)
+            if seat.due is not None and time.monotonic() >= seat.due:
+                self._start(seat)
+        if self._deadline is not None and time.monotonic() > self._deadline:
+            self._kill()
+        return not all(seat.over for seat in self._seats)
+
+    def stop(self, number: int = signal.SIGTERM, patience_s: float = PATIENCE_S) -> None:
+        """Pass a signal on to the workers and start no other; a second call, or the end of patience, kills them.
+
+        Go on calling `poll` until it returns False.
+        """
+        if self._stopped_by is not None:
+            self._kill()
+            return
+        self._stopped_by = number
+        self._deadline = time.monotonic() + patience_s
+        for seat in self._seats:
+            seat.due = None
+            if seat.attempt is not None:
+                seat.attempt.send(number)
+        name = signal.Signals(number).name
+        self._say(
+            f"{name}: passed on to {len(self.pids)} workers, which have {patience_s:.0f} s; a second one kills them"
+        )
+
+    def run(self) -> int:
+        """Start the workers and stay until all have ended; returns `exit_code`. To be called in the main thread."""
+        with _caught(SIGNALS) as received:
+            try:
+                self.start()
+                while self.poll():
+                    while received:
+                        self.stop(received.pop(0))
+                    time.sleep(POLL_S)
+            finally:
+                self.close()
+        return self.exit_code
+
+    def close(self) -> None:
+        """End the workers that still run, and wait for it."""
+        if any(not seat.over for seat in self._seats) and not self.stopping:
+            self.stop()
+        while self.poll():
+            time.sleep(POLL_S)
+
+    def _start(self, seat: _Seat) -> None:
+        environment = {**self._environment, **seat.slot.environment}
+        seat.attempt = Attempt(self._command, environment, seat.log, str(seat))
+        seat.due = None
+        self._say(f"{seat}: started, process {seat.attempt.pid}, log {seat.log}")
+
+    def _ended(self, seat: _Seat, attempt: Attempt, code: int) -> None:
+        seat.attempt, seat.code = None, code
+        tail = attempt.tail()
+        self._report(attempt.pid, code, tail)
+        news = f"{seat}: {meaning(code)} ({attempt.lasted_s:.0f} s)"
+        if code == DONE or self.stopping:
+            self._say(news)
+        elif final(code):
+            self._say(_with_log(news, tail))
+        else:
+            seat.failures = 1 if attempt.lasted_s >= self._policy.healthy_s else seat.failures + 1
+            if seat.failures >= self._policy.failures:
+                self._say(_with_log(f"{news}; given up after {seat.failures} failures in a row", tail))
+                return
+            pause_s = self._policy.pause_s(seat.failures)
+            seat.due = time.monotonic() + pause_s
+            self._say(f"{news}; failure {seat.failures} in a row, starts again in {pause_s:.1f} s")
+
+    def _report(self, pid: int, code: int, tail: str) -> None:
+        if self._on_exit is None:
+            return
+        try:
+            self._on_exit(pid, code, tail)
+        except Exception as error:  # whatever it is, the other workers need their supervisor
+            self._say(f"end of process {pid} could not be reported: {error}")
+
+    def _kill(self) -> None:
+        self._deadline = None
+        for seat in self._seats:
+            if seat.attempt is not None:
+                seat.attempt.kill()
+                self._say(f"{seat}: still there, killed")
+
+    def _say(self, line: str) -> None:
+        try:
+            self._news(line)
+        except OSError:  # the terminal is gone; the workers go on
+            self._news = lambda line: None
+
+
+def _with_log(news: str, tail: str) -> str:
+    return "\n".join([news, *(f"    {line}" for line in tail.splitlines())])
+
+
+@contextmanager
+def _caught(numbers: Sequence[int]) -> Iterator[list[int]]:
+    """Signals that arrive are listed, in place of what they would do."""
+    received: list[int] = []
+    before = {number: signal.signal(number, lambda caught, _: received.append(caught)) for number in numbers}
+    try:
+        yield received
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
