@@ -1,0 +1,133 @@
+"""Tensors of a search in one safetensors file, small for the way to the workers, and the same bit for bit when read.
+
+Images that were read from 8 bits and then normalised have at most 256 values a channel, however they look as floats.
+They are kept as indices (uint8) into a palette of each channel. The file's names say how a tensor is kept:
+`plain/NAME`, or `index/NAME` beside `palette/NAME`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+
+import torch
+from torch import Tensor
+
+from mendsearch.errors import UsageError
+from mendsearch.files import read_tensors, write_tensors
+
+PLAIN, INDEX, PALETTE = "plain/", "index/", "palette/"
+COLOURS = 256
+SLICE = 2**22
+"""Elements that are looked at together, so that memory is bounded."""
+
+BITS = {2: torch.int16, 4: torch.int32, 8: torch.int64}
+"""Integers of as many bytes as a float: they tell apart -0.0 and 0.0, and every NaN, as a bit-exact copy must."""
+
+
+def pack(path: Path, tensors: Mapping[str, Tensor]) -> None:
+    """Write tensors, on any device and with any strides, to a safetensors file.
+
+    Args:
+        path: of the file, which is there whole or not at all.
+        tensors: by name. A float tensor with at most 256 values, (N, C, H, W) with at most 256 in each channel, is kept
+            as indices where that takes less room.
+    """
+    packed: dict[str, Tensor] = {}
+    for name, tensor in tensors.items():
+        kept = tensor.detach().cpu()
+        palette = _palette(kept)
+        if palette is None:
+            packed[PLAIN + name] = kept
+        else:
+            packed[INDEX + name], packed[PALETTE + name] = _indices(kept, palette), palette
+    write_tensors(path, packed)
+
+
+def unpack(path: Path) -> dict[str, Tensor]:
+    """The tensors of a file that `pack` wrote: contiguous, on the CPU.
+
+    Raises:
+        UsageError: the file is missing, damaged, or of another kind.
+    """
+    packed = read_tensors(path)
+    tensors = {}
+    for name, tensor in packed.items():
+        if name.startswith(PLAIN):
+            tensors[name.removeprefix(PLAIN)] = tensor
+        elif name.startswith(INDEX):
+            bare = name.removeprefix(INDEX)
+            tensors[bare] = _restored(tensor, packed[PALETTE + bare])
+        elif not name.startswith(PALETTE):
+            raise UsageError(f"{path} holds a tensor `{name}`, expected {PLAIN}NAME; it was not packed for a worker")
+    return tensors
+
+
+def _palette(tensor: Tensor) -> Tensor | None:
+    """(C, K), K <= 256, the values of each channel, sorted by their bits and padded; None where it is not worth it.
+
+    (1, K) where the tensor is not (N, C, H, W).
+    """
+    if not tensor.is_floating_point() or tensor.element_size() not in BITS or tensor.numel() == 0:
+        return None
+    colours = []
+    for channel in _channels(tensor):
+        found = _values(channel)
+        if found is None:
+            return None
+        colours.append(found)
+    width = max(len(found) for found in colours)
+    padded = [torch.cat([found, found[-1:].expand(width - len(found))]) for found in colours]
+    palette = torch.stack(padded).view(tensor.dtype)
+    spared = tensor.numel() * (tensor.element_size() - 1)
+    return palette if palette.numel() * palette.element_size() < spared else None
+
+
+def _values(channel: Tensor) -> Tensor | None:
+    """The distinct values of a channel as sorted integers, or None where they are more than 256."""
+    known = torch.empty(0, dtype=BITS[channel.element_size()])
+    for part in _slices(channel):
+        bits = part.reshape(-1).view(known.dtype)
+        if len(known):
+            bits = bits[known[_places(bits, known)] != bits]
+        if len(bits):
+            known = torch.cat([known, bits.unique()]).sort().values
+        if len(known) > COLOURS:
+            return None
+    return known
+
+
+def _places(bits: Tensor, known: Tensor) -> Tensor:
+    return torch.searchsorted(known, bits, out_int32=True).clamp_(max=len(known) - 1)
+
+
+def _indices(tensor: Tensor, palette: Tensor) -> Tensor:
+    """uint8, of the tensor's shape."""
+    indices = torch.empty(tensor.shape, dtype=torch.uint8)
+    bits = palette.view(BITS[palette.element_size()])
+    for channel, into, known in zip(_channels(tensor), _channels(indices), bits, strict=True):
+        for part, part_into in zip(_slices(channel), _slices(into), strict=True):
+            part_into.copy_(_places(part.contiguous().view(known.dtype), known))
+    return indices
+
+
+def _restored(indices: Tensor, palette: Tensor) -> Tensor:
+    tensor = torch.empty(indices.shape, dtype=palette.dtype)
+    bits = BITS[palette.element_size()]
+    for channel, into, known in zip(_channels(indices), _channels(tensor), palette.view(bits), strict=True):
+        for part, part_into in zip(_slices(channel), _slices(into), strict=True):
+            part_into.view(bits).copy_(known[part.int()])
+    return tensor
+
+
+def _channels(tensor: Tensor) -> Iterator[Tensor]:
+    """Views that share a palette: the channels of (N, C, H, W), or the whole."""
+    return iter(tensor.unbind(1)) if tensor.dim() == 4 else iter([tensor])
+
+
+def _slices(channel: Tensor) -> tuple[Tensor, ...]:
+    """Views along the first dimension, of about `SLICE` elements; a scalar is one slice."""
+    if channel.dim() == 0:
+        return (channel,)
+    row = max(1, channel.numel() // max(1, len(channel)))
+    return channel.split(max(1, SLICE // row))
