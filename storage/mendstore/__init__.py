@@ -1,21 +1,46 @@
-"""The study database, without torch: the embedded server, URLs, studies.
+"""The study database, without torch: the embedded server, URLs, studies, and the queue of a fleet.
+
+A worker that is given a candidate finishes it, fails it, or is found dead and the candidate waits again; each result
+counts once. `queue.py` says what is promised, `migrations/versions/0001_functions.sql` how it is kept: every promise is
+one SQL function, one transaction. `keeper.py` renews leases, `spool.py` keeps results while the database is away.
 
 Everything here works in an environment that has no PyTorch, so that a dashboard or a database node stays small.
 """
 
+from mendstore.database import Database, check_version, upgrade
 from mendstore.errors import StorageError
+from mendstore.keeper import Keeper
+from mendstore.queue import Claim, Queue, Result
+from mendstore.searches import Registered, describe, enlarge, find, name_blobs, register, remove, stop
 from mendstore.server import EmbeddedServer
+from mendstore.storage import MendStorage
 from mendstore.studies import StudySummary, exclusive, open_study, reachable, summaries
 from mendstore.urls import normalised, without_password
 
 __all__ = [
+    "Claim",
+    "Database",
     "EmbeddedServer",
+    "Keeper",
+    "MendStorage",
+    "Queue",
+    "Registered",
+    "Result",
     "StorageError",
     "StudySummary",
+    "check_version",
+    "describe",
+    "enlarge",
     "exclusive",
+    "find",
+    "name_blobs",
     "normalised",
     "open_study",
     "reachable",
+    "register",
+    "remove",
+    "stop",
     "summaries",
+    "upgrade",
     "without_password",
 ]

@@ -47,7 +47,7 @@ $$;
 -- Claim one item for each proposal {key, params}: those that wait come first, then requests of stock `enqueue_trial`,
 -- then the proposals. The answer to a claim may be lost on the way; what the worker does not say that it holds is
 -- therefore handed out to it again.
-CREATE FUNCTION mend_claim(p_worker bigint, p_holding bigint[], p_proposals jsonb) RETURNS jsonb LANGUAGE plpgsql AS $$
+CREATE FUNCTION mend_claim(p_worker bigint, p_holding jsonb, p_proposals jsonb) RETURNS jsonb LANGUAGE plpgsql AS $$
 DECLARE
     v_study integer; v_search mend_searches; v_proposal jsonb; v_item bigint; v_trial integer; v_params jsonb;
     v_claims jsonb := '[]'; v_new integer := 0;
@@ -60,7 +60,7 @@ BEGIN
     PERFORM 1 FROM studies WHERE study_id = v_study FOR UPDATE;
     SELECT * INTO v_search FROM mend_searches WHERE study_id = v_study;
     SELECT coalesce(jsonb_agg(mend_claim_of(item_id) ORDER BY item_id), '[]') INTO v_claims FROM mend_items
-    WHERE worker_id = p_worker AND state = 'leased' AND item_id <> ALL (p_holding);
+    WHERE worker_id = p_worker AND state = 'leased' AND NOT p_holding @> to_jsonb(item_id);
     IF v_claims <> '[]' THEN
         RETURN jsonb_build_object('status', 'claimed', 'claims', v_claims);
     END IF;

@@ -1,0 +1,112 @@
+"""Removing blobs that no search names, and what interrupted uploads left in a store."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from datetime import timedelta
+
+import sqlalchemy as sa
+
+from mendstore.blobs import objects
+from mendstore.blobs.tables import BLOBS, DIGEST, SEARCHES, lock, own_folder
+from mendstore.database import Database
+
+GRACE_S = 3600.0
+
+OBJECT_OR_LEFTOVER = re.compile(rf"({DIGEST.pattern})(\.[0-9a-f]+{re.escape(objects.PARTIAL)})?")
+
+
+@dataclass(frozen=True)
+class Collected:
+    """What was removed.
+
+    Attributes:
+        blobs: how many blobs.
+        leftovers: how many files of uploads that were interrupted.
+        bytes: of both.
+    """
+
+    blobs: int
+    leftovers: int
+    bytes: int
+
+
+def collect(database: Database, *, store: str | None = None, grace_s: float = GRACE_S) -> Collected:
+    """Remove what has been there for `grace_s` seconds and that no search names.
+
+    Args:
+        database: its schema is up to date.
+        store: URL of a store to look for leftovers in, beside those that blobs of this database are in.
+        grace_s: longer than any upload, and than it takes to name in a search what was uploaded.
+
+    Raises:
+        StorageError: the database or the store cannot be used; what was removed until then stays removed.
+    """
+    own = own_folder(database)
+    folders = _folders(database, own, store)
+    freed = [_discard(database, digest, grace_s, own) for digest in _candidates(database, grace_s)]
+    left = [_discard_leftover(database, file, grace_s) for folder in sorted(folders) for file in objects.files(folder)]
+    blobs, leftovers = ([size for size in sizes if size is not None] for sizes in (freed, left))
+    return Collected(len(blobs), len(leftovers), sum(blobs) + sum(leftovers))
+
+
+def _folders(database: Database, own: str, store: str | None) -> set[str]:
+    """The folders of this database in the stores."""
+    statement = sa.select(BLOBS.c.place).where(BLOBS.c.place.is_not(None))
+    places = database.run(lambda connection: connection.execute(statement).scalars().all())
+    folders = {place.rsplit("/", 1)[0] for place in places}
+    if store is not None:
+        folders.add(f"{objects.folder_url(store)}/{own}")
+    return {folder for folder in folders if folder.endswith(f"/{own}")}
+
+
+def _removable(grace_s: float) -> sa.ColumnElement[bool]:
+    named = sa.func.jsonb_each_text(SEARCHES.c.blobs).table_valued("key", "value")
+    return sa.and_(
+        BLOBS.c.created_at < sa.func.clock_timestamp() - timedelta(seconds=grace_s),
+        ~sa.exists(sa.select(sa.literal(1)).select_from(SEARCHES, named).where(named.c.value == BLOBS.c.digest)),
+    )
+
+
+def _candidates(database: Database, grace_s: float) -> list[str]:
+    """Those in the database come first: a store that is away does not keep them."""
+    statement = sa.select(BLOBS.c.digest).where(_removable(grace_s)).order_by(BLOBS.c.place.nulls_first())
+    return list(database.run(lambda connection: connection.execute(statement).scalars().all()))
+
+
+def _discard(database: Database, digest: str, grace_s: float, own: str) -> int | None:
+    """Remove a blob, its object first; bytes freed, or None where it is wanted after all."""
+    statement = sa.delete(BLOBS).where(BLOBS.c.digest == digest, _removable(grace_s))
+
+    def work(connection: sa.Connection) -> int | None:
+        lock(connection, digest)
+        row = connection.execute(statement.returning(BLOBS.c.bytes, BLOBS.c.place)).one_or_none()
+        if row is None:
+            return None
+        if row.place is None:
+            return int(row.bytes)
+        if row.place.rsplit("/", 2)[1] != own:  # this database is a copy of that which put it there
+            return 0
+        objects.remove(row.place)
+        return int(row.bytes)
+
+    return database.run(work, transaction=True)
+
+
+def _discard_leftover(database: Database, file: objects.Found, grace_s: float) -> int | None:
+    """Remove a file of the store that no blob names; bytes freed, or None where it stays."""
+    matched = OBJECT_OR_LEFTOVER.fullmatch(file.name)
+    if matched is None:
+        return None
+    digest = matched[1]
+
+    def work(connection: sa.Connection) -> int | None:
+        lock(connection, digest)
+        known = sa.select(sa.exists().where(BLOBS.c.digest == digest, BLOBS.c.place == file.url))
+        if connection.execute(known).scalar_one() or objects.age_s(file.url) <= grace_s:
+            return None
+        objects.remove(file.url)
+        return file.bytes
+
+    return database.run(work, transaction=True)

@@ -1,0 +1,155 @@
+"""Putting and fetching blobs."""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import itertools
+from collections.abc import Callable, Iterable, Iterator
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import sqlalchemy as sa
+
+from mendstore.blobs import objects
+from mendstore.blobs.cache import BlobCache
+from mendstore.blobs.tables import BLOBS, CHUNKS, DIGEST, is_kept, own_folder
+from mendstore.database import Database
+from mendstore.errors import StorageError
+
+CHUNK_BYTES = 4 * 2**20
+LIMIT_BYTES = 256 * 2**20
+
+Progress = Callable[[int, int], None]
+"""Called with the bytes that are done, and those of the whole."""
+
+
+def no_progress(done: int, total: int) -> None:
+    """Nobody watches."""
+
+
+class Blobs:
+    """The blobs of a study database.
+
+    Args:
+        database: its schema is up to date.
+        store: URL of a folder for blobs that are too large for the database: a path, `s3://bucket/prefix`, …. Every
+            worker must reach it. It is needed to put such blobs; to fetch them it is not.
+        limit_bytes: the largest blob that is kept in the database.
+        cache: folder for fetched blobs; without it that of `MENDSEARCH_CACHE`, or the user's.
+
+    Raises:
+        StorageError: the store's URL cannot be used.
+    """
+
+    def __init__(
+        self, database: Database, *, store: str | None = None, limit_bytes: int = LIMIT_BYTES, cache: Path | None = None
+    ) -> None:
+        self._database, self._limit_bytes = database, limit_bytes
+        self._store = None if store is None else objects.folder_url(store)
+        self._cache = BlobCache(cache)
+
+    def put(self, content: Path | bytes, progress: Progress = no_progress) -> str:
+        """Keep bytes, or the content of a file, unless they are kept already; returns their digest.
+
+        A file is read twice and is never held whole. What is interrupted can be done again.
+
+        Raises:
+            StorageError: the database or the store cannot be used, or the content is too large for the database and
+                there is no store.
+        """
+        with _opened(content) as file:
+            digest = hashlib.file_digest(file, "sha256").hexdigest()
+            size = file.seek(0, io.SEEK_END)
+        inside = size <= self._limit_bytes
+        place = None if inside or self._store is None else f"{self._store}/{own_folder(self._database)}/{digest}"
+
+        def pieces() -> Iterator[bytes]:
+            return _checked(_pieces(content), digest, size, progress, "changed while it was put; put it again")
+
+        def keep(connection: sa.Connection) -> bool:
+            kept = is_kept(connection, digest, size, place)
+            if not kept and inside:
+                _insert(connection, digest, size, pieces())
+            return kept or inside
+
+        if self._database.run(keep, transaction=True):
+            return digest
+        if place is None:
+            raise StorageError(
+                f"a blob is too large for the database: got {size:,} bytes, expected at most {self._limit_bytes:,}; "
+                f"give the URL of a store that every worker reaches: a shared folder, or s3://bucket/prefix"
+            )
+        objects.upload(place, pieces())
+        if not self._database.run(lambda connection: is_kept(connection, digest, size, place), transaction=True):
+            raise StorageError(f"blob {digest}: {place} does not hold what was written there; put it again")
+        return digest
+
+    def fetch(self, digest: str, progress: Progress = no_progress) -> Path:
+        """A file of this node with the content of a blob, verified; from the cache where that has it.
+
+        Raises:
+            StorageError: there is no such blob, it is damaged where it is kept, or it cannot be reached.
+        """
+        if not DIGEST.fullmatch(digest):  # it becomes the name of a file
+            raise StorageError(f"blob {digest!r}: expected a sha256, 64 hexadecimal digits")
+        return self._cache.get(digest, lambda: self._content(digest, progress))
+
+    def _content(self, digest: str, progress: Progress) -> Iterator[bytes]:
+        statement = sa.select(BLOBS.c.bytes, BLOBS.c.place).where(BLOBS.c.digest == digest)
+        row = self._database.run(lambda connection: connection.execute(statement).one_or_none())
+        if row is None:
+            raise StorageError(f"blob {digest} is not in this database; if its search was removed, create it again")
+        if row.place is None:
+            pieces = self._chunks(digest)
+            complaint = "is damaged in the database; delete its search, run gc, and create it again"
+        else:
+            pieces = objects.read(row.place)
+            complaint = f"is damaged in the store; remove {row.place}, and create its search again"
+        return _checked(pieces, digest, row.bytes, progress, complaint)
+
+    def _chunks(self, digest: str) -> Iterator[bytes]:
+        """One round trip each, so that the other threads of the process get the connection in between."""
+        for number in itertools.count():
+            statement = sa.select(CHUNKS.c.content).where(CHUNKS.c.digest == digest, CHUNKS.c.number == number)
+            piece = self._database.run(partial(_scalar, statement))
+            if piece is None:
+                return
+            yield piece
+
+
+def _scalar(statement: sa.Select[Any], connection: sa.Connection) -> bytes | None:
+    value: bytes | None = connection.execute(statement).scalar()
+    return value
+
+
+def _insert(connection: sa.Connection, digest: str, size: int, pieces: Iterable[bytes]) -> None:
+    connection.execute(sa.delete(BLOBS).where(BLOBS.c.digest == digest))  # a row that has lost its content
+    connection.execute(sa.insert(BLOBS).values(digest=digest, bytes=size))
+    for number, piece in enumerate(pieces):
+        connection.execute(sa.insert(CHUNKS).values(digest=digest, number=number, content=piece))
+
+
+def _opened(content: Path | bytes) -> io.BytesIO | io.BufferedReader:
+    return io.BytesIO(content) if isinstance(content, bytes) else content.open("rb")
+
+
+def _pieces(content: Path | bytes) -> Iterator[bytes]:
+    with _opened(content) as file:
+        while piece := file.read(CHUNK_BYTES):
+            yield piece
+
+
+def _checked(pieces: Iterable[bytes], digest: str, size: int, progress: Progress, complaint: str) -> Iterator[bytes]:
+    """The same pieces; where they are not the content of that digest, an error instead of the end."""
+    hashed, done = hashlib.sha256(), 0
+    for piece in pieces:
+        hashed.update(piece)
+        done += len(piece)
+        if done > size:
+            break
+        yield piece
+        progress(done, size)
+    if done > size or hashed.hexdigest() != digest:
+        raise StorageError(f"blob {digest} {complaint}")

@@ -1,0 +1,238 @@
+"""The way to a study database: one connection a process, outages waited out, the schema brought up to date."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, TypeVar
+
+import optuna
+import psycopg2
+import sqlalchemy as sa
+import tenacity
+from alembic import command
+from alembic.config import Config
+from alembic.runtime.migration import MigrationContext
+from alembic.script import ScriptDirectory
+from optuna.exceptions import StorageInternalError
+from sqlalchemy.dialects.postgresql import JSONB
+from sqlalchemy.exc import DBAPIError, SQLAlchemyError
+
+from mendstore.errors import StorageError
+from mendstore.urls import normalised, without_password
+
+VERSION_TABLE = "mend_version"
+CONNECT_TIMEOUT_S = 5
+SILENCE_S = 10
+"""How long a peer that does not answer is waited for; a third of a lease at the most."""
+LOCK = 7_203_115_401
+"""Advisory lock, for one transaction, of whoever changes the schema."""
+
+T = TypeVar("T")
+
+
+class Database:
+    """A study database, through one connection that all threads of the process share.
+
+    A failure that a database which comes back would mend is waited out, with growing pauses, for `outage_s` seconds.
+    So everything that is run must be safe to run again: its answer may have been lost on the way.
+
+    Args:
+        url: of a Postgres database.
+        outage_s: how long the database may be away; 0 raises at once.
+        ended: once set, waiting ends and the failure is raised.
+        on_outage: called with the reason, without a password, when a wait begins.
+    """
+
+    def __init__(
+        self,
+        url: str,
+        outage_s: float = 0,
+        ended: threading.Event | None = None,
+        on_outage: Callable[[str], None] = lambda reason: None,
+    ) -> None:
+        self.url, self._outage_s, self._on_outage = normalised(url), outage_s, on_outage
+        self._ended = ended or threading.Event()
+        self.engine = sa.create_engine(
+            self.url,
+            pool_size=1,
+            max_overflow=0,
+            pool_timeout=3 * SILENCE_S,
+            connect_args={
+                "connect_timeout": CONNECT_TIMEOUT_S,
+                "keepalives_idle": SILENCE_S // 2,
+                "keepalives_interval": 2,
+                "keepalives_count": 3,
+                "tcp_user_timeout": 1000 * SILENCE_S,
+                "application_name": "mendsearch",
+            },
+        )
+        # one statement is one transaction and one round trip; autocommit is a matter of the client alone
+        self._autocommit = self.engine.execution_options(isolation_level="AUTOCOMMIT")
+
+    def call(
+        self, function: str, *arguments: Any, patient: bool = True, on_outage: Callable[[], None] = lambda: None
+    ) -> Any:
+        """What one of our SQL functions answers, in one round trip.
+
+        Args:
+            function: its name.
+            arguments: in order; lists and dicts of JSON values are passed as `jsonb`.
+            patient: wait an outage out.
+            on_outage: called once, before the first wait.
+
+        Raises:
+            StorageError: the database stayed away.
+        """
+        bound = [sa.bindparam(None, value, JSONB if isinstance(value, list | dict) else None) for value in arguments]
+        statement = sa.select(getattr(sa.func, function)(*bound))
+        return self.run(lambda connection: connection.execute(statement).scalar(), patient=patient, on_outage=on_outage)
+
+    def run(
+        self,
+        work: Callable[[sa.Connection], T],
+        *,
+        transaction: bool = False,
+        patient: bool = True,
+        on_outage: Callable[[], None] = lambda: None,
+    ) -> T:
+        """What `work` gives on a connection; run again where the database went away meanwhile.
+
+        Args:
+            work: safe to run again.
+            transaction: all of it or nothing; without it every statement is committed by itself.
+            patient: wait an outage out.
+            on_outage: called once, before the first wait.
+
+        Raises:
+            StorageError: the database stayed away, or refuses.
+        """
+
+        def once() -> T:
+            if transaction:
+                with self.engine.begin() as connection:
+                    return work(connection)
+            with self._autocommit.connect() as connection:
+                return work(connection)
+
+        def announce(state: tenacity.RetryCallState) -> None:
+            if state.attempt_number == 1:
+                assert state.outcome is not None
+                on_outage()
+                self._on_outage(reason_of(state.outcome.exception()))
+
+        limit = tenacity.stop_after_delay(self._outage_s if patient else 0)
+        retrying = tenacity.Retrying(
+            retry=tenacity.retry_if_exception(is_outage),
+            wait=tenacity.wait_random_exponential(multiplier=0.2, max=5, min=0.05),
+            stop=limit | tenacity.stop_when_event_set(self._ended),
+            sleep=tenacity.sleep_using_event(self._ended),
+            before_sleep=announce,
+            reraise=True,
+        )
+        with failures_named(self.url):
+            return retrying(once)
+
+    def close(self) -> None:
+        """Close the connection; the next use opens another."""
+        self.engine.dispose()
+
+
+def is_outage(error: BaseException) -> bool:
+    """Whether the same statement may do later: the server is away, starts, ends, is full, or undid a transaction."""
+    if isinstance(error, StorageInternalError):
+        error = error.__cause__ or error
+    if not isinstance(error, DBAPIError):
+        return isinstance(error, sa.exc.TimeoutError)
+    original = error.orig
+    return (
+        error.connection_invalidated
+        or isinstance(original, psycopg2.OperationalError | psycopg2.InterfaceError)
+        or type(original) is psycopg2.DatabaseError
+        or getattr(original, "pgcode", None) == "25006"  # read only: a standby that is about to take over
+    )
+
+
+def reason_of(error: BaseException | None) -> str:
+    """The first line of what the server or the driver said."""
+    cause = error.__cause__ if isinstance(error, StorageInternalError) and error.__cause__ else error
+    return str(getattr(cause, "orig", None) or cause).strip().split("\n")[0]
+
+
+@contextmanager
+def failures_named(url: str) -> Iterator[None]:
+    """Within the scope, a failure of the database is a `StorageError` whose message holds no password."""
+    try:
+        yield
+    except (SQLAlchemyError, StorageInternalError) as error:
+        raise StorageError(
+            f"study database {without_password(url)} failed: {reason_of(error)}; see that it runs, then run the same "
+            f"command again"
+        ) from error
+
+
+def upgrade(url: str) -> str:
+    """Make stock Optuna's tables and ours, or bring ours up to date; returns the version of the schema.
+
+    Several processes may do so at once: one does it, the others wait.
+
+    Raises:
+        StorageError: the database cannot be reached, is of a newer mendsearch, or the role may not change it.
+    """
+    database, config = Database(url), _alembic()
+
+    def migrate(connection: sa.Connection) -> None:
+        connection.execute(sa.select(sa.func.pg_advisory_xact_lock(LOCK)))
+        _refuse_newer(connection, config)
+        if _version(connection) is None:
+            optuna.storages.RDBStorage(database.url, engine_kwargs={"poolclass": sa.NullPool})
+        config.attributes["connection"] = connection
+        command.upgrade(config, "head")
+
+    try:
+        database.run(migrate, transaction=True)
+    finally:
+        database.close()
+    return str(ScriptDirectory.from_config(config).get_current_head())
+
+
+def check_version(database: Database) -> None:
+    """See that the database has the schema that this program knows.
+
+    Raises:
+        StorageError: it has none, or another one; the message says what to do.
+    """
+    config = _alembic()
+
+    def check(connection: sa.Connection) -> None:
+        _refuse_newer(connection, config)
+        found, wanted = _version(connection), ScriptDirectory.from_config(config).get_current_head()
+        if found != wanted:
+            raise StorageError(
+                f"study database {without_password(database.url)} has schema {found or 'none'}, expected {wanted}; "
+                f"run: mendsearch db upgrade URL, as the role that owns its tables"
+            )
+
+    database.run(check)
+
+
+def _version(connection: sa.Connection) -> str | None:
+    return MigrationContext.configure(connection, opts={"version_table": VERSION_TABLE}).get_current_revision()
+
+
+def _refuse_newer(connection: sa.Connection, config: Config) -> None:
+    found = _version(connection)
+    known = {script.revision for script in ScriptDirectory.from_config(config).walk_revisions()}
+    if found is not None and found not in known:
+        raise StorageError(
+            f"this database has schema {found}, of a newer mendsearch than this one, which knows up to {max(known)}; "
+            f"upgrade mendsearch on this machine"
+        )
+
+
+def _alembic() -> Config:
+    config = Config()
+    config.set_main_option("script_location", str(Path(__file__).parent / "migrations"))
+    return config

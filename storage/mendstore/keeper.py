@@ -1,0 +1,85 @@
+"""The thread that keeps a worker's claims alive, and ends a worker that hangs."""
+
+from __future__ import annotations
+
+import faulthandler
+import os
+import sys
+import tempfile
+import threading
+import time
+from collections.abc import Callable
+
+from mendstore.errors import StorageError
+from mendstore.queue import Queue
+
+HUNG = 4
+"""Exit code of a worker that the watchdog ends."""
+
+
+class Keeper(threading.Thread):
+    """Renews a worker's leases four times a lease, whatever the worker's main thread does, outages included.
+
+    A candidate that takes longer than it may is given back with the stacks of all threads as its log, counted as its
+    fault, and the process ends with `HUNG`: what hangs in native code cannot be stopped otherwise.
+
+    Args:
+        queue: of the worker.
+        limit_s: how long one candidate may take.
+        on_stop: called once, when the search asks its workers to end.
+        say: where a line for people goes.
+    """
+
+    def __init__(
+        self,
+        queue: Queue,
+        limit_s: float,
+        on_stop: Callable[[], None] = lambda: None,
+        say: Callable[[str], None] = lambda line: None,
+    ) -> None:
+        super().__init__(name="keeper", daemon=True)
+        self._queue, self._limit_s, self._on_stop, self._say = queue, limit_s, on_stop, say
+        self._ended = threading.Event()
+        self._since: float | None = None
+
+    def begin(self) -> None:
+        """The worker begins with a candidate."""
+        self._since = time.monotonic()
+
+    def end(self) -> None:
+        """The worker is done with it."""
+        self._since = None
+
+    def close(self) -> None:
+        """End the thread."""
+        self._ended.set()
+        self.join()
+
+    def run(self) -> None:
+        """Until `close`."""
+        lease_s, pause_s, stopping = self._queue.search.lease_s, 0.0, False
+        while not self._ended.wait(min(pause_s, self._limit_s)):
+            pause_s = lease_s / 4
+            try:
+                if self._queue.renew() and not stopping:
+                    stopping = True
+                    self._on_stop()
+            except StorageError:  # the worker's own calls say so, and wait; leases start anew afterwards
+                pause_s = lease_s / 16
+            since = self._since
+            if since is not None and time.monotonic() - since > self._limit_s:
+                self._end_hung_worker()
+
+    def _end_hung_worker(self) -> None:
+        reason = f"hung: one candidate took more than {self._limit_s:.0f} s"
+        with tempfile.TemporaryFile("w+") as file:
+            faulthandler.dump_traceback(file)
+            file.seek(0)
+            stacks = file.read()
+        self._say(f"{reason}\n{stacks}")
+        try:
+            self._queue.leave(reason, stacks, counts=True)
+        except StorageError as error:
+            self._say(f"its claims run out by themselves: {error}")
+        sys.stderr.flush()
+        os._exit(HUNG)

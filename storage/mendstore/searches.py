@@ -1,0 +1,187 @@
+"""Searches that many workers run: registered once beside an Optuna study, taken up, enlarged, stopped, removed."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, fields
+from typing import Any
+
+import optuna
+import sqlalchemy as sa
+from sqlalchemy.dialects.postgresql import JSONB, insert
+
+from mendstore.database import Database, failures_named
+from mendstore.errors import StorageError
+from mendstore.storage import MendStorage
+from mendstore.urls import without_password
+
+LEASE_S = 60.0
+
+_studies = sa.table("studies", sa.column("study_id"), sa.column("study_name"))
+_attributes = sa.table(
+    "study_user_attributes", sa.column("study_id"), sa.column("key"), sa.column("value_json", sa.Text)
+)
+_searches = sa.table(
+    "mend_searches",
+    *(sa.column(name) for name in ("study_id", "trials", "claimed", "fingerprint", "lease_s", "stopping")),
+    *(sa.column(name, JSONB) for name in ("distributions", "spec", "versions", "blobs")),
+)
+_items = sa.table("mend_items", *(sa.column(name) for name in ("study_id", "key", "state")), sa.column("params", JSONB))
+
+
+@dataclass(frozen=True)
+class Registered:
+    """A search as the database holds it.
+
+    Attributes:
+        study_id: of its Optuna study.
+        name: of its Optuna study.
+        trials: N, how many trials are to end with a score.
+        fingerprint: equal for searches whose scores mean the same.
+        lease_s: how long a claim lasts without being renewed.
+        stopping: its workers are asked to end.
+        spec: what it was made from.
+        versions: of the creator's packages and code.
+        blobs: digests by role, of what a worker needs.
+    """
+
+    study_id: int
+    name: str
+    trials: int
+    fingerprint: str
+    lease_s: float
+    stopping: bool
+    spec: dict[str, Any]
+    versions: dict[str, str]
+    blobs: dict[str, str]
+
+
+def register(
+    database: Database,
+    name: str,
+    *,
+    trials: int,
+    distributions: Mapping[str, str],
+    fingerprint: str,
+    spec: Mapping[str, Any],
+    versions: Mapping[str, str],
+    starts: Sequence[tuple[str, Mapping[str, float]]],
+    lease_s: float = LEASE_S,
+) -> Registered:
+    """Register a search, or take up the one of that name; then it has at least `trials` trials and is not stopping.
+
+    Args:
+        database: its schema is up to date.
+        name: of the Optuna study, made when it is missing; scores are maximised.
+        trials: N.
+        distributions: by parameter, Optuna's JSON.
+        fingerprint: equal where scores mean the same.
+        spec: of the search, for workers that join.
+        versions: that workers must have.
+        starts: (key, parameters) of the first candidates.
+        lease_s: how long a claim lasts without being renewed.
+
+    Raises:
+        StorageError: the database cannot be reached, or holds a search of that name whose scores mean something else.
+    """
+    with failures_named(database.url):
+        optuna.create_study(
+            storage=MendStorage(database), study_name=name, direction="maximize", load_if_exists=True
+        )  # stock Optuna deals with two that make it at once
+
+    def write(connection: sa.Connection) -> None:
+        study_id = connection.execute(
+            sa.select(_studies.c.study_id).where(_studies.c.study_name == name).with_for_update()
+        ).scalar_one()
+        made = connection.execute(
+            insert(_searches)
+            .values(
+                study_id=study_id,
+                trials=trials,
+                claimed=min(trials, len(starts)),
+                distributions=dict(distributions),
+                fingerprint=fingerprint,
+                spec=dict(spec),
+                versions=dict(versions),
+                blobs={},
+                lease_s=lease_s,
+                stopping=False,
+            )
+            .on_conflict_do_nothing()
+        )
+        if made.rowcount and starts:
+            rows = [{"study_id": study_id, "key": key, "params": dict(params)} for key, params in starts[:trials]]
+            connection.execute(sa.insert(_items), rows)
+        elif not made.rowcount:
+            connection.execute(
+                sa.update(_searches)
+                .where(_searches.c.study_id == study_id, _searches.c.fingerprint == fingerprint)
+                .values(trials=sa.func.greatest(_searches.c.trials, trials), stopping=False, lease_s=lease_s)
+            )
+
+    database.run(write, transaction=True)
+    found = find(database, name)
+    if found.fingerprint != fingerprint:
+        raise StorageError(
+            f"search `{name}` in this database is of another network, data, budget or ranking, and its scores would "
+            f"not compare; choose another name, or remove it: mendsearch delete {name}"
+        )
+    return found
+
+
+def find(database: Database, name: str) -> Registered:
+    """The search of that name.
+
+    Raises:
+        StorageError: there is none.
+    """
+    columns = [_searches.c[field.name] for field in fields(Registered) if field.name != "name"]
+    statement = (
+        sa.select(*columns, _studies.c.study_name.label("name"))
+        .join(_studies, _studies.c.study_id == _searches.c.study_id)
+        .where(_studies.c.study_name == name)
+    )
+    row = database.run(lambda connection: connection.execute(statement).mappings().one_or_none())
+    if row is None:
+        raise StorageError(
+            f"no search `{name}` in {without_password(database.url)}; `mendsearch status` lists those there are, "
+            f"`mendsearch create` makes one"
+        )
+    return Registered(**row)
+
+
+def describe(database: Database, search: Registered, attributes: Mapping[str, str]) -> None:
+    """Set study attributes, as JSON texts, that dashboards read; stock Optuna sees them too."""
+    rows = [{"study_id": search.study_id, "key": key, "value_json": text} for key, text in attributes.items()]
+    statement = insert(_attributes)
+    statement = statement.on_conflict_do_update(
+        index_elements=["study_id", "key"], set_={"value_json": statement.excluded.value_json}
+    )
+    database.run(lambda connection: connection.execute(statement, rows))
+
+
+def name_blobs(database: Database, search: Registered, blobs: Mapping[str, str]) -> None:
+    """Say which blobs, by role, a worker needs; they are kept as long as the search is."""
+    _update(database, search, blobs=dict(blobs))
+
+
+def enlarge(database: Database, search: Registered, *, to: int | None = None, by: int = 0) -> None:
+    """Let a search have `to` trials, or `by` more than now, and go on; trials that were claimed stay."""
+    wanted = _searches.c.trials + by if to is None else sa.func.greatest(to, _searches.c.claimed)
+    _update(database, search, trials=wanted, stopping=False)
+
+
+def stop(database: Database, search: Registered) -> None:
+    """Ask the workers to end after the trial that they are at; `enlarge` or `register` lets the search go on."""
+    _update(database, search, stopping=True)
+
+
+def remove(database: Database, name: str) -> None:
+    """Remove a study with all its trials and, where it is a search of ours, what belongs to it."""
+    with failures_named(database.url):
+        optuna.delete_study(study_name=name, storage=MendStorage(database))
+
+
+def _update(database: Database, search: Registered, **values: Any) -> None:
+    statement = sa.update(_searches).where(_searches.c.study_id == search.study_id).values(**values)
+    database.run(lambda connection: connection.execute(statement))

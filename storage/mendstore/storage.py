@@ -1,0 +1,207 @@
+"""Optuna's storage over its own tables, for fleets: finished trials are read once, all over one connection."""
+
+from __future__ import annotations
+
+import copy
+import json
+import threading
+from collections.abc import Container, Sequence
+from datetime import UTC, datetime
+from functools import lru_cache
+from typing import Any
+
+import optuna
+import sqlalchemy as sa
+from optuna.distributions import BaseDistribution, json_to_distribution
+from optuna.storages import BaseStorage
+from optuna.study import StudyDirection
+from optuna.study._frozen import FrozenStudy
+from optuna.trial import FrozenTrial, TrialState
+
+from mendstore.database import Database
+
+READ = sa.text("""
+    SELECT t.trial_id, t.number, t.state::text, t.datetime_start, t.datetime_complete,
+        (SELECT json_agg(json_build_array(param_name, param_value, distribution_json) ORDER BY param_id)
+         FROM trial_params WHERE trial_id = t.trial_id),
+        (SELECT json_agg(json_build_array(value_type, value) ORDER BY objective)
+         FROM trial_values WHERE trial_id = t.trial_id),
+        (SELECT json_agg(json_build_array(step, intermediate_value_type, intermediate_value))
+         FROM trial_intermediate_values WHERE trial_id = t.trial_id),
+        (SELECT json_agg(json_build_array(key, value_json)) FROM trial_user_attributes WHERE trial_id = t.trial_id),
+        (SELECT json_agg(json_build_array(key, value_json)) FROM trial_system_attributes WHERE trial_id = t.trial_id)
+    FROM trials t
+    WHERE t.study_id = :study AND (t.trial_id > :last OR t.trial_id = ANY(:open))
+    ORDER BY t.number
+""")
+NUMBERS = {"INF_POS": float("inf"), "INF_NEG": float("-inf"), "NAN": float("nan")}
+
+
+class MendStorage(BaseStorage):
+    """What stock Optuna, its samplers and its dashboard do on the tables that a fleet writes.
+
+    Reading all trials costs one round trip and only the trials that are new or were not finished; everything else is
+    done by stock `RDBStorage` over the same connection. Workers claim and finish by `mendstore.Queue`.
+
+    Args:
+        database: its tables are there.
+    """
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+        self._stock = optuna.storages.RDBStorage(
+            database.url,
+            engine_kwargs={"pool": database.engine.pool},
+            skip_compatibility_check=True,
+            skip_table_creation=True,
+        )
+        self._read: dict[int, _Read] = {}
+        self._lock = threading.Lock()
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {"url": self._database.url}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        self.__init__(Database(state["url"]))  # type: ignore[misc]  # a copy in another process connects for itself
+
+    def get_all_trials(
+        self, study_id: int, deepcopy: bool = True, states: Container[TrialState] | None = None
+    ) -> list[FrozenTrial]:
+        """All trials by number; finished ones come from memory."""
+        with self._lock:
+            read = self._read.setdefault(study_id, _Read())
+            bound = {"study": study_id, "last": read.last_finished, "open": list(read.open)}
+            rows = self._database.run(lambda connection: connection.execute(READ, bound).all())
+            if not rows and not read.trials:
+                self._stock.get_study_name_from_id(study_id)  # raises for a study that there is not
+            read.take([_trial(row) for row in rows])
+            trials = [trial for trial in read.trials if states is None or trial.state in states]
+        return copy.deepcopy(trials) if deepcopy else trials
+
+    def get_trial(self, trial_id: int) -> FrozenTrial:
+        """One trial, as it is now."""
+        return self._stock.get_trial(trial_id)
+
+    def delete_study(self, study_id: int) -> None:
+        """With all its trials and what a fleet keeps of it."""
+        self._read.pop(study_id, None)
+        self._stock.delete_study(study_id)
+
+    def create_new_study(self, directions: Sequence[StudyDirection], study_name: str | None = None) -> int:
+        """The new study's id."""
+        return self._stock.create_new_study(directions, study_name)
+
+    def set_study_user_attr(self, study_id: int, key: str, value: Any) -> None:
+        """For people and dashboards."""
+        self._stock.set_study_user_attr(study_id, key, value)
+
+    def set_study_system_attr(self, study_id: int, key: str, value: Any) -> None:
+        """For Optuna itself."""
+        self._stock.set_study_system_attr(study_id, key, value)
+
+    def get_study_id_from_name(self, study_name: str) -> int:
+        """Raises KeyError where there is none."""
+        return self._stock.get_study_id_from_name(study_name)
+
+    def get_study_name_from_id(self, study_id: int) -> str:
+        """Raises KeyError where there is none."""
+        return self._stock.get_study_name_from_id(study_id)
+
+    def get_study_directions(self, study_id: int) -> list[StudyDirection]:
+        """One a value."""
+        return self._stock.get_study_directions(study_id)
+
+    def get_study_user_attrs(self, study_id: int) -> dict[str, Any]:
+        """By key."""
+        return self._stock.get_study_user_attrs(study_id)
+
+    def get_study_system_attrs(self, study_id: int) -> dict[str, Any]:
+        """By key."""
+        return self._stock.get_study_system_attrs(study_id)
+
+    def get_all_studies(self) -> list[FrozenStudy]:
+        """Every study of the database."""
+        return self._stock.get_all_studies()
+
+    def create_new_trial(self, study_id: int, template_trial: FrozenTrial | None = None) -> int:
+        """The new trial's id."""
+        return self._stock.create_new_trial(study_id, template_trial)
+
+    def set_trial_param(
+        self, trial_id: int, param_name: str, param_value_internal: float, distribution: BaseDistribution
+    ) -> None:
+        """Of a running trial."""
+        self._stock.set_trial_param(trial_id, param_name, param_value_internal, distribution)
+
+    def get_trial_id_from_study_id_trial_number(self, study_id: int, trial_number: int) -> int:
+        """Raises KeyError where there is none."""
+        return self._stock.get_trial_id_from_study_id_trial_number(study_id, trial_number)
+
+    def set_trial_state_values(self, trial_id: int, state: TrialState, values: Sequence[float] | None = None) -> bool:
+        """Whether the state changed: a waiting trial is taken once."""
+        return self._stock.set_trial_state_values(trial_id, state, values)
+
+    def set_trial_intermediate_value(self, trial_id: int, step: int, intermediate_value: float) -> None:
+        """Of a running trial."""
+        self._stock.set_trial_intermediate_value(trial_id, step, intermediate_value)
+
+    def set_trial_user_attr(self, trial_id: int, key: str, value: Any) -> None:
+        """Of a running trial."""
+        self._stock.set_trial_user_attr(trial_id, key, value)
+
+    def set_trial_system_attr(self, trial_id: int, key: str, value: Any) -> None:
+        """Of a running trial."""
+        self._stock.set_trial_system_attr(trial_id, key, value)
+
+    def remove_session(self) -> None:
+        """Give the connection back."""
+        self._stock.remove_session()
+
+
+class _Read:
+    """What was read of one study."""
+
+    def __init__(self) -> None:
+        self.trials: list[FrozenTrial] = []
+        self.last_finished = -1
+        self.open: set[int] = set()
+
+    def take(self, trials: list[FrozenTrial]) -> None:
+        """Add trials, by number, to those known; numbers have no gaps, since trials are made under a lock."""
+        for trial in trials:
+            self.trials[trial.number : trial.number + 1] = [trial]
+            self.open.discard(trial._trial_id)
+            if trial.state.is_finished():
+                self.last_finished = max(self.last_finished, trial._trial_id)
+            else:
+                self.open.add(trial._trial_id)
+
+
+def _trial(row: Any) -> FrozenTrial:
+    trial_id, number, state, start, complete, params, values, steps, user, system = row
+    distributions = {name: _distribution(text) for name, _, text in params or ()}
+    found = FrozenTrial(
+        number=number,
+        trial_id=trial_id,
+        state=TrialState[state],
+        value=None,
+        values=[NUMBERS.get(kind, value) for kind, value in values] if values else None,
+        datetime_start=_local(start),
+        datetime_complete=_local(complete),
+        params={name: distributions[name].to_external_repr(value) for name, value, _ in params or ()},
+        distributions=distributions,
+        user_attrs={key: json.loads(text) for key, text in user or ()},
+        system_attrs={key: json.loads(text) for key, text in system or ()},
+        intermediate_values={step: NUMBERS.get(kind, value) for step, kind, value in steps or ()},
+    )
+    return found
+
+
+@lru_cache(4096)
+def _distribution(text: str) -> BaseDistribution:
+    return json_to_distribution(text)
+
+
+def _local(moment: datetime | None) -> datetime | None:
+    """Optuna keeps naive UTC and shows naive local time."""
+    return None if moment is None else moment.replace(tzinfo=UTC).astimezone().replace(tzinfo=None)
