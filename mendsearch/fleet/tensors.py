@@ -130,4 +130,5 @@ def _slices(channel: Tensor) -> tuple[Tensor, ...]:
     if channel.dim() == 0:
         return (channel,)
     row = max(1, channel.numel() // max(1, len(channel)))
-    return channel.split(max(1, SLICE // row))
+    slices: tuple[Tensor, ...] = channel.split(max(1, SLICE // row))
+    return slices
