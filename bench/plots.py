@@ -6,6 +6,7 @@ SVGs in `docs/results/plots/`, the same each time. `docs/results/` says what the
 from __future__ import annotations
 
 from collections.abc import Callable
+from itertools import product
 from pathlib import Path
 from typing import Any
 
@@ -26,7 +27,10 @@ STRUCTURES = {
     "uniform": ("uniform", ORANGE, "^"),
     "random": ("random", GREY, "x"),
 }
-NETWORKS = {"resnet20": "ResNet-20", "mobilenetv2": "MobileNetV2", "resnet14": "ResNet-14", "resnet50,": "ResNet-50,"}
+NETWORKS = {
+    "resnet20": "ResNet-20", "mobilenetv2": "MobileNetV2", "resnet50,": "ResNet-50,",
+    "resnet14": "ResNet-14", "resnet14-b": "ResNet-14 (2)", "resnet14-c": "ResNet-14 (3)",
+}  # fmt: skip
 STYLE = {
     "svg.hashsalt": "mendsearch", "svg.fonttype": "none", "font.family": ["DejaVu Sans", "sans-serif"],
     "font.size": 8.5, "axes.spines.top": False, "axes.spines.right": False, "axes.edgecolor": GREY, "axes.titlesize": 9,
@@ -130,17 +134,22 @@ def baseline(found: Found) -> None:
 
 def samplers(found: Found) -> None:
     """Best score against trials: mean of the seeds, and each seed."""
-    _, grid = pyplot.subplots(1, len(found["runs"]), figsize=(2.2 * len(found["runs"]) + 0.6, 2.5), squeeze=False)
-    panels = grid[0]
-    for axes, (name, runs) in zip(panels, found["runs"].items(), strict=True):
+    names = list(dict.fromkeys(run.rpartition(" ")[0] for run in found["runs"]))
+    rates = list(dict.fromkeys(run.rpartition(" ")[2] for run in found["runs"]))
+    size = (2.2 * len(names) + 0.6, 2.1 * len(rates) + 0.3)
+    _, panels = pyplot.subplots(len(rates), len(names), figsize=size, squeeze=False, sharex=True)
+    for axes, (name, rate) in zip(panels.T.flat, product(names, rates), strict=True):
+        axes.set(title=_named(f"{name} {rate}"))
         for sampler, colour in (("mending", BLUE), ("tpe", ORANGE), ("random", GREY)):
-            best = np.array(runs[sampler]["best"])[:, 4:]
+            best = np.array(found["runs"][f"{name} {rate}"][sampler]["best"])[:, 4:]
             trials = np.arange(5, best.shape[1] + 5)
             axes.plot(trials, best.T, color=colour, lw=0.6, alpha=0.35)
             axes.plot(trials, best.mean(0), color=colour, lw=1.8, label=sampler)
-        axes.set(title=_named(name), xlabel="trials")
-    panels[0].set(ylabel="best score so far")
-    panels[0].legend(loc="lower right")
+    for axes in panels[-1]:
+        axes.set(xlabel="trials")
+    for axes in panels[:, 0]:
+        axes.set(ylabel="best score so far")
+    panels[0, 0].legend(loc="lower right")
 
 
 def stopping(found: Found) -> None:
