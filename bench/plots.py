@@ -5,6 +5,7 @@ SVGs in `docs/results/plots/`, the same each time. `docs/results/` says what the
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable
 from itertools import product
 from pathlib import Path
@@ -14,10 +15,8 @@ import matplotlib
 import numpy as np
 from matplotlib import pyplot
 from matplotlib.axes import Axes
-from rows import RESULTS
 
-from mendsearch.files import read_json
-
+RESULTS = Path("bench/results")
 PLOTS = Path("docs/results/plots")
 BLUE, ORANGE, GREEN, GREY, PALE = "#0072b2", "#d55e00", "#009e73", "#666666", "#dddddd"
 """Told apart by colour-blind eyes."""
@@ -246,7 +245,7 @@ def main() -> None:
     PLOTS.mkdir(parents=True, exist_ok=True)
     with matplotlib.rc_context(STYLE):
         for draw in DRAWN:
-            draw(read_json(RESULTS / f"{draw.__name__}.json"))
+            draw(json.loads((RESULTS / f"{draw.__name__}.json").read_text()))
             file = PLOTS / f"{draw.__name__}.svg"
             pyplot.savefig(file, metadata={"Date": None, "Creator": None})
             pyplot.close()
