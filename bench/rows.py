@@ -19,7 +19,7 @@ from mendsearch.files import read_json, write_json
 from mendsearch.loading import load
 from mendsearch.mending.search import Search
 from mendsearch.mending.space import Space
-from mendsearch.mending.study import run_study
+from mendsearch.mending.study import Place, run_study
 from mendsearch.preparation import rank, train_dense
 from mendsearch.progress import Reporter
 from mendsearch.record import Record, versions
@@ -58,7 +58,9 @@ def compare(spec: Spec, finetune_seeds: tuple[int, ...], dense_from: Path | None
     search = rank(loaded, spec, record, reporter)
     url = mendstore.EmbeddedServer(WORK / ".mendsearch").start()
     started = time.perf_counter()
-    _, winner = run_study(search, spec.mend, storage=url, name=spec.name, seed=spec.seed, reporter=reporter)
+    _, winner = run_study(
+        search, spec.mend, place=Place(url, spec.name), name=spec.name, seed=spec.seed, reporter=reporter
+    )
     mend_s = time.perf_counter() - started
     structures = {"uniform": search.uniform, "pre_pruned": search.pre_pruned, "mended": winner.counts}
     drawn = random_structures(search.space, RANDOM_STRUCTURES, spec.seed)

@@ -19,7 +19,7 @@ from mendsearch.files import write_json
 from mendsearch.loading import load
 from mendsearch.mending.sampler import make_sampler
 from mendsearch.mending.search import Search
-from mendsearch.mending.study import run_study
+from mendsearch.mending.study import Place, run_study
 from mendsearch.preparation import rank
 from mendsearch.progress import Reporter
 from mendsearch.record import Record, versions
@@ -42,7 +42,7 @@ def measure(spec: Spec, url: str) -> dict[str, Any]:
     study, _ = run_study(
         search,
         spec.mend.model_copy(update={"trials": TRIALS}),
-        storage=url,
+        place=Place(url, spec.name),
         name=spec.name,
         seed=0,
         reporter=Reporter(quiet=True),

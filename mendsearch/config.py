@@ -142,6 +142,18 @@ class Budget(SpecPart):
         return {name: value for name, value in (("macs", self.macs), ("params", self.params)) if value is not None}
 
 
+class FleetSpec(SpecPart):
+    """Workers and their database."""
+
+    lease_s: float = Field(
+        default=60, ge=1, description="Seconds after which a worker that is not heard of is taken for dead."
+    )
+    outage_s: float = Field(default=600, ge=0, description="Seconds for which the database may be away.")
+    trial_limit_s: float = Field(
+        default=3600, gt=0, description="Seconds that one candidate may take; a worker that hangs longer is ended."
+    )
+
+
 class MendSpec(SpecPart):
     """Mending, the search over restorations."""
 
@@ -176,6 +188,7 @@ class Spec(SpecPart):
     budget: Budget
     mend: MendSpec = MendSpec()
     finetune: FinetuneSpec = FinetuneSpec()
+    fleet: FleetSpec = FleetSpec()
 
 
 def load_spec(path: Path, overrides: tuple[str, ...] = ()) -> Spec:

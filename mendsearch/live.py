@@ -20,7 +20,7 @@ from mendsearch.config import (
 )
 from mendsearch.errors import BudgetError, DataError, ModelError, UsageError
 from mendsearch.mending.search import Search, pose, rank_channels
-from mendsearch.mending.study import run_study
+from mendsearch.mending.study import Place, run_study
 from mendsearch.progress import Reporter
 from mendsearch.training.loop import predict
 from mendsearch.training.splits import check_labels
@@ -104,7 +104,8 @@ def mend(
         prune=prune,
         mend=spec,
     )
-    study, winner = run_study(search, spec, storage=storage, name=name, seed=seed, reporter=reporter)
+    place = None if storage is None else Place(storage, name)
+    study, winner = run_study(search, spec, place=place, name=name, seed=seed, reporter=reporter)
     cost = problem.limits.model.cost(winner.counts)
     return Pruned(
         search.scorer.build(winner.counts),

@@ -21,9 +21,9 @@ class Stage:
         self._first, self._started, self._said = done, time.monotonic(), time.monotonic()
         self._task = reporter.bars.add_task(title, total=total, completed=done, note="") if reporter.bars else None
 
-    def advance(self, note: str = "") -> None:
-        """One step more is done; `note` says where things stand, such as the best score."""
-        self._done += 1
+    def advance(self, note: str = "", done: int | None = None) -> None:
+        """One step more is done, or `done` of them, where others work too; `note` says where things stand."""
+        self._done = self._done + 1 if done is None else done
         if self._reporter.bars is not None and self._task is not None:
             self._reporter.bars.update(self._task, completed=self._done, note=note)
         elif time.monotonic() - self._said >= PLAIN_INTERVAL_S or self._done == self._total:

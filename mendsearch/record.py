@@ -14,8 +14,8 @@ from mendsearch.config import Spec
 from mendsearch.errors import SpecError
 from mendsearch.files import read_json, write_json
 
-FREE = "mend.trials"
-"""The one key of a spec that may change between two runs in one folder: more trials go on, fewer are there already."""
+FREE = ("mend.trials", "fleet.")
+"""Keys of a spec that may change between two runs in one folder: more trials go on, fewer are there already."""
 
 
 class Record:
@@ -56,7 +56,7 @@ def check_spec(spec: Spec, out: Path) -> None:
     before, now = _flat(earlier), _flat(spec.model_dump(mode="json"))
     for key in sorted(before.keys() | now.keys()):
         old, new = before.get(key), now.get(key)
-        if old != new and key != FREE:
+        if old != new and not key.startswith(FREE):
             raise SpecError(
                 f"{out} holds a run of another spec: {key} was {old!r}, is {new!r}; give another --out, "
                 f"or remove the folder to start anew"

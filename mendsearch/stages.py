@@ -24,7 +24,7 @@ from mendsearch.latency import latencies_ms
 from mendsearch.loading import Loaded, load
 from mendsearch.mending.loop import Winner, ended
 from mendsearch.mending.search import Search
-from mendsearch.mending.study import run_study
+from mendsearch.mending.study import Place, run_study
 from mendsearch.preparation import rank, train_dense
 from mendsearch.progress import Reporter
 from mendsearch.record import Record, check_spec, study_counts, versions
@@ -88,7 +88,7 @@ def run(spec: Spec, out: Path, storage: str, reporter: Reporter) -> Outcome:
 
 def _run(spec: Spec, out: Path, storage: str, reporter: Reporter) -> Outcome:
     record, loaded = Record(out), load(spec)
-    mendstore.summaries(storage, spec.name)  # a database that cannot be reached is better found before training
+    mendstore.upgrade(storage)  # a database that cannot be reached is better found before training
     record.start(spec)
     train_dense(loaded, spec, record, reporter)
     search = rank(loaded, spec, record, reporter)
@@ -98,7 +98,8 @@ def _run(spec: Spec, out: Path, storage: str, reporter: Reporter) -> Outcome:
         "widths": coupling.keep_counts(coupling.widths),
         "floor": coupling.keep_counts(search.space.floor),
     }
-    study, winner = run_study(search, spec.mend, storage=storage, name=spec.name, seed=spec.seed, reporter=reporter)
+    place = Place(storage, spec.name, spec.fleet)
+    study, winner = run_study(search, spec.mend, place=place, name=spec.name, seed=spec.seed, reporter=reporter)
     seconds = sum(trial.duration.total_seconds() for trial in ended(study) if trial.duration is not None)
     record["mend"] = {"seconds": seconds}
     structures = {"uniform": search.uniform, "pre_pruned": search.pre_pruned, "mended": winner.counts}

@@ -36,7 +36,7 @@ class History:
 
         Args:
             study: the same study in every call.
-            but: number of the trial that asks.
+            but: id of the trial that asks.
         """
         self._running = set()
         fresh: list[Ints] = []
@@ -45,7 +45,7 @@ class History:
         while self._settled < len(trials) and self._settled in self._seen:
             self._settled += 1
         for trial in trials[self._settled :]:
-            if trial.number in self._seen or trial.number == but:
+            if trial.number in self._seen or trial._trial_id == but:
                 continue
             if trial.state.is_finished():
                 self._seen.add(trial.number)

@@ -1,10 +1,12 @@
-"""The loop of trials: ask, score, record."""
+"""The loop of trials: take a candidate, score it, record what it gave; and the choice of the winner."""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable
+import time
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from typing import Any, Protocol
 
 import numpy as np
 import optuna
@@ -34,63 +36,83 @@ class Winner:
     score: float
 
 
-def enqueue(study: optuna.Study, space: Space, starts: Iterable[Ints]) -> None:
-    """Put structures in the queue of a study, to be its first trials; each is raised to the floor and projected."""
-    for counts in starts:
-        study.enqueue_trial(space.params(space.project(counts)), skip_if_exists=True)
+class Candidate(Protocol):
+    """A candidate that was taken.
 
-
-def put_back_interrupted(study: optuna.Study, space: Space) -> None:
-    """Fail the trials that a killed process left running, and put their candidates back in the queue.
-
-    Only for a process that holds the search alone (`mendstore.exclusive`).
+    Attributes:
+        counts: (G,) int64.
+        known: its score, where it was scored before.
     """
-    for trial in study.get_trials(deepcopy=False, states=(TrialState.RUNNING,)):
-        params = trial.system_attrs.get("fixed_params", trial.params)
-        study.tell(trial.number, state=TrialState.FAIL)
-        if set(params) == set(space.names):
-            study.enqueue_trial(params)
+
+    counts: Ints
+    known: float | None
+
+
+class Source(Protocol):
+    """Where candidates come from and results go: a study in memory, or a fleet's queue."""
+
+    def done(self) -> int:
+        """Trials that ended with a score, of all workers."""
+
+    def best(self) -> tuple[Ints, float] | None:
+        """The best complete candidate so far and its score; None before there is one."""
+
+    def take(self) -> Any | None:
+        """The next `Candidate`; None when the search has enough, or is asked to end."""
+
+    def record(self, candidate: Any, value: float, attrs: Mapping[str, Any], stopped_at: int | None) -> None:
+        """A candidate's score; where scoring was stopped, the expected score, after so many images."""
+
+    def failed(self, candidate: Any, error: Exception) -> None:
+        """Scoring raised. A source without another try raises the error."""
 
 
 def run_trials(
-    study: optuna.Study, space: Space, scorer: Scorer, trials: int, reporter: Reporter, *, early_stopping: bool
+    source: Source, space: Space, scorer: Scorer, trials: int, reporter: Reporter, *, early_stopping: bool
 ) -> None:
-    """Run trials until `trials` of the study have ended with a score, complete or stopped early.
+    """Score what the source gives until it has no more.
 
-    Every trial records the value, and `keep_counts`, `macs` and `params` of the candidate as user attributes. A trial
-    that was stopped early is PRUNED, in Optuna's terms, and reports what its score is expected to be. A candidate that
-    the study has scored already is not scored again: its score is recorded.
+    Every trial records the value, and `keep_counts`, `macs`, `params` and `seconds` of the candidate as user
+    attributes. A candidate that was scored already is not scored again: its score is recorded.
+
+    Args:
+        source: of candidates.
+        space: of the search.
+        scorer: of the search.
+        trials: how many there are to be, for the progress bar.
+        reporter: where progress goes.
+        early_stopping: stop looking at a candidate that is worse than the best beyond doubt.
     """
-    scores = {tuple(space.counts(trial.params)): _value(trial) for trial in ended(study) if _complete(trial)}
-    rival = _best_again(scores, scorer) if early_stopping and len(ended(study)) < trials else None
-    done = len(ended(study))
+    done, rival = source.done(), None
+    best = source.best() if early_stopping and done < trials else None
+    if best is not None:  # scored again, for its losses image by image
+        rival = scorer.score(best[0])
     with reporter.stage("mend", trials, done) as stage:
-        for _ in range(done, trials):
-            trial = study.ask(space.distributions)
-            counts = space.counts(trial.params)
-            key = tuple(counts)
-            scored = None if key in scores else scorer.score(counts, rival)
-            cost = space.limits.model.cost(counts)
-            trial.set_user_attr(KEEP_COUNTS, space.coupling.keep_counts(counts))
-            trial.set_user_attr("macs", cost["macs"])
-            trial.set_user_attr("params", cost["params"])
-            if scored is not None and scored.stopped:
-                trial.report(scored.value, step=len(scored.losses))
-                study.tell(trial, state=TrialState.PRUNED)
-            else:
-                scores[key] = scored.value if scored is not None else scores[key]
-                study.tell(trial, scores[key])
-                if early_stopping and scored is not None and (rival is None or scored.value > rival.value):
-                    rival = scored
-            stage.advance(f"best score {max(scores.values(), default=-math.inf):.4f}")
+        while (candidate := source.take()) is not None:
+            started = time.perf_counter()
+            try:
+                scored = scorer.score(candidate.counts, rival) if candidate.known is None else None
+            except Exception as error:
+                source.failed(candidate, error)
+                continue
+            attrs = _attributes(space, candidate.counts) | {"seconds": time.perf_counter() - started}
+            value = candidate.known if scored is None else scored.value
+            source.record(
+                candidate, value, attrs, len(scored.losses) if scored is not None and scored.stopped else None
+            )
+            if early_stopping and scored is not None and _beats(scored, rival):
+                rival = scored
+            found = source.best()
+            stage.advance("" if found is None else f"best score {found[1]:.4f}", source.done())
 
 
-def _best_again(scores: dict[tuple[int, ...], float], scorer: Scorer) -> Scored | None:
-    """The best candidate so far, scored again for its losses image by image; None where there is none."""
-    best = max(scores, key=lambda key: scores[key], default=None)
-    if best is None or not math.isfinite(scores[best]):
-        return None
-    return scorer.score(np.array(best, dtype=np.int64))
+def _attributes(space: Space, counts: Ints) -> dict[str, Any]:
+    cost = space.limits.model.cost(counts)
+    return {KEEP_COUNTS: space.coupling.keep_counts(counts), "macs": cost["macs"], "params": cost["params"]}
+
+
+def _beats(scored: Scored, rival: Scored | None) -> bool:
+    return not scored.stopped and math.isfinite(scored.value) and (rival is None or scored.value > rival.value)
 
 
 def choose(study: optuna.Study, space: Space, scorer: Scorer, controls: Iterable[Ints], reporter: Reporter) -> Winner:
@@ -108,7 +130,8 @@ def choose(study: optuna.Study, space: Space, scorer: Scorer, controls: Iterable
     Raises:
         MendsearchError: no candidate has a finite score.
     """
-    ranked = sorted(filter(_complete, ended(study)), key=lambda trial: (-_value(trial), trial.number))
+    complete = [trial for trial in ended(study) if trial.state == TrialState.COMPLETE and space.holds(trial.params)]
+    ranked = sorted(complete, key=lambda trial: (-_value(trial), trial.number))
     distinct = list(
         dict.fromkeys(tuple(space.counts(trial.params)) for trial in ranked if math.isfinite(_value(trial)))
     )
@@ -128,10 +151,6 @@ def choose(study: optuna.Study, space: Space, scorer: Scorer, controls: Iterable
 def ended(study: optuna.Study) -> list[FrozenTrial]:
     """The trials that ended with a score, or were stopped early."""
     return study.get_trials(deepcopy=False, states=(TrialState.COMPLETE, TrialState.PRUNED))
-
-
-def _complete(trial: FrozenTrial) -> bool:
-    return trial.state == TrialState.COMPLETE
 
 
 def _value(trial: FrozenTrial) -> float:

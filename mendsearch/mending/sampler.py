@@ -53,12 +53,21 @@ class SpaceSampler(BaseSampler):
     ) -> dict[str, Any]:
         if "fixed_params" in trial.system_attrs:  # enqueued: nothing is left to propose
             return {}
-        with BLAS.limit(limits=1):  # small matrices; threads would only wait for one another
-            return self._space.params(self._fresh(study, trial))
+        return self._space.params(self.candidate(study, trial))
 
-    def _fresh(self, study: Study, trial: FrozenTrial) -> Ints:
-        generator = np.random.default_rng((self._seed, trial.number))
-        tried, scores = self._history.read(study, but=trial.number)
+    def candidate(self, study: Study, trial: FrozenTrial, stream: int = 0) -> Ints:
+        """Keep counts (G,) of a candidate that the study does not have yet, where there is one.
+
+        Args:
+            study: the same in every call.
+            trial: that asks; it may be one that the study does not hold.
+            stream: tells workers apart that ask at once.
+        """
+        with BLAS.limit(limits=1):  # small matrices; threads would only wait for one another
+            return self._fresh(study, trial, np.random.default_rng((self._seed, trial.number, stream)))
+
+    def _fresh(self, study: Study, trial: FrozenTrial, generator: np.random.Generator) -> Ints:
+        tried, scores = self._history.read(study, but=trial._trial_id)
         for _ in range(DRAWS):
             counts = self._space.project(self.propose(study, trial, tried, scores, generator))
             if not self._history.holds(counts):

@@ -42,6 +42,10 @@ class Space:
         """Keep counts (G,) int64 of a trial's parameters."""
         return self.floor + np.array([params[name] for name in self.names], dtype=np.int64)
 
+    def holds(self, params: Mapping[str, Any]) -> bool:
+        """Whether a trial's parameters are those of a candidate: others may be at work in the study too."""
+        return set(params) == set(self.names)
+
     def project(self, counts: Ints) -> Ints:
         """The candidate that a proposal (G,) stands for: it fits the budget and leaves none unused."""
         return project(counts, self.floor, self.limits)

@@ -1,70 +1,126 @@
-"""A search as an Optuna study: opened, taken up, run to its end."""
+"""A search as an Optuna study, in memory or in a database: taken up, run to its end, its winner chosen."""
 
 from __future__ import annotations
 
+import threading
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
 import optuna
+import torch
 
 import mendstore
-from mendsearch.config import MendSpec
-from mendsearch.errors import UsageError
-from mendsearch.mending.loop import Winner, choose, enqueue, put_back_interrupted, run_trials
+from mendsearch.config import FleetSpec, MendSpec
+from mendsearch.mending.description import description
+from mendsearch.mending.fleet import FleetSource, register, working
+from mendsearch.mending.loop import Winner, choose, run_trials
+from mendsearch.mending.memory import StudySource
 from mendsearch.mending.sampler import make_sampler
 from mendsearch.mending.search import Search
 from mendsearch.progress import Reporter
+from mendstore.blobs import default_folder
 
-FINGERPRINT = "fingerprint"
+
+@dataclass(frozen=True)
+class Place:
+    """Where a study is kept.
+
+    Attributes:
+        url: of a Postgres database.
+        name: of the study.
+        fleet: leases and outages.
+        spec: from which workers elsewhere can make the search; empty where they cannot.
+        versions: of packages and code that they must have.
+    """
+
+    url: str
+    name: str
+    fleet: FleetSpec = field(default_factory=FleetSpec)
+    spec: Mapping[str, Any] = field(default_factory=dict)
+    versions: Mapping[str, str] = field(default_factory=dict)
 
 
 def run_study(
-    search: Search,
-    mend: MendSpec,
-    *,
-    storage: str | None,
-    name: str,
-    seed: int,
-    reporter: Reporter,
+    search: Search, mend: MendSpec, *, place: Place | None, name: str, seed: int, reporter: Reporter
 ) -> tuple[optuna.Study, Winner]:
-    """Run the study until `trials` are complete; those that it holds already are not run again.
+    """Run the study until `trials` have ended with a score; those that it holds already are not run again.
 
     Args:
         search: its parts.
         mend: how many trials, what proposes, whether candidates are stopped early.
-        storage: URL of a Postgres database; in memory without it.
-        name: of the study.
+        place: a database, where other workers may be at the same search; in memory without it.
+        name: of a study in memory.
         seed: of the sampler.
         reporter: where progress goes.
 
     Raises:
-        UsageError: another process runs the search, or the study of that name is of another one.
-        mendstore.StorageError: the database cannot be reached, or goes away.
+        mendstore.StorageError: the database stayed away, or its study of that name is of another search.
     """
     optuna.logging.set_verbosity(optuna.logging.WARNING)
-    if storage is None:
+    if place is None:
         study = optuna.create_study(study_name=name, direction="maximize")
-        return study, _run(study, search, mend, seed, reporter)
-    with mendstore.exclusive(storage, name) as alone, mendstore.reachable(storage):
-        if not alone:
-            raise UsageError(f"search `{name}` is being run by another process; wait for it, or give another name")
-        study = mendstore.open_study(storage, name)
-        _claim(study, search)
-        put_back_interrupted(study, search.space)
-        return study, _run(study, search, mend, seed, reporter)
+        study.sampler = make_sampler(mend.sampler, search.space, search.curves, search.starts, seed)
+        source = StudySource(study, search.space, mend.trials, search.starts)
+        run_trials(source, search.space, search.scorer, mend.trials, reporter, early_stopping=mend.early_stopping)
+    else:
+        study = _run_in_database(search, mend, place, seed, reporter)
+    return study, choose(study, search.space, search.scorer, (search.pre_pruned, search.uniform), reporter)
 
 
-def _run(study: optuna.Study, search: Search, mend: MendSpec, seed: int, reporter: Reporter) -> Winner:
-    study.sampler = make_sampler(mend.sampler, search.space, search.curves, search.starts, seed)
-    enqueue(study, search.space, search.starts)
-    run_trials(study, search.space, search.scorer, mend.trials, reporter, early_stopping=mend.early_stopping)
-    return choose(study, search.space, search.scorer, (search.pre_pruned, search.uniform), reporter)
+def _run_in_database(search: Search, mend: MendSpec, place: Place, seed: int, reporter: Reporter) -> optuna.Study:
+    database = open_database(place.url, place.fleet, reporter)
+    registered = enrol(database, place, search, mend.trials)
+    return work(database, registered, search, mend, place.fleet, seed, reporter, threading.Event())
 
 
-def _claim(study: optuna.Study, search: Search) -> None:
-    """Mark a new study as this search's; refuse one that holds trials of another."""
-    theirs, ours = study.user_attrs.get(FINGERPRINT), search.fingerprint()
-    if theirs != ours and study.get_trials(deepcopy=False):
-        raise UsageError(
-            f"study `{study.study_name}` in this database is of another network, data, budget or ranking, and its "
-            f"scores would not compare; choose another name, or remove it: mendsearch delete {study.study_name}"
-        )
-    if theirs != ours:
-        study.set_user_attr(FINGERPRINT, ours)
+def open_database(
+    url: str, fleet: FleetSpec, reporter: Reporter, ended: threading.Event | None = None
+) -> mendstore.Database:
+    """The study database, with outages waited out and said."""
+    limit_s = fleet.outage_s
+    return mendstore.Database(
+        url,
+        limit_s,
+        ended,
+        lambda reason: reporter.say(f"the study database is away: {reason}; waiting up to {limit_s:.0f} s"),
+    )
+
+
+def enrol(database: mendstore.Database, place: Place, search: Search, trials: int) -> mendstore.Registered:
+    """Bring the schema up to date, register the search, and describe it for dashboards."""
+    mendstore.upgrade(place.url)
+    registered = register(database, place.name, search, trials, place.fleet, place.spec, place.versions)
+    mendstore.describe(database, registered, description(search))
+    return registered
+
+
+def work(
+    database: mendstore.Database,
+    registered: mendstore.Registered,
+    search: Search,
+    mend: MendSpec,
+    fleet: FleetSpec,
+    seed: int,
+    reporter: Reporter,
+    ended: threading.Event,
+) -> optuna.Study:
+    """Be one worker of a registered search until it is done, asked to stop, or `ended` is set."""
+    study = optuna.load_study(study_name=registered.name, storage=mendstore.MendStorage(database))
+    with working(database, registered, fleet, device_name(search), spool_folder(), ended, reporter) as (queue, keeper):
+        sampler = make_sampler(mend.sampler, search.space, search.curves, search.starts, seed + queue.ordinal)
+        source = FleetSource(queue, study, search.space, sampler, keeper, ended)
+        run_trials(source, search.space, search.scorer, registered.trials, reporter, early_stopping=mend.early_stopping)
+    return study
+
+
+def spool_folder() -> Path:
+    """Where results of this node wait for a database that is away."""
+    return default_folder() / "spool"
+
+
+def device_name(search: Search) -> str:
+    """What a worker computes on, for people to read."""
+    device = search.scorer.weights.device
+    return torch.cuda.get_device_name(device) if device.type == "cuda" else str(device)

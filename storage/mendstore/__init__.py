@@ -8,7 +8,7 @@ Everything here works in an environment that has no PyTorch, so that a dashboard
 """
 
 from mendstore.database import Database, check_version, upgrade
-from mendstore.errors import StorageError
+from mendstore.errors import SearchNameError, StorageError
 from mendstore.keeper import Keeper
 from mendstore.queue import Claim, Queue, Result
 from mendstore.searches import Registered, describe, enlarge, find, name_blobs, register, remove, stop
@@ -26,6 +26,7 @@ __all__ = [
     "Queue",
     "Registered",
     "Result",
+    "SearchNameError",
     "StorageError",
     "StudySummary",
     "check_version",

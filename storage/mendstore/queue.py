@@ -11,7 +11,7 @@ from typing import Any, Literal
 import sqlalchemy as sa
 
 from mendstore.database import Database
-from mendstore.errors import StorageError
+from mendstore.errors import SearchNameError
 from mendstore.processes import Process, surely_dead, this_process
 from mendstore.searches import Registered
 from mendstore.spool import Spool
@@ -53,7 +53,7 @@ class Result:
     Attributes:
         item_id: of the claim.
         state: `COMPLETE` or `PRUNED`.
-        value: the score; None for a pruned trial.
+        value: the score; what it is expected to be where scoring was stopped.
         key: names the candidate.
         params: in Optuna's internal form.
         attrs: user attributes, JSON values.
@@ -62,7 +62,7 @@ class Result:
 
     item_id: int
     state: Literal["COMPLETE", "PRUNED"]
-    value: float | None
+    value: float
     key: str
     params: dict[str, float]
     attrs: dict[str, Any] = field(default_factory=dict)
@@ -84,6 +84,7 @@ class Queue:
     Attributes:
         worker_id: of this worker.
         ordinal: 0, 1, … within the search.
+        done: results that the search had at the last claim.
     """
 
     def __init__(self, database: Database, search: Registered, device: str, spool: Path) -> None:
@@ -92,7 +93,7 @@ class Queue:
         for worker_id in self._dead():
             database.call("mend_leave", worker_id, "lost: its process has ended", "", True)
         joined = database.call("mend_join", search.study_id, own.host, own.boot, own.pid, device)
-        self.worker_id, self.ordinal = int(joined["worker_id"]), int(joined["ordinal"])
+        self.worker_id, self.ordinal, self.done = (int(joined[key]) for key in ("worker_id", "ordinal", "done"))
         self._spool, self._holding = Spool(spool / _place(database, search)), set[int]()
         with self._spool.left_behind() as results:
             for result in results:
@@ -113,7 +114,8 @@ class Queue:
         offered = [{"key": key, "params": params} for key, params in proposals]
         answer = self._database.call("mend_claim", self.worker_id, sorted(self._holding), offered)
         if answer["status"] == "deleted":
-            raise StorageError(f"search `{self.search.name}` was removed from the database")
+            raise SearchNameError(f"search `{self.search.name}` was removed from the database")
+        self.done = answer.get("done", self.done)
         claims = [Claim(**claim) for claim in answer["claims"]]
         self._holding |= {claim.item_id for claim in claims}
         return answer["status"], claims

@@ -11,7 +11,7 @@ import sqlalchemy as sa
 from sqlalchemy.dialects.postgresql import JSONB, insert
 
 from mendstore.database import Database, failures_named
-from mendstore.errors import StorageError
+from mendstore.errors import SearchNameError
 from mendstore.storage import MendStorage
 from mendstore.urls import without_password
 
@@ -82,7 +82,8 @@ def register(
         lease_s: how long a claim lasts without being renewed.
 
     Raises:
-        StorageError: the database cannot be reached, or holds a search of that name whose scores mean something else.
+        SearchNameError: the search of that name is of another kind: its scores would not compare.
+        StorageError: the database cannot be reached.
     """
     with failures_named(database.url):
         optuna.create_study(
@@ -122,7 +123,7 @@ def register(
     database.run(write, transaction=True)
     found = find(database, name)
     if found.fingerprint != fingerprint:
-        raise StorageError(
+        raise SearchNameError(
             f"search `{name}` in this database is of another network, data, budget or ranking, and its scores would "
             f"not compare; choose another name, or remove it: mendsearch delete {name}"
         )
@@ -133,7 +134,7 @@ def find(database: Database, name: str) -> Registered:
     """The search of that name.
 
     Raises:
-        StorageError: there is none.
+        SearchNameError: there is none.
     """
     columns = [_searches.c[field.name] for field in fields(Registered) if field.name != "name"]
     statement = (
@@ -143,7 +144,7 @@ def find(database: Database, name: str) -> Registered:
     )
     row = database.run(lambda connection: connection.execute(statement).mappings().one_or_none())
     if row is None:
-        raise StorageError(
+        raise SearchNameError(
             f"no search `{name}` in {without_password(database.url)}; `mendsearch status` lists those there are, "
             f"`mendsearch create` makes one"
         )

@@ -12,7 +12,8 @@ What is promised, and how it is kept:
 - *Several databases may share a store.* Each has a folder of its own in it, and removes nothing outside that.
 """
 
+from mendstore.blobs.cache import default_folder
 from mendstore.blobs.collection import Collected, collect
 from mendstore.blobs.content import Blobs
 
-__all__ = ["Blobs", "Collected", "collect"]
+__all__ = ["Blobs", "Collected", "collect", "default_folder"]

@@ -65,7 +65,7 @@ def _removable(grace_s: float) -> sa.ColumnElement[bool]:
     named = sa.func.jsonb_each_text(SEARCHES.c.blobs).table_valued("key", "value")
     return sa.and_(
         BLOBS.c.created_at < sa.func.clock_timestamp() - timedelta(seconds=grace_s),
-        ~sa.exists(sa.select(sa.literal(1)).select_from(SEARCHES, named).where(named.c.value == BLOBS.c.digest)),
+        ~sa.exists().select_from(sa.join(SEARCHES, named, named.c.value == BLOBS.c.digest)),
     )
 
 
@@ -80,7 +80,6 @@ def _discard(database: Database, digest: str, grace_s: float, own: str) -> int |
     statement = sa.delete(BLOBS).where(BLOBS.c.digest == digest, _removable(grace_s))
 
     def work(connection: sa.Connection) -> int | None:
-        lock(connection, digest)
         row = connection.execute(statement.returning(BLOBS.c.bytes, BLOBS.c.place)).one_or_none()
         if row is None:
             return None

@@ -54,9 +54,8 @@ def own_folder(database: Database) -> str:
     """A name that no other database has: of its server, which drew it when it was made, and its own there."""
     server = sa.func.pg_control_system().table_valued("system_identifier")
     databases = sa.table("pg_database", sa.column("oid"), sa.column("datname"))
-    statement = sa.select(server.c.system_identifier, databases.c.oid).where(
-        databases.c.datname == sa.func.current_database()
-    )
+    this = sa.join(server, databases, databases.c.datname == sa.func.current_database())
+    statement = sa.select(server.c.system_identifier, databases.c.oid).select_from(this)
     row = database.run(lambda connection: connection.execute(statement).one())
     return f"{row.system_identifier}-{row.oid}"
 

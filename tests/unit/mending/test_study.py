@@ -1,14 +1,16 @@
 """A search as a study in a real Postgres."""
 
+from concurrent.futures import ThreadPoolExecutor
+
 import optuna
 import pytest
 from optuna.trial import TrialState
 
 import mendstore
 from mendsearch.config import MendSpec
-from mendsearch.errors import UsageError
-from mendsearch.mending.loop import FEW, put_back_interrupted
-from mendsearch.mending.study import run_study
+from mendsearch.errors import MendsearchError
+from mendsearch.mending.loop import FEW
+from mendsearch.mending.study import Place, run_study
 from mendsearch.progress import Reporter
 from tests.unit.mending.test_scoring import LABELS, digits_search, search_of
 from tests.zoo import IMAGES
@@ -18,7 +20,7 @@ QUIET = Reporter(quiet=True)
 
 def run(search, trials, storage, name, **options):
     mend = MendSpec(trials=trials, **{"early_stopping": False} | options)
-    return run_study(search, mend, storage=storage, name=name, seed=0, reporter=QUIET)
+    return run_study(search, mend, place=Place(storage, name), name=name, seed=0, reporter=QUIET)
 
 
 def test_stock_optuna_reads_the_study(storage, name):
@@ -54,37 +56,60 @@ def test_a_finished_study_runs_nothing_and_more_trials_go_on(storage, name):
     assert len({str(trial.params) for trial in study.trials}) == 9
 
 
-def test_a_trial_that_a_killed_process_left_is_put_back(storage, name):
+def test_an_error_in_scoring_is_tried_again_then_set_aside_and_the_search_goes_on(storage, name):
     search = search_of("residual", macs=0.4)
-    run(search, 5, storage, name)
-    left = mendstore.open_study(storage, name)
-    left.sampler = optuna.samplers.RandomSampler(seed=1)
-    trial = left.ask(search.space.distributions)  # and the process is gone
+    bad, score = tuple(search.starts[0]), search.scorer.score
+
+    def scored(counts, rival=None):
+        if tuple(counts) == bad:
+            raise RuntimeError("out of memory")
+        return score(counts, rival)
+
+    search.scorer.score = scored
+    study, _ = run(search, 6, storage, name)
+    states = [trial.state for trial in study.trials]
+    assert (states.count(TrialState.COMPLETE), states.count(TrialState.FAIL)) == (6, 3)
+    failed = [trial for trial in study.trials if trial.state == TrialState.FAIL]
+    assert all("out of memory" in trial.user_attrs["failed"] for trial in failed)
+
+
+def test_a_search_whose_every_candidate_fails_ends_with_the_reason(storage, name):
+    search = search_of("residual", macs=0.4)
+
+    def scored(counts, rival=None):
+        raise RuntimeError("the device is broken")
+
+    search.scorer.score = scored
+    with pytest.raises(MendsearchError, match="the device is broken"):
+        run(search, 6, storage, name)
+
+
+def test_what_a_person_asks_for_in_the_dashboard_is_made_to_fit_and_tried(storage, name):
+    search = search_of("residual", macs=0.4)
+    run(search, 6, storage, name)
+    asked = {name: search.space.distributions[name].high for name in search.space.names[:2]}
+    optuna.load_study(study_name=name, storage=storage).enqueue_trial(asked)
     study, _ = run(search, 8, storage, name)
-    states = [found.state for found in study.trials]
-    assert states.count(TrialState.COMPLETE) == 8
-    assert states.count(TrialState.FAIL) == 1
-    assert TrialState.RUNNING not in states
-    assert any(found.params == trial.params for found in study.trials if found.state == TrialState.COMPLETE)
+    trial = next(trial for trial in study.trials if trial.system_attrs)
+    assert trial.state == TrialState.COMPLETE
+    assert search.problem.limits.fits(search.space.counts(trial.params))
+    assert trial.params[search.space.names[0]] > 0
 
 
-def test_a_trial_left_with_half_its_parameters_is_only_failed(storage, name):
-    search = search_of("residual", macs=0.4)
-    study = mendstore.open_study(storage, name)
-    study.ask().suggest_int(search.space.names[0], 0, 1)
-    put_back_interrupted(study, search.space)
-    assert [trial.state for trial in study.trials] == [TrialState.FAIL]
-
-
-def test_two_processes_cannot_run_one_search(storage, name):
-    with mendstore.exclusive(storage, name) as alone, pytest.raises(UsageError, match="being run by another process"):
-        assert alone
-        run(search_of("residual", macs=0.4), 3, storage, name)
+def test_two_workers_share_a_search(storage, name):
+    """In threads of one process, each with its own connection: together they run the trials that were asked for."""
+    searches = [search_of("residual", macs=0.4) for _ in range(2)]
+    with ThreadPoolExecutor(2) as pool:
+        outcomes = list(pool.map(lambda search: run(search, 16, storage, name), searches))
+    study = optuna.load_study(study_name=name, storage=storage)
+    assert [trial.state for trial in study.trials] == [TrialState.COMPLETE] * 16
+    assert len({trial.user_attrs["worker"] for trial in study.trials}) == 2
+    assert outcomes[0][1].score == outcomes[1][1].score
 
 
 def test_a_study_of_another_network_or_budget_is_refused(storage, name):
     run(search_of("residual", macs=0.4), 3, storage, name)
-    with pytest.raises(UsageError, match=f"mendsearch delete {name}"):
+    with pytest.raises(mendstore.SearchNameError, match=f"mendsearch delete {name}"):
         run(search_of("residual", macs=0.3), 3, storage, name)
 
 
@@ -92,7 +117,7 @@ def test_a_study_of_another_network_or_budget_is_refused(storage, name):
 def test_a_study_scored_on_other_data_is_refused(storage, name, what):
     run(search_of("residual", macs=0.4, score="loss"), 3, storage, name)
     changed = {"validation": IMAGES * 2} if what == "images" else {"labels": (LABELS + 1) % 4}
-    with pytest.raises(UsageError, match=f"mendsearch delete {name}"):
+    with pytest.raises(mendstore.SearchNameError, match=f"mendsearch delete {name}"):
         run(search_of("residual", macs=0.4, score="loss", **changed), 3, storage, name)
 
 

@@ -8,6 +8,13 @@ $$ SELECT timezone('utc', clock_timestamp()) $$;   -- as stock Optuna keeps time
 CREATE FUNCTION mend_event(p_study integer, p_worker bigint, p_kind text, p_detail text) RETURNS void LANGUAGE sql AS
 $$ INSERT INTO mend_events (study_id, worker_id, kind, detail) VALUES (p_study, p_worker, p_kind, p_detail) $$;
 
+-- How many items of a search have a result.
+CREATE FUNCTION mend_done(p_study integer) RETURNS bigint LANGUAGE sql AS $$
+    SELECT claimed - (SELECT count(*) FROM mend_items WHERE study_id = p_study AND state = 'leased')
+                   - (SELECT count(*) FROM mend_items WHERE study_id = p_study AND state = 'waiting')
+    FROM mend_searches WHERE study_id = p_study
+$$;
+
 -- A running trial with its parameters. The caller holds the lock on the study.
 CREATE FUNCTION mend_new_trial(p_study integer, p_params jsonb) RETURNS integer LANGUAGE plpgsql AS $$
 DECLARE v_trial integer;
@@ -98,7 +105,7 @@ BEGIN
     IF v_new > 0 THEN
         UPDATE mend_searches SET claimed = claimed + v_new WHERE study_id = v_study;
     END IF;
-    RETURN jsonb_build_object('claims', v_claims, 'status', CASE
+    RETURN jsonb_build_object('claims', v_claims, 'done', mend_done(v_study), 'status', CASE
         WHEN v_claims <> '[]' THEN 'claimed'
         WHEN EXISTS (SELECT 1 FROM mend_items WHERE study_id = v_study AND state = 'leased')
           OR EXISTS (SELECT 1 FROM mend_items WHERE study_id = v_study AND state = 'waiting') THEN 'wait'
@@ -248,5 +255,5 @@ BEGIN
     SELECT p_study, count(*), p_host, p_boot, p_pid, p_device FROM mend_workers WHERE study_id = p_study
     RETURNING * INTO v_worker;
     PERFORM mend_event(p_study, v_worker.worker_id, 'joined', p_host || ' ' || p_device);
-    RETURN jsonb_build_object('worker_id', v_worker.worker_id, 'ordinal', v_worker.ordinal);
+    RETURN jsonb_build_object('worker_id', v_worker.worker_id, 'ordinal', v_worker.ordinal, 'done', mend_done(p_study));
 END $$;

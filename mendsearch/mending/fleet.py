@@ -1,0 +1,203 @@
+"""A fleet's queue as the source of candidates: this worker proposes what the others have not tried."""
+
+from __future__ import annotations
+
+import threading
+import traceback
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import optuna
+from optuna.distributions import distribution_to_json
+from optuna.trial import FrozenTrial, TrialState, create_trial
+
+import mendstore
+from mendsearch.config import FleetSpec
+from mendsearch.coupling.layout import Ints
+from mendsearch.errors import MendsearchError
+from mendsearch.mending.sampler import SpaceSampler
+from mendsearch.mending.search import Search
+from mendsearch.mending.space import Space
+from mendsearch.progress import Reporter
+
+PAUSE_S = 0.25
+"""Between two questions whether the last candidates, which others have, are done."""
+FAILURES = 10
+"""Candidates that may fail one after the other before the worker takes the search for broken."""
+
+
+@dataclass(frozen=True, eq=False)
+class Claimed:
+    """A candidate that this worker holds."""
+
+    claim: mendstore.Claim
+    counts: Ints
+    known: float | None
+
+
+class FleetSource:
+    """Claims from a queue, and finishes.
+
+    Args:
+        queue: of this worker.
+        study: of the search.
+        space: of the search.
+        sampler: proposes.
+        keeper: watches how long a candidate takes.
+        ended: once set, no more is taken.
+    """
+
+    def __init__(
+        self,
+        queue: mendstore.Queue,
+        study: optuna.Study,
+        space: Space,
+        sampler: SpaceSampler,
+        keeper: mendstore.Keeper,
+        ended: threading.Event,
+    ) -> None:
+        self._queue, self._study, self._space, self._sampler = queue, study, space, sampler
+        self._keeper, self._ended, self._failures = keeper, ended, 0
+        self._best: tuple[Ints, float] | None = None
+        self._seen = 0
+
+    def done(self) -> int:
+        """Trials that ended with a score, of all workers, when this one claimed last."""
+        return self._queue.done
+
+    def best(self) -> tuple[Ints, float] | None:
+        """The best complete candidate that this worker knows of."""
+        if self._best is None:
+            complete = self._study.get_trials(deepcopy=False, states=(TrialState.COMPLETE,))
+            for trial in complete:
+                if self._space.holds(trial.params) and trial.value is not None:
+                    self._better(self._space.counts(trial.params), trial.value)
+        return self._best
+
+    def take(self) -> Claimed | None:
+        """Claim the next candidate; waits while others are at the last ones, which may come back."""
+        proposal = self._proposal()
+        offer = [(key_of(proposal), self._internal(proposal))]
+        while not self._ended.is_set():
+            status, claims = self._queue.claim(offer)
+            if claims:
+                self._keeper.begin()
+                return self._claimed(claims[0], proposal)
+            if status != "wait":
+                break
+            self._ended.wait(PAUSE_S)
+        return None
+
+    def record(self, candidate: Claimed, value: float, attrs: Mapping[str, Any], stopped_at: int | None) -> None:
+        """Finish the claim."""
+        self._keeper.end()
+        self._failures = 0
+        if stopped_at is None:
+            self._better(candidate.counts, value)
+        self._queue.finish(
+            mendstore.Result(
+                candidate.claim.item_id,
+                "COMPLETE" if stopped_at is None else "PRUNED",
+                value,
+                key_of(candidate.counts),
+                self._internal(candidate.counts),
+                {**attrs, "worker": self._queue.worker_id},
+                {} if stopped_at is None else {str(stopped_at): value},
+            )
+        )
+
+    def failed(self, candidate: Claimed, error: Exception) -> None:
+        """Give the candidate back with its traceback; another worker tries it, three times at the most."""
+        self._keeper.end()
+        reason = f"{type(error).__name__}: {error}".splitlines()[0]
+        self._queue.fail(candidate.claim, reason, "".join(traceback.format_exception(error)))
+        self._failures += 1
+        if self._failures >= FAILURES:
+            raise MendsearchError(
+                f"{FAILURES} candidates failed one after the other, the last with {reason}; the trials' attribute "
+                f"`failed` holds the tracebacks"
+            ) from error
+
+    def _better(self, counts: Ints, value: float) -> None:
+        if self._best is None or value > self._best[1]:
+            self._best = counts, value
+
+    def _proposal(self) -> Ints:
+        number = len(self._study.get_trials(deepcopy=False))
+        return self._sampler.candidate(self._study, _asking(number), self._queue.ordinal)
+
+    def _claimed(self, claim: mendstore.Claim, proposal: Ints) -> Claimed:
+        """The candidate of a claim; where a person asked for some restorations, the others are as proposed."""
+        if not claim.asked:
+            return Claimed(claim, self._space.counts(claim.params), claim.known)
+        given = {name: value for name, value in claim.params.items() if name in self._space.names}
+        wanted = self._space.counts(self._space.params(proposal) | given)
+        counts = self._space.project(np.clip(wanted, self._space.floor, self._space.coupling.widths))
+        complete = self._study.get_trials(deepcopy=False, states=(TrialState.COMPLETE,))
+        params = self._space.params(counts)
+        return Claimed(claim, counts, next((trial.value for trial in complete if trial.params == params), None))
+
+    def _internal(self, counts: Ints) -> dict[str, float]:
+        return {name: float(value) for name, value in self._space.params(counts).items()}
+
+
+def key_of(counts: Ints) -> str:
+    """Names a candidate (G,) within its search."""
+    return ",".join(map(str, counts))
+
+
+def _asking(number: int) -> FrozenTrial:
+    """A trial that the study does not hold: the database makes it once the candidate is claimed."""
+    trial = create_trial(state=TrialState.RUNNING)
+    trial.number, trial._trial_id = number, -1
+    return trial
+
+
+def register(database: mendstore.Database, name: str, search: Search, trials: int, fleet: FleetSpec,
+             spec: Mapping[str, Any], versions: Mapping[str, str]) -> mendstore.Registered:  # fmt: skip
+    """Register the search in the database, or take it up.
+
+    Raises:
+        mendstore.StorageError: the database cannot be reached, or holds another search of that name.
+    """
+    space = search.space
+    starts = [space.project(counts) for counts in search.starts]
+    distinct = {key_of(counts): {key: float(value) for key, value in space.params(counts).items()} for counts in starts}
+    return mendstore.register(
+        database,
+        name,
+        trials=trials,
+        distributions={key: distribution_to_json(found) for key, found in space.distributions.items()},
+        fingerprint=search.fingerprint(),
+        spec=spec,
+        versions=versions,
+        starts=list(distinct.items()),
+        lease_s=fleet.lease_s,
+    )
+
+
+@contextmanager
+def working(
+    database: mendstore.Database, registered: mendstore.Registered, fleet: FleetSpec, device: str, spool: Path,
+    ended: threading.Event, reporter: Reporter,
+) -> Iterator[tuple[mendstore.Queue, mendstore.Keeper]]:  # fmt: skip
+    """Within the scope this process is a worker of the search; however it ends, what it holds goes back."""
+    queue = mendstore.Queue(database, registered, device, spool)
+    keeper = mendstore.Keeper(queue, fleet.trial_limit_s, on_stop=ended.set, say=reporter.say)
+    keeper.start()
+    ending = "finished"
+    try:
+        yield queue, keeper
+    except BaseException as error:
+        ending = f"{type(error).__name__}: {error}".splitlines()[0]
+        raise
+    finally:
+        keeper.close()
+        try:
+            queue.leave(ending)
+        except mendstore.StorageError as error:
+            reporter.say(f"could not say goodbye: {error}")
