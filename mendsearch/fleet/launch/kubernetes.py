@@ -55,7 +55,7 @@ class Kubernetes(Backend):
 
     search: str
     command: Sequence[str]
-    url: str | None
+    url: str | None = field(repr=False)
     workers: int
     image: str
     gpus: int

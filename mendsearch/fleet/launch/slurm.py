@@ -19,7 +19,7 @@ from __future__ import annotations
 import os
 import shlex
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from string import Template
 
@@ -83,7 +83,7 @@ class Slurm(Backend):
 
     search: str
     command: Sequence[str]
-    url: str
+    url: str = field(repr=False)
     workers: int
     gpus: int
     cpus: int
