@@ -80,6 +80,7 @@ def _discard(database: Database, digest: str, grace_s: float, own: str) -> int |
     statement = sa.delete(BLOBS).where(BLOBS.c.digest == digest, _removable(grace_s))
 
     def work(connection: sa.Connection) -> int | None:
+        lock(connection, digest)
         row = connection.execute(statement.returning(BLOBS.c.bytes, BLOBS.c.place)).one_or_none()
         if row is None:
             return None
