@@ -33,6 +33,8 @@ class Stage:
     def _time_left(self) -> str:
         if self._done >= self._total:
             return f"({time.monotonic() - self._started:.0f} s)"
+        if self._done == self._first:
+            return ""
         pace_s = (time.monotonic() - self._started) / max(1, self._done - self._first)
         return f"({pace_s * (self._total - self._done):.0f} s left)"
 

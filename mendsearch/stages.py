@@ -7,6 +7,8 @@ the stage's own files; so a run that is killed at any moment goes on where it wa
 from __future__ import annotations
 
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -20,11 +22,14 @@ from mendsearch.config import Spec
 from mendsearch.errors import UsageError
 from mendsearch.files import read_json, write_json
 from mendsearch.finetuning import Finetuned, finetune
+from mendsearch.fleet.code import own_versions
+from mendsearch.fleet.crew import run_crew
+from mendsearch.fleet.exchange import portable_spec, publish
 from mendsearch.latency import latencies_ms
 from mendsearch.loading import Loaded, load
 from mendsearch.mending.loop import Winner, ended
 from mendsearch.mending.search import Search
-from mendsearch.mending.study import Place, run_study
+from mendsearch.mending.study import Place, enrol, open_database, run_study
 from mendsearch.preparation import rank, train_dense
 from mendsearch.progress import Reporter
 from mendsearch.record import Record, check_spec, study_counts, versions
@@ -64,7 +69,7 @@ def finished(spec: Spec, out: Path) -> Outcome | None:
     return Outcome(result, **stages["structure"])
 
 
-def run(spec: Spec, out: Path, storage: str, reporter: Reporter) -> Outcome:
+def run(spec: Spec, out: Path, storage: str, reporter: Reporter, workers: int = 0) -> Outcome:
     """Run the stages that are not done yet.
 
     Args:
@@ -72,34 +77,96 @@ def run(spec: Spec, out: Path, storage: str, reporter: Reporter) -> Outcome:
         out: the run's folder; made when it is missing.
         storage: URL of a Postgres database.
         reporter: where progress goes.
+        workers: processes that run the trials; 0 for this one alone.
 
     Raises:
         UsageError: wrong spec, data or budget, before any work is done; or another process is at work in `out`.
         MendsearchError: training diverged.
         mendstore.StorageError: the database cannot be reached, or goes away.
     """
+    with _alone(out):
+        return finished(spec, out) or _run(spec, out, storage, reporter, workers)
+
+
+def create(spec: Spec, out: Path, storage: str, store: str | None, reporter: Reporter) -> mendstore.Registered:
+    """Stages one and two, then the search stands in the database with all that workers elsewhere need.
+
+    Args:
+        spec: what to do.
+        out: the run's folder; `run` goes on there when the trials are done.
+        storage: URL of a Postgres database.
+        store: URL of a folder for what is too large for the database.
+        reporter: where progress goes.
+
+    Raises:
+        As `run`.
+    """
+    with _alone(out):
+        check_spec(spec, out)
+        loaded, search, _ = _prepared(spec, out, storage, reporter)
+        return _published(spec, loaded, search, storage, store, reporter)
+
+
+@contextmanager
+def _alone(out: Path) -> Iterator[None]:
     out.mkdir(parents=True, exist_ok=True)
     try:
         with FileLock(out / ".lock", timeout=0):
-            return finished(spec, out) or _run(spec, out, storage, reporter)
+            yield
     except Timeout as error:
         raise UsageError(f"another process is at work in {out}; wait for it, or give another --out") from error
 
 
-def _run(spec: Spec, out: Path, storage: str, reporter: Reporter) -> Outcome:
+def _prepared(spec: Spec, out: Path, storage: str, reporter: Reporter) -> tuple[Loaded, Search, Record]:
+    """Stages one and two."""
     record, loaded = Record(out), load(spec)
     mendstore.upgrade(storage)  # a database that cannot be reached is better found before training
     record.start(spec)
     train_dense(loaded, spec, record, reporter)
-    search = rank(loaded, spec, record, reporter)
+    return loaded, rank(loaded, spec, record, reporter), record
+
+
+def _published(
+    spec: Spec, loaded: Loaded, search: Search, storage: str, store: str | None, reporter: Reporter
+) -> mendstore.Registered:
+    database = open_database(storage, spec.fleet, reporter)
+    versions = own_versions(spec.model.name)
+    place = Place(storage, spec.name, spec.fleet, portable_spec(spec, loaded), versions)
+    registered = enrol(database, place, search, spec.mend.trials)
+    publish(database, registered, search, store, reporter)
+    database.close()
+    return registered
+
+
+def _mended(
+    spec: Spec, loaded: Loaded, search: Search, out: Path, storage: str, reporter: Reporter, workers: int
+) -> tuple[optuna.Study, Winner]:
+    """Stage three."""
+    if workers:
+        registered = _published(spec, loaded, search, storage, None, reporter)
+        database = open_database(storage, spec.fleet, reporter)
+        run_crew(database, registered, workers, spec.model.name, out / "workers", reporter)
+        database.close()
+    # with all trials done, this process finds none to run, and chooses
+    return run_study(
+        search,
+        spec.mend,
+        place=Place(storage, spec.name, spec.fleet, portable_spec(spec, loaded), own_versions(spec.model.name)),
+        name=spec.name,
+        seed=spec.seed,
+        reporter=reporter,
+    )
+
+
+def _run(spec: Spec, out: Path, storage: str, reporter: Reporter, workers: int) -> Outcome:
+    loaded, search, record = _prepared(spec, out, storage, reporter)
     coupling = search.problem.coupling
     record["structure"] = {
         "dense_score": search.scorer.dense_score(),
         "widths": coupling.keep_counts(coupling.widths),
         "floor": coupling.keep_counts(search.space.floor),
     }
-    place = Place(storage, spec.name, spec.fleet)
-    study, winner = run_study(search, spec.mend, place=place, name=spec.name, seed=spec.seed, reporter=reporter)
+    study, winner = _mended(spec, loaded, search, out, storage, reporter, workers)
     seconds = sum(trial.duration.total_seconds() for trial in ended(study) if trial.duration is not None)
     record["mend"] = {"seconds": seconds}
     structures = {"uniform": search.uniform, "pre_pruned": search.pre_pruned, "mended": winner.counts}

@@ -18,10 +18,25 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-db = typer.Typer(help="The embedded Postgres of this folder.", no_args_is_help=True)
+db = typer.Typer(
+    help="The study database: the embedded Postgres of this folder, and its tables anywhere.", no_args_is_help=True
+)
 
-for verb in (runs.demo, runs.run, runs.inspect, watch.status, fleet.delete, launch.launch):
+for verb in (
+    runs.demo,
+    runs.run,
+    runs.inspect,
+    watch.status,
+    fleet.create,
+    fleet.worker,
+    launch.launch,
+    fleet.resume,
+    fleet.stop,
+    fleet.delete,
+    fleet.gc,
+):
     app.command()(verb)
 db.command()(database.start)
 db.command()(database.stop)
+db.command()(database.upgrade)
 app.add_typer(db, name="db")

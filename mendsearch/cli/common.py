@@ -27,6 +27,10 @@ Storage = Annotated[
         help="postgresql://… study database; without it an embedded Postgres under .mendsearch/.",
     ),
 ]
+SetKeys = Annotated[
+    list[str] | None, typer.Option("--set", metavar="KEY=VALUE", help="Change a key, such as mend.trials=200.")
+]
+STORE_HELP = "URL of a folder for what is too large for the database: a path, s3://bucket/prefix, …"
 
 
 P = ParamSpec("P")

@@ -1,9 +1,13 @@
-"""The embedded Postgres: `db start`, `db stop`."""
+"""The study database itself: `db start`, `db stop`, `db upgrade`."""
 
 from __future__ import annotations
 
+from typing import Annotated
+
+import typer
+
 import mendstore
-from mendsearch.cli.common import EMBEDDED, guarded
+from mendsearch.cli.common import EMBEDDED, guarded, storage_of
 
 
 @guarded
@@ -16,3 +20,13 @@ def start() -> None:
 def stop() -> None:
     """Stop it; what it holds stays."""
     print("stopped" if mendstore.EmbeddedServer(EMBEDDED).stop() else "was not running")
+
+
+@guarded
+def upgrade(
+    url: Annotated[
+        str | None, typer.Argument(envvar="MENDSEARCH_STORAGE", help="postgresql://…; else the embedded one.")
+    ] = None,
+) -> None:
+    """Make the tables, or bring them up to date; as the role that owns them."""
+    print(f"schema {mendstore.upgrade(mendstore.normalised(storage_of(url)))}")

@@ -1,30 +1,148 @@
-"""Searches that many workers run: `delete`."""
+"""Searches that many workers run: `create`, `worker`, `resume`, `stop`, `delete`, `gc`."""
 
 from __future__ import annotations
 
+import contextlib
+import os
+from pathlib import Path
 from typing import Annotated
 
-import optuna
 import typer
 
 import mendstore
-from mendsearch.cli.common import Storage, guarded, storage_of
+from mendsearch.cli.common import EMBEDDED, STORE_HELP, SetKeys, Storage, guarded, storage_of
+from mendsearch.config import load_spec
 from mendsearch.errors import UsageError
+from mendsearch.progress import Reporter
+
+Target = Annotated[str | None, typer.Argument(metavar="[URL]", help="postgresql://… or MENDSEARCH_STORAGE.")]
+Name = Annotated[str | None, typer.Argument(metavar="NAME", help="The search.")]
+
+
+@guarded
+def create(
+    spec: Annotated[Path, typer.Argument(help="TOML file; docs/spec.md lists its keys.")],
+    out: Annotated[Path | None, typer.Option(help="Folder of the run; runs/NAME without it.")] = None,
+    storage: Storage = None,
+    store: Annotated[str | None, typer.Option(help=STORE_HELP)] = None,
+    set_: SetKeys = None,
+) -> None:
+    """Train and rank, then register the search for workers anywhere. Run again it goes on."""
+    from mendsearch import stages
+
+    loaded = load_spec(spec, tuple(set_ or ()))
+    folder = out or Path("runs") / loaded.name
+    url, reporter = mendstore.normalised(storage_of(storage)), Reporter()
+    registered = stages.create(loaded, folder, url, store, reporter)
+    shown = mendstore.without_password(url)
+    print(f"search `{registered.name}` waits for {registered.trials} trials in {shown}")
+    print(f"workers:  mendsearch launch '{shown}' {registered.name} --workers 2")
+    print(f"the rest: mendsearch run {spec} --out {folder}   (when the trials are done)")
+
+
+@guarded
+def worker(
+    url: Target = None,
+    name: Name = None,
+    allow: Annotated[
+        list[str] | None,
+        typer.Option(help="Package that may be imported for the network; also MENDSEARCH_ALLOW, with commas between."),
+    ] = None,
+    outage: Annotated[
+        float | None, typer.Option(min=0, help="Seconds for which the database may be away; else as the spec says.")
+    ] = None,
+    trial_limit: Annotated[
+        float | None, typer.Option(min=1, help="Seconds that one candidate may take; else as the spec says.")
+    ] = None,
+) -> None:
+    """One worker, until the search's trials are done. On Ctrl-C, SIGTERM or SIGUSR1 it gives back what it has."""
+    from mendsearch.fleet.code import allowed
+    from mendsearch.fleet.worker import run_worker
+
+    url, name = target("worker", url, name)
+    raise typer.Exit(run_worker(url, name, allowed(allow or ()), outage, trial_limit, Reporter()))
+
+
+@guarded
+def resume(
+    url: Target = None,
+    name: Name = None,
+    trials: Annotated[
+        str | None, typer.Option(metavar="N|+N", help="Trials in all, or as many more; else as they are.")
+    ] = None,
+) -> None:
+    """Let an interrupted or stopped search go on, or give a finished one more trials."""
+    url, name = target("resume", url, name)
+    database = mendstore.Database(url)
+    mendstore.check_version(database)
+    search = mendstore.find(database, name)
+    if trials is not None and not trials.removeprefix("+").isdigit():
+        raise UsageError(f"--trials: got {trials!r}, expected a number such as 300, or +200 for as many more")
+    if trials is None or trials.startswith("+"):
+        mendstore.enlarge(database, search, by=int(trials or 0))
+    else:
+        mendstore.enlarge(database, search, to=int(trials))
+    wanted = mendstore.find(database, name).trials
+    done, _ = mendstore.progress(database, search.study_id)
+    workers = mendstore.alive(database, search.study_id, search.lease_s)
+    print(f"search `{name}`: {done} of {wanted} trials done, {workers} workers at work")
+    if done < wanted and not workers:
+        print(f"start some: mendsearch launch '{mendstore.without_password(url)}' {name} --workers 2")
+
+
+@guarded
+def stop(url: Target = None, name: Name = None) -> None:
+    """Ask the workers of a search to end after the trial that they are at; `resume` lets it go on."""
+    url, name = target("stop", url, name)
+    database = mendstore.Database(url)
+    mendstore.check_version(database)
+    search = mendstore.find(database, name)
+    mendstore.stop(database, search)
+    workers = mendstore.alive(database, search.study_id, search.lease_s)
+    print(f"search `{name}`: {workers} workers were asked to end; go on by: mendsearch resume … {name}")
 
 
 @guarded
 def delete(
-    name: Annotated[str, typer.Argument(help="The search to remove.")],
-    storage: Storage = None,
+    url: Target = None,
+    name: Name = None,
     yes: Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")] = False,
+    storage: Storage = None,
 ) -> None:
     """Remove a search, with all its trials, from the database. Folders of runs stay."""
-    url = mendstore.normalised(storage_of(storage))
+    url, name = target("delete", url if url is not None else storage, name)
     if not mendstore.summaries(url, name):
-        raise UsageError(f"delete: no search `{name}` in this database; `mendsearch status` lists them")
+        raise mendstore.SearchNameError(f"no search `{name}` in this database; `mendsearch status` lists them")
+    mendstore.upgrade(url)
+    database = mendstore.Database(url)
+    with contextlib.suppress(mendstore.SearchNameError):  # a study of stock Optuna has no workers
+        search = mendstore.find(database, name)
+        if workers := mendstore.alive(database, search.study_id, search.lease_s):
+            raise UsageError(f"delete: search `{name}` has {workers} workers at work; `mendsearch stop` it first")
     if not yes:
         typer.confirm(f"Remove search `{name}` with all its trials?", abort=True)
-    with mendstore.exclusive(url, name) as alone, mendstore.reachable(url):
-        if not alone:
-            raise UsageError(f"delete: search `{name}` is being run by another process; stop it first")
-        optuna.delete_study(study_name=name, storage=url)
+    mendstore.remove(database, name)
+
+
+@guarded
+def gc(
+    url: Target = None,
+    store: Annotated[str | None, typer.Option(help=STORE_HELP)] = None,
+) -> None:
+    """Remove weights and images that no search needs any more."""
+    from mendstore.blobs import collect
+
+    database = mendstore.Database(mendstore.normalised(storage_of(url)))
+    mendstore.check_version(database)
+    print(collect(database, store=store))
+
+
+def target(verb: str, first: str | None, second: str | None) -> tuple[str, str]:
+    """URL and name of `VERB URL NAME`, or of `VERB NAME` with the URL of the environment or the embedded server."""
+    if second is None:
+        first, second = os.environ.get("MENDSEARCH_STORAGE") or None, first
+    if second is None or "://" in second:
+        raise UsageError(f"{verb}: got no name of a search; `mendsearch status` lists them")
+    if first is None and not mendstore.EmbeddedServer(EMBEDDED).exists:
+        raise UsageError(f"{verb}: got no storage URL, and there is no embedded database here; give postgresql://…")
+    return mendstore.normalised(storage_of(first)), second

@@ -13,6 +13,7 @@ import typer
 import mendstore
 from mendsearch.cli.common import EMBEDDED, guarded, storage_of
 from mendsearch.errors import UsageError
+from mendsearch.fleet.ends import report_ends
 from mendsearch.fleet.launch import STORAGE_VARIABLE, BackendName, Request
 
 URL_HELP = f"postgresql://… study database; without it {STORAGE_VARIABLE}, and for local workers the embedded one."
@@ -79,7 +80,7 @@ def launch(
         namespace=namespace,
         secret=secret,
     )
-    asked = request.resolved(EMBEDDED / "logs" / name)
+    asked = request.resolved(EMBEDDED / "logs" / name, report_ends(mendstore.Database(url), name) if url else None)
     if dry_run:
         print(asked.rendered())
         return

@@ -10,7 +10,7 @@ from typing import Annotated
 import typer
 
 import mendstore
-from mendsearch.cli.common import Json, Storage, guarded, show, storage_of
+from mendsearch.cli.common import Json, SetKeys, Storage, guarded, show, storage_of
 from mendsearch.config import Spec, load_spec
 from mendsearch.demo import demo_spec
 from mendsearch.errors import ModelError, UsageError
@@ -18,16 +18,21 @@ from mendsearch.progress import Reporter
 from mendview.report import write_report
 from mendview.tables import result_table, structure_table
 
+Workers = Annotated[
+    int, typer.Option(min=0, help="Processes that run the trials, on GPUs where there are; without it this one.")
+]
+
 
 @guarded
 def demo(
     out: Annotated[Path, typer.Option(help="Folder for everything that the run makes.")] = Path("demo-out"),
     trials: Annotated[int | None, typer.Option(min=1, help="Trials that end with a score; 150 without it.")] = None,
     storage: Storage = None,
+    workers: Workers = 0,
     as_json: Json = False,
 ) -> None:
     """The whole main job on scikit-learn's real handwritten digits, on a CPU, in minutes."""
-    _run(demo_spec(trials), out, storage, as_json)
+    _run(demo_spec(trials), out, storage, as_json, workers)
 
 
 @guarded
@@ -37,14 +42,13 @@ def run(
         Path | None, typer.Option(help="Folder for everything that the run makes; runs/NAME without it.")
     ] = None,
     storage: Storage = None,
-    set_: Annotated[
-        list[str] | None, typer.Option("--set", metavar="KEY=VALUE", help="Change a key, such as mend.trials=200.")
-    ] = None,
+    workers: Workers = 0,
+    set_: SetKeys = None,
     as_json: Json = False,
 ) -> None:
     """Train, pre-prune, mend and fine-tune. Run again it goes on: no finished stage or trial is done twice."""
     loaded = load_spec(spec, tuple(set_ or ()))
-    _run(loaded, out or Path("runs") / loaded.name, storage, as_json)
+    _run(loaded, out or Path("runs") / loaded.name, storage, as_json, workers)
 
 
 @guarded
@@ -68,7 +72,7 @@ def inspect(
     show(found, structure_table(found), as_json)
 
 
-def _run(spec: Spec, out: Path, storage: str | None, as_json: bool) -> None:
+def _run(spec: Spec, out: Path, storage: str | None, as_json: bool, workers: int) -> None:
     from mendsearch import stages
 
     signal.signal(signal.SIGTERM, lambda number, _: sys.exit(128 + number))
@@ -77,7 +81,7 @@ def _run(spec: Spec, out: Path, storage: str | None, as_json: bool) -> None:
     if outcome is None or storage is None:
         storage = storage_of(storage)
     if outcome is None:
-        outcome = stages.run(spec, out, mendstore.normalised(storage), reporter)
+        outcome = stages.run(spec, out, mendstore.normalised(storage), reporter, workers)
     write_report(out / "report.html", outcome.result, outcome.dense_score, outcome.widths, outcome.floor)
     show(outcome.result, result_table(outcome.result, outcome.dense_score), as_json)
     shown = mendstore.without_password(mendstore.normalised(storage))

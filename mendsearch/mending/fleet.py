@@ -192,6 +192,7 @@ def working(
     ending = "finished"
     try:
         yield queue, keeper
+        ending = "stopped" if ended.is_set() else ending
     except BaseException as error:
         ending = f"{type(error).__name__}: {error}".splitlines()[0]
         raise

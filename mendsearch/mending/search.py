@@ -109,6 +109,7 @@ class Search:
         DataError: the score needs labels, and there are none.
 
     Attributes:
+        images: calibration, validation, and the labels that are looked at, if any.
         curves: error curves of the coupling groups.
         starts: structures to be scored before the sampler proposes any: those of the error curves, then the controls.
         uniform: (G,) int64, the rule `uniform` cut at the budget.
@@ -127,11 +128,11 @@ class Search:
         prune: PruneSpec,
         mend: MendSpec,
     ) -> None:
-        self.problem, self.ranking = problem, ranking
+        self.problem, self.ranking, self.statistics = problem, ranking, statistics
         if mend.score == "loss" and labels is None:
             raise DataError('score "loss" needs labels for the validation images; give them, or use "agreement"')
         judges = labels if mend.score == "loss" else None
-        self._data = (calibration, validation) if judges is None else (calibration, validation, judges)
+        self.images = (calibration, validation, judges)
         limits = problem.limits
         self.curves = error_curves(problem.model, problem.coupling, ranking, statistics)
         self.uniform = pre_prune("uniform", ranking, self.curves, limits)
@@ -149,7 +150,7 @@ class Search:
         for name, tensor in sorted(self.scorer.weights.slicer.dense.items()):
             digest.update(name.encode())
             digest.update(_bytes(tensor))
-        for tensor in self._data:
+        for tensor in (part for part in self.images if part is not None):
             digest.update(repr(tuple(tensor.shape)).encode())
             digest.update(_bytes(tensor))
         for order in self.ranking.orders:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -105,10 +105,15 @@ def work(
     seed: int,
     reporter: Reporter,
     ended: threading.Event,
+    joined: Callable[[mendstore.Queue], None] = lambda queue: None,
 ) -> optuna.Study:
-    """Be one worker of a registered search until it is done, asked to stop, or `ended` is set."""
+    """Be one worker of a registered search until it is done, asked to stop, or `ended` is set.
+
+    `joined` is called once the process is a worker.
+    """
     study = optuna.load_study(study_name=registered.name, storage=mendstore.MendStorage(database))
     with working(database, registered, fleet, device_name(search), spool_folder(), ended, reporter) as (queue, keeper):
+        joined(queue)
         sampler = make_sampler(mend.sampler, search.space, search.curves, search.starts, seed + queue.ordinal)
         source = FleetSource(queue, study, search.space, sampler, keeper, ended)
         run_trials(source, search.space, search.scorer, registered.trials, reporter, early_stopping=mend.early_stopping)

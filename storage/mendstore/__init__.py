@@ -10,12 +10,14 @@ Everything here works in an environment that has no PyTorch, so that a dashboard
 from mendstore.database import Database, check_version, upgrade
 from mendstore.errors import SearchNameError, StorageError
 from mendstore.keeper import Keeper
+from mendstore.processes import surely_dead
 from mendstore.queue import Claim, Queue, Result
-from mendstore.searches import Registered, describe, enlarge, find, name_blobs, register, remove, stop
+from mendstore.searches import Registered, describe, enlarge, find, name_blobs, progress, register, remove, stop
 from mendstore.server import EmbeddedServer
 from mendstore.storage import MendStorage
 from mendstore.studies import StudySummary, exclusive, open_study, reachable, summaries
 from mendstore.urls import normalised, without_password
+from mendstore.workers import alive, open_workers
 
 __all__ = [
     "Claim",
@@ -29,6 +31,7 @@ __all__ = [
     "SearchNameError",
     "StorageError",
     "StudySummary",
+    "alive",
     "check_version",
     "describe",
     "enlarge",
@@ -37,11 +40,14 @@ __all__ = [
     "name_blobs",
     "normalised",
     "open_study",
+    "open_workers",
+    "progress",
     "reachable",
     "register",
     "remove",
     "stop",
     "summaries",
+    "surely_dead",
     "upgrade",
     "without_password",
 ]

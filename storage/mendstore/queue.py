@@ -8,19 +8,14 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
-import sqlalchemy as sa
-
 from mendstore.database import Database
 from mendstore.errors import SearchNameError
-from mendstore.processes import Process, surely_dead, this_process
+from mendstore.processes import surely_dead, this_process
 from mendstore.searches import Registered
 from mendstore.spool import Spool
+from mendstore.workers import open_workers
 
 Status = Literal["claimed", "wait", "finished", "stopping"]
-
-_workers = sa.table(
-    "mend_workers", *(sa.column(name) for name in ("worker_id", "study_id", "host", "boot", "pid", "ended_at"))
-)
 
 
 @dataclass(frozen=True)
@@ -90,7 +85,8 @@ class Queue:
     def __init__(self, database: Database, search: Registered, device: str, spool: Path) -> None:
         self.search, self._database = search, database
         own = this_process()
-        for worker_id in self._dead():
+        others = open_workers(database, search.study_id)
+        for worker_id in (worker for worker, process in others.items() if surely_dead(process)):
             database.call("mend_leave", worker_id, "lost: its process has ended", "", True)
         joined = database.call("mend_join", search.study_id, own.host, own.boot, own.pid, device)
         self.worker_id, self.ordinal, self.done = (int(joined[key]) for key in ("worker_id", "ordinal", "done"))
@@ -162,14 +158,6 @@ class Queue:
                 "mend_finish", *values, result.params, result.attrs, result.steps, on_outage=on_outage
             )
         return how
-
-    def _dead(self) -> list[int]:
-        """Workers of the search that were processes of this machine and have ended without a word."""
-        statement = sa.select(_workers.c.worker_id, _workers.c.host, _workers.c.boot, _workers.c.pid).where(
-            _workers.c.study_id == self.search.study_id, _workers.c.ended_at.is_(None)
-        )
-        rows = self._database.run(lambda connection: connection.execute(statement).all())
-        return [row.worker_id for row in rows if surely_dead(Process(row.host, row.boot, row.pid))]
 
 
 def _place(database: Database, search: Registered) -> str:

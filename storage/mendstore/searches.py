@@ -26,6 +26,8 @@ _searches = sa.table(
     *(sa.column(name) for name in ("study_id", "trials", "claimed", "fingerprint", "lease_s", "stopping")),
     *(sa.column(name, JSONB) for name in ("distributions", "spec", "versions", "blobs")),
 )
+_trials = sa.table("trials", sa.column("trial_id"), sa.column("study_id"), sa.column("state"))
+_values = sa.table("trial_values", sa.column("trial_id"), sa.column("value"))
 _items = sa.table("mend_items", *(sa.column(name) for name in ("study_id", "key", "state")), sa.column("params", JSONB))
 
 
@@ -186,3 +188,15 @@ def remove(database: Database, name: str) -> None:
 def _update(database: Database, search: Registered, **values: Any) -> None:
     statement = sa.update(_searches).where(_searches.c.study_id == search.study_id).values(**values)
     database.run(lambda connection: connection.execute(statement))
+
+
+def progress(database: Database, study_id: int) -> tuple[int, float | None]:
+    """How many trials of a search have ended with a score, and the best score of a complete one."""
+    best = (
+        sa.select(sa.func.max(_values.c.value))
+        .join(_trials, _trials.c.trial_id == _values.c.trial_id)
+        .where(_trials.c.study_id == study_id, sa.cast(_trials.c.state, sa.Text) == "COMPLETE")
+    )
+    statement = sa.select(sa.func.mend_done(study_id), best.scalar_subquery())
+    done, score = database.run(lambda connection: connection.execute(statement).one())
+    return int(done), None if score is None else float(score)

@@ -1,0 +1,134 @@
+"""What a worker elsewhere needs of a search, put into the database and taken out again."""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+
+import mendstore
+from mendsearch.config import Spec, parse_spec
+from mendsearch.errors import UsageError
+from mendsearch.fleet.code import check_allowed, check_versions, own_versions
+from mendsearch.fleet.tensors import pack, unpack
+from mendsearch.loading import Loaded
+from mendsearch.mending.search import Search, pose
+from mendsearch.models.registry import build_model
+from mendsearch.progress import Reporter
+from mendsearch.ranking import FilterRanking
+from mendsearch.statistics import InputStatistics
+from mendstore.blobs import Blobs
+
+
+def portable_spec(spec: Spec, loaded: Loaded) -> dict[str, Any]:
+    """The spec as workers get it: the network's arguments complete, no path of this machine in it."""
+    model = spec.model.model_copy(update={"kwargs": loaded.kwargs, "checkpoint": None})
+    data = spec.data.model_copy(update={"path": None})
+    return spec.model_copy(update={"model": model, "data": data}).model_dump(mode="json")
+
+
+def publish(
+    database: mendstore.Database,
+    registered: mendstore.Registered,
+    search: Search,
+    store: str | None,
+    reporter: Reporter,
+) -> None:
+    """Put weights, ranking with its statistics, and images where every worker of the search finds them.
+
+    Args:
+        database: of the search.
+        registered: the search in it.
+        search: its parts.
+        store: URL of a folder for blobs that are too large for the database; see `mendstore.blobs.Blobs`.
+        reporter: where progress goes.
+
+    Raises:
+        mendstore.StorageError: the database or the store cannot be used, or a blob needs a store.
+    """
+    blobs, parts, digests = Blobs(database, store=store), _parts(search), {}
+    with reporter.stage("publish", len(parts)) as stage, tempfile.TemporaryDirectory() as folder:
+        for role, tensors in parts.items():
+            path = Path(folder) / f"{role}.safetensors"
+            pack(path, tensors)
+            digests[role] = blobs.put(path)
+            stage.advance(f"{role}: {path.stat().st_size / 2**20:.1f} MiB")
+            path.unlink()
+    mendstore.name_blobs(database, registered, digests)
+
+
+def _parts(search: Search) -> dict[str, dict[str, Tensor]]:
+    ranking = {f"scores/{i}": torch.from_numpy(scores) for i, scores in enumerate(search.ranking.scores)}
+    for layer, found in search.statistics.items():
+        ranking |= {f"mean/{layer}": found.mean, f"covariance/{layer}": found.covariance}
+    calibration, validation, labels = search.images
+    images = {"calibration": calibration, "validation": validation}
+    if labels is not None:
+        images["labels"] = labels
+    return {"weights": dict(search.problem.model.state_dict()), "ranking": ranking, "images": images}
+
+
+def fetch(
+    database: mendstore.Database, registered: mendstore.Registered, allow: Iterable[str], reporter: Reporter
+) -> tuple[Spec, Search]:
+    """The search as its creator made it, from the database alone.
+
+    Args:
+        database: of the search.
+        registered: the search in it.
+        allow: packages that may be imported for the network.
+        reporter: where progress goes.
+
+    Raises:
+        UsageError: versions, code, or what was made of it here differ from the creator's, or an import is not allowed.
+        mendstore.StorageError: the database or the store cannot be used.
+    """
+    if not registered.blobs:
+        raise UsageError(
+            f"search `{registered.name}` was not made for other workers; run `mendsearch create`, or `run --workers N`"
+        )
+    spec = parse_spec(registered.spec, origin=f"of search `{registered.name}`")
+    check_allowed(spec.model.name, allow)
+    check_versions(registered.versions, own_versions(spec.model.name))
+    blobs, tensors = Blobs(database), {}
+    with reporter.stage("fetch", len(registered.blobs)) as stage:
+        for role, digest in registered.blobs.items():
+            tensors[role] = unpack(blobs.fetch(digest))
+            stage.advance(role)
+    search = _search(spec, tensors)
+    if search.fingerprint() != registered.fingerprint:
+        raise UsageError(
+            f"search `{registered.name}` comes out other here than at its creator, so scores would not compare; "
+            f"install the same versions of torch, torchvision and numpy"
+        )
+    return spec, search
+
+
+def _search(spec: Spec, tensors: dict[str, dict[str, Tensor]]) -> Search:
+    model = build_model(spec.model.name, spec.model.kwargs)
+    model.load_state_dict(tensors["weights"])
+    if torch.cuda.is_available():
+        model.cuda()
+    images, ranking = tensors["images"], tensors["ranking"]
+    problem = pose(model.eval(), images["calibration"], spec.budget, spec.prune.exclude)
+    device = next(model.parameters()).device
+    layers = [key.removeprefix("mean/") for key in ranking if key.startswith("mean/")]
+    return Search(
+        problem,
+        FilterRanking(
+            spec.rank.criterion, tuple(ranking[f"scores/{i}"].numpy() for i in range(len(problem.coupling.groups)))
+        ),
+        {
+            name: InputStatistics(ranking[f"mean/{name}"].to(device), ranking[f"covariance/{name}"].to(device))
+            for name in layers
+        },
+        calibration=images["calibration"],
+        validation=images["validation"],
+        labels=images.get("labels"),
+        prune=spec.prune,
+        mend=spec.mend,
+    )

@@ -1,0 +1,47 @@
+"""Signals that ask a worker to end: Ctrl-C, SIGTERM of a supervisor, SIGUSR1 as Slurm's early warning."""
+
+from __future__ import annotations
+
+import os
+import signal
+import threading
+from collections.abc import Callable
+
+NUMBERS = (signal.SIGTERM, signal.SIGINT, signal.SIGUSR1)
+GRACE_S = 8.0
+"""How long a trial may go on after the first signal; then it is given back, and the process ends."""
+
+
+class Signals(threading.Thread):
+    """Waits for signals in a thread of its own, since the main thread may be deep in native code for long.
+
+    The first one sets `ended`, so that the worker ends after its trial; when that takes too long, `give_back` is called
+    and the process ends with 128+n. A second one ends the process at once. To be made in the main thread before any
+    other thread starts: all of them leave the signals to this one.
+
+    Args:
+        ended: set by the first signal.
+        give_back: called with its number where the trial takes too long; what it raises is ignored, since the claim
+            runs out by itself.
+
+    Attributes:
+        number: of the first signal, or None.
+    """
+
+    def __init__(self, ended: threading.Event, give_back: Callable[[int], None]) -> None:
+        super().__init__(name="signals", daemon=True)
+        self._ended, self._give_back = ended, give_back
+        self.number: int | None = None
+        signal.pthread_sigmask(signal.SIG_BLOCK, NUMBERS)
+
+    def run(self) -> None:
+        """Until the first signal, and then until the end."""
+        self.number = signal.sigwait(NUMBERS)
+        self._ended.set()
+        second = signal.sigtimedwait(NUMBERS, GRACE_S)
+        if second is not None:
+            os._exit(128 + second.si_signo)
+        try:
+            self._give_back(self.number)
+        finally:
+            os._exit(128 + self.number)

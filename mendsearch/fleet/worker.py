@@ -1,0 +1,64 @@
+"""One worker of a search, from a URL and a name to the last trial."""
+
+from __future__ import annotations
+
+import contextlib
+import threading
+
+import optuna
+
+import mendstore
+from mendsearch.fleet.exchange import fetch
+from mendsearch.fleet.signals import Signals
+from mendsearch.mending.study import open_database, work
+from mendsearch.progress import Reporter
+
+
+def run_worker(
+    url: str, name: str, allow: list[str], outage_s: float | None, trial_limit_s: float | None, reporter: Reporter
+) -> int:
+    """Be a worker until the search is done; returns an exit code.
+
+    Args:
+        url: of the study database.
+        name: of the search.
+        allow: packages that may be imported for the network.
+        outage_s: how long the database may be away; as the search has it where None.
+        trial_limit_s: how long one candidate may take; as the search has it where None.
+        reporter: where progress goes.
+
+    Raises:
+        UsageError: this worker is not fit for the search.
+        mendstore.StorageError: the database cannot be reached at the start, or stayed away.
+    """
+    optuna.logging.set_verbosity(optuna.logging.WARNING)
+    ended, joined = threading.Event(), list[mendstore.Queue]()
+
+    def give_back(number: int) -> None:
+        for queue in joined:
+            queue.leave(f"signal {number}")
+
+    signals = Signals(ended, give_back)
+    signals.start()
+    first = mendstore.Database(url)  # a wrong URL is said at once, not waited out
+    try:
+        mendstore.check_version(first)
+        registered = mendstore.find(first, name)
+        spec, search = fetch(first, registered, allow, reporter)
+    finally:
+        first.close()
+    given = {"outage_s": outage_s, "trial_limit_s": trial_limit_s}
+    fleet = spec.fleet.model_copy(update={key: value for key, value in given.items() if value is not None})
+    database = open_database(url, fleet, reporter, ended)
+    try:
+        work(database, registered, search, spec.mend, fleet, spec.seed, reporter, ended, joined.append)
+    except mendstore.StorageError:
+        if signals.number is None:
+            raise
+    finally:
+        with contextlib.suppress(Exception):  # the process ends
+            database.close()
+    if signals.number is not None:
+        reporter.say(f"signal {signals.number}: what was at work is finished or given back")
+        return 128 + signals.number
+    return 0
