@@ -9,7 +9,7 @@ import signal
 import socket
 import subprocess
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -19,6 +19,8 @@ from sqlalchemy.engine import URL
 ROOT = Path(__file__).parents[3]
 SHIPPED = ROOT / "storage" / "postgres"
 DATABASE = "mendsearch"
+MOUNT = "/opt/mendsearch"  # where docker-compose.yml has storage/postgres
+COMMAND = ("postgres", "-c", f"config_file={MOUNT}/postgresql.conf")
 HBA = "local all all trust\nhost all all 127.0.0.1/32 scram-sha-256\n"  # as the official image writes it
 
 
@@ -35,6 +37,7 @@ class FleetServer:
     """
 
     def __init__(self, folder: Path) -> None:
+        folder.mkdir(exist_ok=True)
         self.folder, self.port = folder, free_port()
         self.passwords = {role: secrets.token_hex(12) for role in ("mend_owner", "mend_worker", "mend_viewer")}
         self.log = folder / "log"
@@ -44,22 +47,27 @@ class FleetServer:
         self.system_user = embedded.system_user
         self._data = embedded.pgdata
         (self._data / "pg_hba.conf").write_text(HBA)
-        shutil.copy(SHIPPED / "postgresql.conf", self._data / "shipped.conf")  # where that user can read it
+        self._mount = folder / "shipped"
+        self._mount.mkdir()
+        shutil.copy(SHIPPED / "postgresql.conf", self._mount)  # where that user can read it
         folder.chmod(0o777)
 
-    def start(self) -> None:
-        """Start it with the settings that we ship, and wait until it answers."""
+    def start(self, command: Sequence[str] = COMMAND) -> None:
+        """Start it with the settings that we ship, and wait until it answers.
+
+        Args:
+            command: as docker-compose.yml has it; port, address and the folder of its socket are the test's own.
+        """
+        program, *arguments = (word.replace(MOUNT, str(self._mount)) for word in command)
         own = ["-p", str(self.port), "-k", str(self.folder), "-c", "listen_addresses=127.0.0.1"]
-        command = [
-            self.binaries / "postgres",
-            "-D",
-            self._data,
-            "-c",
-            f"config_file={self._data / 'shipped.conf'}",
-            *own,
-        ]
         with self.log.open("ab") as log:
-            self.process = subprocess.Popen(command, stdout=log, stderr=log, user=self.system_user)
+            self.process = subprocess.Popen(
+                [self.binaries / program, *arguments, *own],
+                env=self.environment() | {"PGDATA": str(self._data)},
+                stdout=log,
+                stderr=log,
+                user=self.system_user,
+            )
         ready = [self.binaries / "pg_isready", "-q", "-h", "127.0.0.1", "-p", str(self.port)]
         deadline = time.monotonic() + 60
         while subprocess.run(ready, check=False).returncode:

@@ -1,0 +1,236 @@
+"""docker-compose.yml: what Compose makes of it, and its services as processes of this machine."""
+
+from __future__ import annotations
+
+import re
+import shlex
+import signal
+import subprocess
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+import mendstore
+from tests.integration.postgres.access import ask
+from tests.integration.postgres.compose import Service, compose, secrets_in, tools
+from tests.integration.postgres.fleet_server import MOUNT, ROOT, SHIPPED, FleetServer
+from tests.integration.postgres.searches import register
+
+TOOLS = tools()
+pytestmark = pytest.mark.skipif(not TOOLS, reason="no Compose is installed; apt-get install docker-compose")
+VARIABLES = ("MENDSEARCH_SECRETS", "MENDSEARCH_SEARCH")
+OURS = ("worker", "migrate", "dashboard")
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tmp_path_factory.mktemp("compose")
+
+
+@pytest.fixture(scope="module")
+def secrets(folder: Path) -> dict[str, str]:
+    return secrets_in(folder / "secrets")
+
+
+@pytest.fixture(params=TOOLS, ids="-".join)
+def config(request: pytest.FixtureRequest, folder: Path, secrets: dict[str, str]) -> str:
+    ended = compose(request.param, "config", MENDSEARCH_SECRETS=str(folder / "secrets"), MENDSEARCH_SEARCH="mine")
+    assert ended.returncode == 0, ended.stderr
+    assert ended.stderr == ""
+    return ended.stdout
+
+
+@pytest.fixture
+def document(config: str) -> dict[str, Any]:
+    return yaml.safe_load(config)
+
+
+@pytest.fixture(scope="module")
+def first_start(folder: Path, secrets: dict[str, str]) -> Iterator[FleetServer]:
+    """Postgres by its own command, and what the official image runs when its data folder is new."""
+    written = yaml.safe_load((ROOT / "docker-compose.yml").read_text())["services"]["postgres"]
+    server = FleetServer(folder / "server")
+    server.passwords = {role: secrets[role] for role in server.passwords}
+    server.start(written["command"])
+    try:
+        server.administer("-c", f"CREATE DATABASE {written['environment']['POSTGRES_DB']}", database="postgres")
+        script = (SHIPPED / "first-start.sh").read_text()
+        script = script.replace("/run/secrets", str(folder / "secrets")).replace(MOUNT, str(SHIPPED))
+        (folder / "first-start.sh").write_text(script)
+        environment = server.environment(database="postgres") | written["environment"]
+        subprocess.run(["sh", folder / "first-start.sh"], env=environment, check=True)
+        yield server
+    finally:
+        server.stop()
+
+
+@pytest.mark.parametrize("tool", TOOLS, ids="-".join)
+@pytest.mark.parametrize("missing", VARIABLES)
+def test_it_is_refused_where_a_variable_is_missing(tool: list[str], missing: str) -> None:
+    given = {variable: "given" for variable in VARIABLES if variable != missing}
+    for variables in (given, given | {missing: ""}):
+        ended = compose(tool, "config", **variables)
+        assert ended.returncode == 1
+        assert ended.stdout == ""
+        assert ended.stderr.count("\n") == 1
+        assert f"{missing}=" in ended.stderr
+
+
+def test_only_the_dashboard_is_published_and_only_on_this_machine(document: dict[str, Any]) -> None:
+    published = {name: service["ports"] for name, service in document["services"].items() if "ports" in service}
+    assert list(published) == ["dashboard"]
+    (port,) = published["dashboard"]
+    assert port in ("127.0.0.1:8080:8080/tcp",) or (port["host_ip"], port["published"]) == ("127.0.0.1", "8080")
+    assert list(document["services"]["postgres"]["networks"]) == ["database"]
+    assert document["networks"]["database"]["internal"] is True
+
+
+def test_no_secret_is_shown_nor_has_a_default(config: str, document: dict[str, Any], secrets: dict[str, str]) -> None:
+    assert len(secrets) == len(set(secrets.values())) == 5
+    assert not [name for name, secret in secrets.items() if secret in config]
+    assert set(document["secrets"]) == set(secrets)
+    text = (ROOT / "docker-compose.yml").read_text()
+    assert not re.findall(r"\b\w*(?:PASSWORD|TOKEN)\w*:?[=-]\S", text)
+    assert "trust" not in config.lower()
+
+
+def test_services_are_checked_restarted_and_without_privileges(document: dict[str, Any]) -> None:
+    services = document["services"]
+    assert {"postgres", *OURS} <= set(services)
+    for name, service in services.items():
+        assert service["cap_drop"] == ["ALL"], name
+        assert service["security_opt"] == ["no-new-privileges:true"], name
+        assert name == "migrate" or service["healthcheck"]["test"][0] == "CMD", name
+        assert "privileged" not in service, name
+    restarts = {name: services[name]["restart"] for name in ("postgres", *OURS)}
+    assert restarts == {
+        "postgres": "unless-stopped", "worker": "on-failure", "migrate": "no", "dashboard": "unless-stopped",
+    }  # fmt: skip
+    (device,) = services["worker"]["deploy"]["resources"]["reservations"]["devices"]
+    assert device["driver"] == "nvidia"
+    assert "gpu" in device["capabilities"]
+    assert "container_name" not in services["worker"], "it would forbid --scale"
+    assert services["worker"]["depends_on"]["migrate"]["condition"] == "service_completed_successfully"
+    assert services["migrate"]["depends_on"]["postgres"]["condition"] == "service_healthy"
+
+
+@pytest.mark.parametrize("path", ["Dockerfile", "dashboards/Dockerfile"])
+def test_images_are_pinned_run_as_no_root_and_find_their_files(path: str, document: dict[str, Any]) -> None:
+    lines = (ROOT / path).read_text().replace("\\\n", "").splitlines()
+    (base,) = (line.removeprefix("ARG PYTHON=") for line in lines if line.startswith("ARG PYTHON="))
+    assert re.fullmatch(r"python:3\.\d+\.\d+-slim-\w+", base)
+    assert {line.split()[1] for line in lines if line.startswith("FROM")} == {"${PYTHON}"}
+    assert re.fullmatch(r"postgres:\d+\.\d+-\w+", document["services"]["postgres"]["image"])
+    assert [line for line in lines if line.startswith("USER ")] == ["USER 10001:10001"]
+    kept = {line[1:] for line in (ROOT / ".dockerignore").read_text().splitlines() if line.startswith("!")}
+    copied = [shlex.split(line)[1:-1] for line in lines if line.startswith("COPY ") and "--from" not in line]
+    for sources in copied:
+        assert kept.issuperset(sources)
+        assert all((ROOT / source).exists() for source in sources)
+    assert ("torch" in path + " ".join(line for line in lines if "pip install" in line)) == (path == "Dockerfile")
+
+
+def test_postgres_starts_with_our_settings_and_passes_its_check(
+    document: dict[str, Any], first_start: FleetServer, secrets: dict[str, str], tmp_path: Path
+) -> None:
+    postgres = Service(document, "postgres", tmp_path, secrets)
+    assert postgres.definition["command"] == ["postgres", "-c", f"config_file={MOUNT}/postgresql.conf"]
+    environment = first_start.environment()
+    assert postgres.healthy(PATH=environment["PATH"], PGPORT=environment["PGPORT"])
+    assert not postgres.healthy(PATH=environment["PATH"], PGPORT="1")
+    for role in ("mend_owner", "mend_worker", "mend_viewer"):
+        assert ask(first_start.url(role), "SELECT current_user") == role
+
+
+@pytest.mark.parametrize("name", OURS)
+def test_the_entry_hands_each_service_its_own_secrets(
+    document: dict[str, Any], secrets: dict[str, str], tmp_path: Path, name: str
+) -> None:
+    code, printed = Service(document, name, tmp_path, secrets).run("env")
+    role = {"worker": "mend_worker", "migrate": "mend_owner", "dashboard": "mend_viewer"}[name]
+    seen = {variable: value for variable, _, value in (line.partition("=") for line in printed.splitlines())}
+    assert (code, seen["PGPASSWORD"]) == (0, secrets[role])
+    assert seen.get("MENDSEARCH_DASHBOARD_TOKEN") == (secrets["dashboard_token"] if name == "dashboard" else None)
+    shown = {secret for secret, value in secrets.items() if value in printed}
+    assert shown - {"dashboard_token"} == {role}
+
+
+def test_an_exit_code_that_another_start_would_repeat_is_none_to_docker(
+    document: dict[str, Any], secrets: dict[str, str], tmp_path: Path
+) -> None:
+    worker = Service(document, "worker", tmp_path, secrets)
+    for code in (0, 1, 2, 3, 4, 139):
+        assert worker.run("sh", "-c", f"exit {code}") == (code, "")
+    code, said = worker.run("mendsearch", "worker", "--no-such-option")
+    assert code == 0
+    assert "No such" in said
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT, signal.SIGUSR1])
+def test_a_signal_reaches_the_worker_which_decides_how_it_ends(
+    document: dict[str, Any], secrets: dict[str, str], tmp_path: Path, number: signal.Signals
+) -> None:
+    program = (
+        "import signal, sys, time\n"
+        "def end(number, frame):\n"
+        "    time.sleep(0.5); print('gave back'); sys.exit(128 + number)\n"
+        "signal.signal(signal.SIGTERM, end); signal.signal(signal.SIGUSR1, end)\n"
+        "print('ready', flush=True); time.sleep(60)"
+    )
+    process = Service(document, "worker", tmp_path, secrets).start("python", "-c", program)
+    assert process.stdout is not None
+    assert process.stdout.readline() == "ready\n"
+    process.send_signal(number)
+    out, err = process.communicate(timeout=30)
+    assert (out, err) == ("gave back\n", "")
+    assert process.returncode == 128 + (signal.SIGUSR1 if number == signal.SIGUSR1 else signal.SIGTERM)
+
+
+def test_workers_of_one_machine_are_spread_over_its_gpus(
+    document: dict[str, Any], secrets: dict[str, str], tmp_path: Path
+) -> None:
+    worker = Service(document, "worker", tmp_path, secrets)
+    (tmp_path / "bin").mkdir()
+    lister = tmp_path / "bin" / "nvidia-smi"  # what it prints is all that is asked of the driver
+    lister.write_text("#!/bin/sh\nprintf 'GPU 0: A (UUID: GPU-a)\\nGPU 1: A (UUID: GPU-b)\\n'\n")
+    lister.chmod(0o755)
+    path = f"{tmp_path / 'bin'}:{worker.environment['PATH']}"
+    running: list[subprocess.Popen[str]] = []
+
+    def start() -> str:
+        process = worker.start("sh", "-c", "echo $CUDA_VISIBLE_DEVICES; exec sleep 60", PATH=path)
+        running.append(process)
+        assert process.stdout is not None
+        return process.stdout.readline().strip()
+
+    assert [start() for _ in range(5)] == ["0", "1", "0", "1", "0"]
+    ended = running.pop(1)
+    ended.terminate()
+    ended.communicate(timeout=30)
+    assert start() == "1"
+    for process in running:
+        process.terminate()
+        process.communicate(timeout=30)
+    assert worker.run("sh", "-c", "echo ${CUDA_VISIBLE_DEVICES-none}") == (0, "none\n")
+
+
+def test_a_worker_is_healthy_while_it_renews(
+    document: dict[str, Any], first_start: FleetServer, secrets: dict[str, str], name: str, tmp_path: Path
+) -> None:
+    worker = Service(document, "worker", tmp_path, secrets, f"127.0.0.1:{first_start.port}")
+    assert not worker.healthy(), "nothing is migrated"
+    mendstore.upgrade(first_start.url("mend_owner"))
+    assert not worker.healthy(), "nobody has joined"
+    database = mendstore.Database(first_start.url("mend_worker"))
+    queue = mendstore.Queue(database, register(database, name, 1), "cpu", tmp_path / "spool")
+    assert worker.healthy()
+    ask(first_start.url("mend_owner"), "UPDATE mend_workers SET seen_at = seen_at - interval '2 minutes'")
+    assert not worker.healthy(), "its lease ran out"
+    queue.renew()
+    assert worker.healthy()
+    queue.leave("finished")
+    assert not worker.healthy()
+    database.close()
