@@ -34,6 +34,9 @@ def launch(
     cpus: Annotated[
         int | None, typer.Option(min=1, help="Cores of a worker; else the cores are shared out, or 4 on a cluster.")
     ] = None,
+    allow: Annotated[
+        list[str] | None, typer.Option(metavar="PACKAGE", help="What a worker may import for the network.")
+    ] = None,
     backend: Annotated[BackendName, typer.Option(help="Where the workers run.")] = "local",
     log_dir: Annotated[
         Path | None, typer.Option(help="local, slurm: a log a worker; .mendsearch/logs/NAME without it.")
@@ -70,6 +73,7 @@ def launch(
         gpus=gpus,
         per_gpu=per_gpu,
         cpus=cpus,
+        allow=allow or (),
         log_dir=log_dir,
         memory=memory,
         time=limit,

@@ -45,6 +45,7 @@ class Request:
         gpus: on GPUs, one each: `all`, a number, or a list.
         per_gpu: workers that share a GPU.
         cpus: cores of a worker.
+        allow: packages that a worker may import for the network.
         log_dir: where logs go.
         memory, time, partition, account, sbatch: see `Slurm`.
         image, namespace, secret: see `Kubernetes`.
@@ -57,6 +58,7 @@ class Request:
     gpus: str | None = None
     per_gpu: int | None = None
     cpus: int | None = None
+    allow: Sequence[str] = ()
     log_dir: Path | None = None
     memory: str | None = None
     time: str | None = None
@@ -129,7 +131,8 @@ class Request:
         )
 
     def _command(self, python: str) -> list[str]:
-        return [python, "-m", "mendsearch", "worker", self.search]
+        allowed = (f"--allow={package}" for package in self.allow)
+        return [python, "-m", "mendsearch", "worker", self.search, *allowed]
 
     def _storage(self) -> str:
         if self.url is None:

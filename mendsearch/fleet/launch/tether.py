@@ -23,7 +23,9 @@ def main(parent: int, command: list[str]) -> None:
             sys.exit(f"prctl: {os.strerror(ctypes.get_errno())}")
         if os.getppid() != parent:  # it ended before the request was made
             sys.exit(128 + signal.SIGTERM)
-    signal.signal(signal.SIGINT, signal.SIG_DFL)  # a shell starts jobs in the background with SIGINT ignored
+    # a shell starts jobs in the background with SIGINT ignored; a starter may have signals blocked for its own use
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
+    signal.pthread_sigmask(signal.SIG_SETMASK, ())
     os.execvp(command[0], command)
 
 

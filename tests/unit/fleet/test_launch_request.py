@@ -40,10 +40,10 @@ def test_an_array_of_slurm():
 
 
 def test_a_job_of_kubernetes():
-    made = Request("mine", "kubernetes", URL, workers=4, cpus=2, image="i", namespace="n").resolved(LOGS)
+    made = Request("mine", "kubernetes", URL, workers=4, cpus=2, image="i", namespace="n", allow=["own"]).resolved(LOGS)
     assert isinstance(made, Kubernetes)
     assert (made.workers, made.gpus, made.cpus, made.image, made.namespace) == (4, 0, 2, "i", "n")
-    assert made.command == ["python", "-m", "mendsearch", "worker", "mine"]
+    assert made.command == ["python", "-m", "mendsearch", "worker", "mine", "--allow=own"]
 
 
 @pytest.mark.parametrize(

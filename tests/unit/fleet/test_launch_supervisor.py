@@ -160,6 +160,21 @@ def test_a_signal_is_passed_on_and_names_the_exit_code(supervise, tmp_path, numb
     assert signal.getsignal(number) in (signal.SIG_DFL, signal.default_int_handler)
 
 
+def test_signals_that_are_blocked_or_ignored_here_reach_a_worker(supervise, tmp_path):
+    supervisor = supervise(GIVES_BACK.replace("(signal.SIGTERM, signal.SIGINT, signal.SIGUSR1)", "[signal.SIGTERM]"))
+    ignored = signal.signal(signal.SIGINT, signal.SIG_IGN)
+    blocked = signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGINT])
+    try:
+        supervisor.start()
+        wait_until(up(tmp_path, 1), supervisor)
+        supervisor.stop(signal.SIGINT)
+        supervisor.close()
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, blocked)
+        signal.signal(signal.SIGINT, ignored)
+    assert [code for _, code, _ in supervisor.ends] == [-signal.SIGINT]
+
+
 def test_workers_that_all_finish_upon_a_signal_end_it_with_0(supervise, tmp_path):
     supervisor = supervise(GIVES_BACK.replace("128 + number", "0"))
     supervisor.start()
