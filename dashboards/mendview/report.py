@@ -1,30 +1,57 @@
-"""A plain page of one run: the table, and the channels of every coupling group. It opens offline."""
+"""One self-contained HTML file of a search: it opens offline, prints, and can be sent to a colleague."""
 
 from __future__ import annotations
 
 import os
-from html import escape
+import re
+from collections.abc import Mapping
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
-from mendview.figures import channels_figure
-from mendview.tables import CAPTION, HEADINGS, result_rows
+from mendview import figures, overview
+from mendview.figures.network import movers
+from mendview.importance import importance
+from mendview.overview import Overview, changes
+from mendview.pages import Page, Panel, front_page, network_page, render, search_page
+from mendview.reading import Look
+from mendview.searches import Search
+from mendview.server.answers import body, embedded
+from mendview.structure import read_results, read_structure
+from mendview.tables import CAPTION
+from mendview.trials import Pace
+from mendview.verdict import verdict_of
+from mendview.workers import Crew
 
-STYLE = """
-body { font: 16px/1.5 system-ui, sans-serif; max-width: 72rem; margin: 2rem auto; padding: 0 1rem; color: #1a1a1a }
-table { border-collapse: collapse; width: 100% }
-th, td { padding: .4rem .8rem; text-align: right; border-bottom: 1px solid #ddd }
-th:first-child, td:first-child { text-align: left }
-tr:last-child { font-weight: 600 }
-.note { color: #555; font-size: .9rem }
-.wide { overflow-x: auto }
-"""
+STATIC = Path(__file__).parent / "static"
+LINKS = re.compile(r'<a href="/(?:mend|dashboard)[^"]*">(.*?)</a>', re.DOTALL)
+
+
+def report_of(look: Look, search: Search) -> str:
+    """The report of a search of a database, finished or not."""
+
+    def importances(search: Search, complete: int) -> Mapping[str, float] | None:
+        try:
+            return importance(look, search)
+        except (ValueError, RuntimeError):  # Optuna refuses where nothing varies
+            return None
+
+    known: dict[str, float] = {}
+    pages = [make(look, search, known, importances) for make in (search_page, network_page, front_page)]
+    merged = Page("report", search.name, pages[0].what, search.study_id)
+    for page in pages:
+        merged.parts |= page.parts
+        merged.figures |= page.figures
+        merged.layout += [panel for panel in page.layout if panel not in merged.layout]
+    merged.parts.pop("importing", None)
+    merged.layout = [panel for panel in merged.layout if panel.key in merged.parts or panel.key in merged.figures]
+    return self_contained(merged)
 
 
 def write_report(
     path: Path, result: dict[str, Any], dense_score: float, widths: dict[str, int], floor: dict[str, int]
 ) -> None:
-    """Write the page of one result, whole or not at all.
+    """Write the report of one run's result, whole or not at all.
 
     Args:
         path: of the HTML file.
@@ -33,27 +60,91 @@ def write_report(
         widths: channels in the dense network, by coupling group.
         floor: channels from which mending started.
     """
-    figure = channels_figure(result, widths, floor)
-    rows = "".join(
-        "<tr>" + "".join(f"<td>{escape(cell)}</td>" for cell in row) + "</tr>"
-        for row in result_rows(result, dense_score)
-    )
-    headings = "".join(f"<th>{escape(heading)}</th>" for heading in HEADINGS)
-    trials = ", ".join(f"{count} {escape(state.replace('_', ' '))}" for state, count in result["trials"].items())
-    budget = ", ".join(f"{name}={value:g}" for name, value in result["budget"]["given"].items())
-    asked = escape(f"{result['model']['name']}, budget {budget}, seed {result['seed']}")
-    title = f"mendsearch: {escape(result['search'])}"
-    page = f"""<!doctype html>
-<html lang="en"><head><meta charset="utf-8"><meta name="viewport" content="width=device-width, initial-scale=1">
-<title>{title}</title><style>{STYLE}</style></head><body>
-<h1>{title}</h1>
-<p>{asked}; trials: {trials}.</p>
-<div class="wide"><table><thead><tr>{headings}</tr></thead><tbody>{rows}</tbody></table></div>
-<p class="note">{escape(CAPTION)}</p>
-<h2>Channels of every coupling group</h2>
-{figure.to_html(full_html=False, include_plotlyjs=True, config={"displaylogo": False})}
-</body></html>
-"""
+    seen = _overview_of(result, dense_score, widths, floor)
+    search, page = seen.search, Page("report", seen.search.name, _asked(result), live=False)
+    kept = search.results["mended"]["keep_counts"]
+    page.parts = {
+        "verdict": render("verdict", seen=seen, overview=overview),
+        "cards": render("cards", seen=seen, page=page, overview=overview, movers=movers, timedelta=timedelta),
+        "results": render("results", results=search.results, dense_score=dense_score, caption=CAPTION),
+        "groups": render("groups", changes=seen.changes, title="mended"),
+    }
+    page.figures = {"channels": figures.channels(search.structure, kept), "fidelity": figures.fidelity(search.results)}
+    page.layout = [
+        Panel("verdict"), Panel("cards"), Panel("results", "Networks", whole=True),
+        Panel("channels", "Channels", "In network order. Hatched: restored to the floor.", whole=True), Panel("groups"),
+        Panel("fidelity", "Score against accuracy", "Before and after fine-tuning."),
+    ]  # fmt: skip
+    save(path, self_contained(page))
+
+
+def save(path: Path, text: str) -> None:
+    """Write a file whole or not at all."""
     partial = path.with_name(path.name + ".partial")
-    partial.write_text(page, encoding="utf-8")
+    partial.write_text(text, encoding="utf-8")
     os.replace(partial, path)
+
+
+def self_contained(page: Page) -> str:
+    """A page with all that it needs inside: style, scripts, Plotly's partial bundle, and no link that leads nowhere."""
+    page.parts = {key: LINKS.sub(r"\1", text) for key, text in page.parts.items()}
+    given = {
+        "api": "",
+        "base": "",
+        "parts": {},
+        "figures": page.figures,
+        "hashes": {},
+        "live": False,
+        "every": 0,
+        "found": True,
+    }
+    inside = {
+        name: (STATIC / name).read_text(encoding="utf-8")
+        for name in ("mend.css", "theme.js", "mend.js", "plotly-basic.min.js")
+    }
+    return render(
+        "report", page=page, body=body(page), given=embedded(given), css=inside["mend.css"], theme=inside["theme.js"],
+        script=inside["mend.js"], plotly=inside["plotly-basic.min.js"],
+        made=datetime.now(UTC).strftime("%Y-%m-%d %H:%M UTC"),
+    )  # fmt: skip
+
+
+def _asked(result: Mapping[str, Any]) -> str:
+    budget = ", ".join(f"{name}={value:g}" for name, value in result["budget"]["given"].items())
+    return f"{result['model']['name']}, budget {budget}, seed {result['seed']}"
+
+
+def _overview_of(
+    result: Mapping[str, Any], dense_score: float, widths: dict[str, int], floor: dict[str, int]
+) -> Overview:
+    """What an overview of the database would say, of a run without one."""
+    rows = read_results(dict(result))
+    structure = read_structure(
+        {
+            "groups": list(widths), "widths": widths, "floor": floor, "dense_score": dense_score,
+            "pre_pruned": rows["pre_pruned"]["keep_counts"], "uniform": rows["uniform"]["keep_counts"],
+            "budget": result["budget"].get("absolute"), "dense": result["dense"],
+        }
+    )  # fmt: skip
+    search = Search(
+        study_id=0, name=result["search"], sign=1, objectives=1, wanted=None, stopping=False, lease_s=0.0,
+        created_at=None, model=result["model"]["name"], structure=structure, results=rows,
+    )  # fmt: skip
+    states = {"complete": "complete", "pruned": "stopped_early", "fail": "failed"}
+    counts = {state: number for state, key in states.items() if (number := result["trials"].get(key, 0))}
+    pace = Pace(counts, None, None, datetime.now(UTC).replace(tzinfo=None), None, None, 0, 0)
+    controls = {name: rows[name]["score"] for name in ("pre_pruned", "uniform") if "score" in rows[name]}
+    tone, verdict = verdict_of(search, "finished", pace, Crew(), None, 0, controls)
+    return Overview(
+        search,
+        "finished",
+        tone,
+        verdict,
+        None,
+        controls,
+        changes(structure, rows["mended"]["keep_counts"]),
+        pace,
+        Crew(),
+        None,
+        0,
+    )

@@ -3,8 +3,9 @@ import re
 from rich.console import Console
 
 from mendstore import StudySummary
-from mendview.figures import channels_figure
+from mendview.figures import channels, plotly_figure
 from mendview.report import write_report
+from mendview.structure import read_structure
 from mendview.tables import result_rows, result_table, studies_table
 
 WIDTHS, FLOOR = {"conv1": 16, "layer1.0.conv1": 32}, {"conv1": 3, "layer1.0.conv1": 5}
@@ -37,11 +38,14 @@ def test_the_table_has_every_row_and_figure():
 
 
 def test_the_figure_shows_every_structure_in_network_order():
-    figure = channels_figure(result(), WIDTHS, FLOOR)
-    assert [trace.name for trace in figure.data] == ["dense", "uniform", "pre-pruned", "mended", "floor"]
-    assert list(figure.data[3].x) == ["conv1", "layer1.0.conv1"]
-    assert list(figure.data[3].y) == [7, 9]
-    assert list(figure.data[4].y) == [3, 5]
+    row = result()["mended"]["keep_counts"]
+    structure = read_structure({"widths": WIDTHS, "floor": FLOOR, "pre_pruned": row, "uniform": row})
+    figure = plotly_figure(channels(structure, row))
+    names = ["dense", "mended: at the floor", "mended: restored", "pre-pruned", "uniform"]
+    assert [trace.name for trace in figure.data] == names
+    assert list(figure.data[1].x) == ["conv1", "layer1.0.conv1"]
+    assert [counts[0] for counts in figure.data[1].customdata] == [3, 5]
+    assert [counts[0] for counts in figure.data[2].customdata] == [4, 4]
 
 
 def test_the_page_opens_offline_and_escapes_what_it_is_given(tmp_path):
@@ -53,6 +57,8 @@ def test_the_page_opens_offline_and_escapes_what_it_is_given(tmp_path):
     assert not re.findall(r"""<(?:script|link|img)[^>]+(?:src|href)=["']?http""", page)
     assert "97.50%" in page
     assert "Plotly.newPlot" in page
+    assert len(page) < 5_000_000
+    assert 'href="/' not in page
 
 
 def test_studies_are_listed_with_their_states():

@@ -1,0 +1,29 @@
+"""Figures as plain dicts for plotly.js; `plotly_figure` makes one of the `plotly` package of it."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from mendview.figures.fleet import throughput
+from mendview.figures.front import COSTS, front, scatter
+from mendview.figures.history import by_worker, endings, fidelity, history
+from mendview.figures.network import agreement, channels, errors, importance, macs
+from mendview.figures.style import PALETTE, Figure, resolved
+
+if TYPE_CHECKING:
+    import plotly.graph_objects as go
+
+__all__ = [
+    "COSTS", "PALETTE", "Figure", "agreement", "by_worker", "channels", "endings", "errors", "fidelity", "front",
+    "history", "importance", "macs", "plotly_figure", "resolved", "scatter", "throughput",
+]  # fmt: skip
+
+
+def plotly_figure(figure: Figure, dark: bool = False) -> go.Figure:
+    """The same figure as a Plotly figure, for a notebook or Optuna Dashboard."""
+    import plotly.graph_objects as go
+
+    made = resolved(figure, dark)
+    layout = {key: value for key, value in made["layout"].items() if key != "meta"}
+    data = [{key: value for key, value in trace.items() if key != "meta"} for trace in made["data"]]
+    return go.Figure(data=data, layout={**layout, "template": "none"})

@@ -1,0 +1,43 @@
+"""How fast trials come in, and from which hosts."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from mendview.figures.network import labels
+from mendview.figures.style import Figure, figure
+from mendview.reading import Row
+from mendview.words import moment, plural
+
+HOSTS = 7
+"""Hosts with colours of their own; the others are shown as one."""
+
+
+def throughput(spans: Sequence[Row]) -> Figure:
+    """Trials an hour over time, by host.
+
+    Args:
+        spans: at, seconds, host, trials; of `mendview.workers.throughput`.
+    """
+    totals: dict[str, int] = {}
+    for row in spans:
+        totals[row["host"]] = totals.get(row["host"], 0) + row["trials"]
+    named = sorted(totals, key=lambda host: -totals[host])[:HOSTS]
+    data: list[dict[str, Any]] = []
+    for index, host in enumerate([*sorted(named), None] if len(totals) > HOSTS else sorted(named)):
+        hourly: dict[str, float] = {}
+        for row in spans:
+            if row["host"] == host or (host is None and row["host"] not in named):
+                at = moment(row["at"])
+                hourly[at] = hourly.get(at, 0) + 3600 * row["trials"] / row["seconds"]
+        title = "other hosts" if host is None else labels([host])[0]
+        data.append(
+            {
+                "type": "bar", "name": title, "x": list(hourly), "y": [round(value, 1) for value in hourly.values()],
+                "marker": {"color": f"--series-{index % 8}", "line": {"width": 0}},
+                "hovertemplate": "%{y:,.0f} trials an hour<extra>" + title + "</extra>",
+            }
+        )  # fmt: skip
+    alt = f"Trials an hour over time, from {plural(len(totals), 'host')}."
+    return figure(data, alt, y="trials an hour", height=300, barmode="stack", bargap=0, xaxis={"type": "date"})

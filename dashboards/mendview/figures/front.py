@@ -1,0 +1,90 @@
+"""Accuracy against what a network costs, over all searches of the same network."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from mendview.figures.history import SYMBOLS
+from mendview.figures.network import labels
+from mendview.figures.style import Figure, figure, rounded
+from mendview.reading import Row
+from mendview.structure import TITLES
+from mendview.words import plural
+
+COSTS = {"macs": "MACs", "params": "parameters", "latency_ms": "latency (ms)"}
+
+
+def front(runs: Mapping[str, Mapping[str, Any]], cost: str) -> Figure:
+    """Test accuracy against one cost: every row of every finished search.
+
+    Args:
+        runs: rows of results by the search's name.
+        cost: `macs`, `params` or `latency_ms`.
+    """
+    data = []
+    for kind, title in TITLES.items():
+        points = sorted(
+            (row[kind][cost], row[kind]["accuracy"], name)
+            for name, row in runs.items()
+            if cost in row.get(kind, {}) and "accuracy" in row[kind]
+        )
+        if not points:
+            continue
+        colour = "--dense-line" if kind == "dense" else f"--{kind.replace('_', '-')}"
+        data.append(
+            {
+                "type": "scatter", "mode": "markers" if kind == "dense" else "lines+markers", "name": title,
+                "x": [point[0] for point in points], "y": [point[1] for point in points],
+                "text": labels([point[2] for point in points]),
+                "line": {"color": colour, "width": 2, "dash": "solid" if kind == "mended" else "dot"},
+                "marker": {"symbol": SYMBOLS[kind], "size": 12 if kind in ("dense", "mended") else 9, "color": colour},
+                "hovertemplate": "%{y:.2%} at %{x:.4s}<extra>" + title + ", %{text}</extra>",
+            }
+        )  # fmt: skip
+    alt = f"Test accuracy against {COSTS[cost]} of {plural(len(runs), 'finished search', 'finished searches')}."
+    xaxis = {"rangemode": "tozero"} | ({} if cost == "latency_ms" else {"tickformat": ".3~s"})
+    return figure(data, alt, x=COSTS[cost], y="test accuracy", height=360, xaxis=xaxis, yaxis={"tickformat": ".1%"})
+
+
+def scatter(trials: Sequence[Row], cost: str, sign: int = 1) -> Figure:
+    """Scores of trials against one cost, with the trials that nothing beats in both.
+
+    Args:
+        trials: number, score, macs, params; of `mendview.trials.scattered`.
+        cost: `macs` or `params`.
+        sign: 1 where a higher score is better.
+    """
+    known = [row for row in trials if row[cost] is not None and row["score"] is not None]
+    edge, reached = [], None
+    for row in sorted(known, key=lambda row: (row[cost], -sign * row["score"])):
+        if reached is None or sign * row["score"] > reached:
+            reached = sign * row["score"]
+            edge.append(row)
+    data: list[dict[str, Any]] = [
+        {
+            "type": "scatter", "mode": "markers", "name": "trials", "x": [row[cost] for row in known],
+            "y": rounded(row["score"] for row in known), "text": [str(row["number"]) for row in known],
+            "meta": {"number": True}, "marker": {"size": 5, "color": "--trial"},
+            "hovertemplate": "%{y:.4f} at %{x:.4s}<extra>trial %{text}</extra>",
+        },
+        {
+            "type": "scatter", "mode": "lines+markers", "name": "front", "x": [row[cost] for row in edge],
+            "y": rounded(row["score"] for row in edge), "text": [str(row["number"]) for row in edge],
+            "meta": {"number": True}, "line": {"color": "--mended", "shape": "hv"},
+            "marker": {"size": 9, "color": "--mended"},
+            "hovertemplate": "%{y:.4f} at %{x:.4s}<extra>trial %{text}, on the front</extra>",
+        },
+    ]  # fmt: skip
+    alt = f"Scores of {plural(len(known), 'trial')} against {COSTS[cost]}; {len(edge)} of them on the front."
+    return figure(data, alt, x=COSTS[cost], y="score", height=340, xaxis={"tickformat": ".4~s"}, yaxis=_focus(known))
+
+
+def _focus(trials: Sequence[Row]) -> dict[str, Any]:
+    """The better three quarters, so that ruined candidates do not press the front against the edge."""
+    scores = sorted(row["score"] for row in trials)
+    if len(scores) < 8:
+        return {}
+    low, high = scores[len(scores) // 4], scores[-1]
+    margin = 0.06 * (high - low or abs(high) or 1)
+    return {"range": [round(low - margin, 5), round(high + margin, 5)]}

@@ -1,0 +1,187 @@
+"""Scores as they came in: against trials and time, by worker, with what was stopped early."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from mendview.figures.style import Figure, figure, rounded
+from mendview.reading import Row
+from mendview.structure import TITLES
+from mendview.words import moment, plural, score
+from mendview.workers import Worker
+
+SHOWN = 40
+"""Workers in the figure by worker: those with most trials."""
+SYMBOLS = {"pre_pruned": "diamond", "uniform": "square", "mended": "circle", "random": "x", "dense": "star"}
+
+
+def history(
+    improved: Sequence[Row],
+    trials: Sequence[Row],
+    spanned: bool,
+    controls: Mapping[str, float],
+    dense: float | None = None,
+) -> Figure:
+    """The best score so far, over the trials.
+
+    Args:
+        improved: of `mendview.trials.improvements`.
+        trials: of `mendview.trials.each`, or of `spans` where there are too many.
+        spanned: which of the two.
+        controls: scores of `pre_pruned` and `uniform`.
+        dense: score of the dense network.
+    """
+    data = [*_spanned(trials)] if spanned else [*_each(trials)]
+    best = [row["score"] for row in improved]
+    last = trials[-1] if trials else None
+    if improved:
+        numbers, times = [row["number"] for row in improved], [moment(row["at"]) for row in improved]
+        if last is not None and last["number"] > numbers[-1]:
+            numbers, times, best = [*numbers, last["number"]], [*times, moment(last["at"])], [*best, best[-1]]
+        data.append(
+            {
+                "type": "scatter", "mode": "lines", "name": "best so far", "x": numbers, "y": rounded(best),
+                "meta": {"time": times}, "line": {"shape": "hv", "width": 3, "color": "--mended"},
+                "hovertemplate": "best so far %{y:.4f}<extra>trial %{x}</extra>",
+            }
+        )  # fmt: skip
+    for name, value in controls.items():
+        if improved and last is not None:
+            data.append(_level(name, value, improved[0], last))
+    alt = f"Best score so far over {plural(len(trials), 'point')}: {score(best[-1]) if best else 'none yet'}."
+    return figure(data, alt, x="trial", y="score", height=340, yaxis={"range": _range(best, trials, controls)})
+
+
+def endings(spans: Sequence[Row]) -> Figure:
+    """How trials ended: scored in full, stopped early, failed."""
+    numbers, times = [row["number"] for row in spans], [moment(row["at"]) for row in spans]
+    names = {
+        "complete": ("scored in full", "--complete"),
+        "pruned": ("stopped early", "--stopped"),
+        "fail": ("failed", "--failed"),
+    }
+    data = [
+        {
+            "type": "bar", "name": title, "x": numbers, "y": [row[key] for row in spans], "meta": {"time": times},
+            "marker": {"color": colour, "line": {"width": 0}, "pattern": {"shape": "/" if key == "fail" else ""}},
+            "hovertemplate": "%{y} " + title + "<extra>from trial %{x}</extra>",
+        }
+        for key, (title, colour) in names.items()
+    ]  # fmt: skip
+    totals = {title: sum(row[key] for row in spans) for key, (title, _) in names.items()}
+    alt = "How trials ended: " + ", ".join(f"{number:,} {title}" for title, number in totals.items()) + "."
+    return figure(data, alt, x="trial", y="trials", height=260, barmode="stack", bargap=0)
+
+
+def by_worker(workers: Sequence[Worker]) -> Figure:
+    """Best and median score of every worker: they should agree, for the same candidate scores the same everywhere."""
+    shown = sorted(sorted(workers, key=lambda worker: -worker.done)[:SHOWN], key=lambda worker: worker.ordinal)
+    shown = [worker for worker in shown if worker.best is not None]
+    names = [f"worker {worker.ordinal}" for worker in shown]
+    details = [[worker.done, round(worker.hourly, 1)] for worker in shown]
+    hover = "%{y:.4f} of %{customdata[0]} trials, %{customdata[1]} an hour<extra>%{x}</extra>"
+    data = [
+        {
+            "type": "scatter", "mode": "markers", "name": "best", "x": names,
+            "y": rounded(worker.best for worker in shown), "customdata": details,
+            "marker": {"color": "--mended", "size": 9}, "hovertemplate": "best " + hover,
+        },
+        {
+            "type": "scatter", "mode": "markers", "name": "median", "x": names,
+            "y": rounded(worker.middle for worker in shown), "customdata": details,
+            "marker": {"color": "--trial", "size": 9, "symbol": "line-ew", "line": {"width": 3, "color": "--trial"}},
+            "hovertemplate": "median " + hover,
+        },
+    ]  # fmt: skip
+    alt = f"Best and median score of {plural(len(shown), 'worker')}."
+    return figure(data, alt, y="score", height=300, xaxis={"type": "category", "title": {"text": ""}})
+
+
+def fidelity(results: Mapping[str, Any]) -> Figure:
+    """Score before fine-tuning against accuracy after it, of the networks that were fine-tuned."""
+    data = [
+        {
+            "type": "scatter", "mode": "markers+text", "name": TITLES[name], "x": [round(row["score"], 5)],
+            "y": [row["accuracy"]], "text": [TITLES[name]], "textposition": "top center", "cliponaxis": False,
+            "marker": {"size": 13, "color": f"--{name.replace('_', '-')}", "symbol": SYMBOLS[name]},
+            "hovertemplate": "score %{x:.4f}, accuracy %{y:.2%}<extra>" + TITLES[name] + "</extra>",
+        }
+        for name, row in results.items()
+        if "score" in row and "accuracy" in row and name != "dense"
+    ]  # fmt: skip
+    alt = "Score before fine-tuning against test accuracy after it."
+    return figure(
+        data, alt, x="score", y="test accuracy", height=300, showlegend=False, yaxis={"tickformat": ".1%"},
+        margin={"t": 28, "r": 40, "b": 44, "l": 58},
+    )  # fmt: skip
+
+
+def _spanned(spans: Sequence[Row]) -> list[dict[str, Any]]:
+    known = [row for row in spans if row["best"] is not None]
+    numbers, times = [row["number"] for row in known], [moment(row["at"]) for row in known]
+    edge = {
+        "type": "scatter",
+        "mode": "lines",
+        "x": numbers,
+        "meta": {"time": times},
+        "line": {"width": 0},
+        "hoverinfo": "skip",
+    }
+    return [
+        {**edge, "y": rounded(row["high"] for row in known), "showlegend": False, "name": "upper quartile"},
+        {
+            **edge, "y": rounded(row["low"] for row in known), "fill": "tonexty", "fillcolor": "--band",
+            "name": "middle half",
+        },
+        {
+            "type": "scatter", "mode": "markers", "name": "best of a span", "x": [row["best_number"] for row in known],
+            "y": rounded(row["best"] for row in known), "meta": {"time": times, "trial": True},
+            "marker": {"size": 6, "color": "--trial"}, "hovertemplate": "%{y:.4f}<extra>trial %{x}</extra>",
+        },
+    ]  # fmt: skip
+
+
+def _each(trials: Sequence[Row]) -> list[dict[str, Any]]:
+    traces = []
+    for state, title, symbol, colour in (
+        ("pruned", "stopped early", "x-thin-open", "--stopped"),
+        ("complete", "scored in full", "circle", "--trial"),
+    ):
+        rows = [row for row in trials if row["state"] == state]
+        traces.append(
+            {
+                "type": "scatter", "mode": "markers", "name": title, "x": [row["number"] for row in rows],
+                "y": rounded(row["score"] for row in rows),
+                "meta": {"time": [moment(row["at"]) for row in rows], "trial": True},
+                "marker": {"size": 5, "color": colour, "symbol": symbol, "line": {"color": colour}},
+                "hovertemplate": "%{y:.4f} " + title + "<extra>trial %{x}</extra>",
+            }
+        )  # fmt: skip
+    return traces
+
+
+def _level(name: str, value: float, first: Row, last: Row) -> dict[str, Any]:
+    title = TITLES[name]
+    return {
+        "type": "scatter", "mode": "lines", "name": title, "x": [first["number"], last["number"]],
+        "y": [round(value, 5)] * 2, "meta": {"time": [moment(first["at"]), moment(last["at"])]},
+        "line": {"dash": "dash" if name == "uniform" else "dot", "width": 2, "color": f"--{name.replace('_', '-')}"},
+        "hovertemplate": "%{y:.4f}<extra>" + title + "</extra>",
+    }  # fmt: skip
+
+
+def _range(best: Sequence[float], trials: Sequence[Row], controls: Mapping[str, float]) -> list[float] | None:
+    """Where the action is: a few ruined candidates must not press everything else against the edge."""
+    scores = sorted(
+        row["score"] if "score" in row else row["middle"]
+        for row in trials
+        if row.get("score", row.get("middle")) is not None
+    )
+    if not best or not scores:
+        return None
+    middle = scores[len(scores) // 4], scores[-len(scores) // 4]
+    inside = [*best[-1:], best[0], *middle, *(value for value in controls.values())]
+    low, high = min(inside), max(inside)
+    margin = 0.08 * (high - low or abs(high) or 1)
+    return [round(low - margin, 5), round(high + margin, 5)]

@@ -1,0 +1,113 @@
+"""Importance of parameters, computed in the background by Optuna, and kept until the search has grown."""
+
+from __future__ import annotations
+
+import logging
+import queue
+import threading
+from collections.abc import Mapping
+
+import optuna
+from optuna.distributions import json_to_distribution
+from optuna.importance import PedAnovaImportanceEvaluator, get_param_importances
+from optuna.trial import create_trial
+
+import mendstore
+from mendview.reading import Look, Reader
+from mendview.searches import Search
+
+SAMPLE = 1000
+"""Trials that are looked at: more change little and take memory."""
+LEAST = 20
+GROWTH = 1.2
+PREFIX = "restore/"
+
+logger = logging.getLogger(__name__)
+
+
+class Importances:
+    """Importance by coupling group, of searches that somebody looks at.
+
+    Args:
+        reader: of their database.
+    """
+
+    def __init__(self, reader: Reader) -> None:
+        self._reader = reader
+        self._known: dict[int, tuple[int, Mapping[str, float]]] = {}
+        self._asked: set[int] = set()
+        self._queue: queue.SimpleQueue[tuple[Search, int]] = queue.SimpleQueue()
+        self._lock = threading.Lock()
+        threading.Thread(target=self._work, name="importance", daemon=True).start()
+
+    def __call__(self, search: Search, complete: int) -> Mapping[str, float] | None:
+        """What is known now; where the search has grown since, it is computed anew meanwhile."""
+        with self._lock:
+            at, values = self._known.get(search.study_id, (0, None))
+            if complete >= max(LEAST, GROWTH * at) and search.study_id not in self._asked:
+                self._asked.add(search.study_id)
+                self._queue.put((search, complete))
+        return values
+
+    def _work(self) -> None:
+        while True:
+            search, complete = self._queue.get()
+            values: Mapping[str, float] = {}
+            try:
+                values = self._reader.look(lambda look, search=search: importance(look, search))  # type: ignore[misc]
+            except mendstore.StorageError as error:
+                logger.warning("importance of search %d: %s", search.study_id, error)
+            except (ValueError, RuntimeError) as error:  # Optuna refuses where parameters or scores do not vary
+                logger.info("importance of search %d: %s", search.study_id, error)
+                complete = max(complete, LEAST)
+            with self._lock:
+                self._asked.discard(search.study_id)
+                if values or search.study_id not in self._known:
+                    self._known[search.study_id] = (complete, values)
+
+
+def importance(look: Look, search: Search) -> dict[str, float]:
+    """Importance by parameter over evenly spaced trials, without the prefix of restorations.
+
+    Raises:
+        ValueError: Optuna cannot tell.
+    """
+    rows = look.all(
+        """
+        SELECT v.value AS score, p.params FROM (
+            SELECT t.trial_id, row_number() OVER (ORDER BY t.number) AS position, count(*) OVER () AS trials
+            FROM trials t WHERE t.study_id = :study AND t.state = 'COMPLETE'
+        ) s JOIN trial_values v ON v.trial_id = s.trial_id AND v.objective = 0 AND v.value_type = 'FINITE'
+        CROSS JOIN LATERAL (SELECT jsonb_object_agg(param_name, param_value) AS params FROM trial_params
+                            WHERE trial_id = s.trial_id) p
+        WHERE position % greatest(1, ceil(s.trials / cast(:sample AS numeric))::integer) = 0 AND p.params IS NOT NULL
+        """,
+        study=search.study_id,
+        sample=SAMPLE,
+    )
+    distributions = {
+        row["param_name"]: json_to_distribution(row["distribution_json"])
+        for row in look.all(
+            """
+            SELECT param_name, distribution_json FROM trial_params
+            WHERE trial_id = (SELECT max(trial_id) FROM trials WHERE study_id = :study AND state = 'COMPLETE')
+            """,
+            study=search.study_id,
+        )
+    }
+    wanted = set(distributions)
+    trials = [
+        create_trial(
+            value=row["score"],
+            params={name: distributions[name].to_external_repr(row["params"][name]) for name in wanted},
+            distributions=distributions,
+        )
+        for row in rows
+        if wanted <= set(row["params"])
+    ]
+    if len(trials) < LEAST or not wanted:
+        return {}
+    study = optuna.create_study(direction="maximize" if search.sign > 0 else "minimize")
+    study.add_trials(trials)
+    found = get_param_importances(study, evaluator=PedAnovaImportanceEvaluator())
+    return {name.removeprefix(PREFIX): value for name, value in found.items()}

@@ -1,0 +1,118 @@
+"""Pages as they are sent: made once for all who look at the same moment, and only what changed is sent again."""
+
+from __future__ import annotations
+
+import json
+import threading
+import time
+from dataclasses import dataclass, field
+from typing import Any
+
+from mendview.importance import Importances
+from mendview.pages import PAGES, Page, render, searches_page, short
+from mendview.reading import Look, Reader
+from mendview.searches import find_search
+
+FRESH_S = 1.0
+"""How old an answer may be that is given again."""
+KEPT = 64
+EVERY_MS = 2000
+"""How often a page asks."""
+
+
+@dataclass
+class _Entry:
+    lock: threading.Lock = field(default_factory=threading.Lock)
+    at: float = -FRESH_S
+    page: Page | None = None
+
+
+class Answers:
+    """Pages by search and kind.
+
+    Args:
+        reader: of the database.
+    """
+
+    def __init__(self, reader: Reader) -> None:
+        self._reader = reader
+        self._importances = Importances(reader)
+        self._entries: dict[tuple[int | None, str, int | None], _Entry] = {}
+        self._controls: dict[int, dict[str, float]] = {}
+        self._lock = threading.Lock()
+
+    def page(self, study_id: int | None, kind: str, number: int | None = None) -> Page | None:
+        """The page as it is now; None where there is no such search.
+
+        Raises:
+            mendstore.StorageError: the database cannot be reached.
+        """
+        key = (study_id, kind, number)
+        with self._lock:
+            if len(self._entries) > KEPT:
+                self._entries.clear()
+            entry = self._entries.setdefault(key, _Entry())
+        with entry.lock:
+            if time.monotonic() - entry.at >= FRESH_S:
+                entry.page = self._reader.look(lambda look: self._make(look, *key))
+                entry.at = time.monotonic()
+            return entry.page
+
+    def _make(self, look: Look, study_id: int | None, kind: str, number: int | None) -> Page | None:
+        if study_id is None:
+            return searches_page(look)
+        search = find_search(look, study_id=study_id)
+        if search is None:
+            return None
+        with self._lock:
+            if len(self._controls) > KEPT:
+                self._controls.clear()
+            known = self._controls.setdefault(study_id, {})
+        return PAGES[kind](look, search, known, self._importances, number)
+
+
+def whole(page: Page, api: str, found: bool = True, away: str = "") -> str:
+    """A page as HTML, with all its figures: one request, and everything is there."""
+    hashes = {key: short(text) for key, text in page.parts.items()}
+    hashes |= {f"figure {key}": short(figure) for key, figure in page.figures.items()}
+    given = {
+        "api": api, "base": page.base, "parts": {}, "figures": page.figures, "hashes": hashes, "live": page.live,
+        "every": EVERY_MS, "found": found, "away": away,
+    }  # fmt: skip
+    return render("layout", page=page, body=body(page), given=embedded(given))
+
+
+def body(page: Page) -> str:
+    """The places of a page in their order, with what is in them."""
+    pieces, panels = [], []
+    for panel in page.layout:
+        if panel.key in page.figures:
+            panels.append(render("panel", **vars(panel)))
+        elif panel.title:
+            whole = " whole" if panel.whole else ""
+            title = render("title", title=panel.title)
+            panels.append(
+                f'<section class="panel{whole}">{title}<div id="{panel.key}">{page.parts[panel.key]}</div></section>'
+            )
+        elif panels and panel.key == "groups":
+            panels.append(f'<section class="panel whole"><div id="{panel.key}">{page.parts[panel.key]}</div></section>')
+        else:
+            pieces.append(f'<div id="{panel.key}">{page.parts[panel.key]}</div>')
+    return "\n".join([*pieces, '<div class="panels">', *panels, "</div>"])
+
+
+def embedded(value: Any) -> str:
+    """JSON that may stand in a script element."""
+    text = json.dumps(value, separators=(",", ":"), allow_nan=False)
+    return text.replace("<", "\\u003c").replace(">", "\\u003e").replace("&", "\\u0026")
+
+
+def changed(page: Page, have: set[str]) -> dict[str, Any]:
+    """What a viewer who has some of it needs."""
+    parts = {key: {"hash": short(text), "html": text} for key, text in page.parts.items()}
+    drawn = {key: {"hash": short(figure), "figure": figure} for key, figure in page.figures.items()}
+    return {
+        "live": page.live,
+        "parts": {key: part for key, part in parts.items() if part["hash"] not in have},
+        "figures": {key: part for key, part in drawn.items() if part["hash"] not in have},
+    }

@@ -1,0 +1,50 @@
+"""The application: Optuna Dashboard on its own paths, our pages on all others, one gate before both."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterable
+
+import optuna
+from bottle import Bottle
+
+import mendstore
+from mendview.reading import Reader
+from mendview.server.gate import Environ, Gate, Start, Wsgi
+from mendview.server.optuna_part import OptunaPart
+from mendview.server.routes import make_routes
+
+logger = logging.getLogger(__name__)
+
+
+def make_app(url: str, token: str | None = None, allow_edits: bool = False) -> Wsgi:
+    """The whole dashboard over one database.
+
+    Args:
+        url: of the database; it need not be there yet.
+        token: that visitors need, or None.
+        allow_edits: let Optuna Dashboard change studies.
+    """
+    optuna.logging.set_verbosity(optuna.logging.WARNING)
+    reader = Reader(url)
+    return Gate(_Both(OptunaPart(reader, allow_edits), make_routes(reader)), token, allow_edits)
+
+
+class _Both:
+    def __init__(self, theirs: OptunaPart, ours: Bottle) -> None:
+        self._theirs, self._ours = theirs, ours
+
+    def __call__(self, environ: Environ, start: Start) -> Iterable[bytes]:
+        path = environ.get("PATH_INFO", "/")
+        if not self._theirs.wants(path):
+            return self._ours(environ, start)  # type: ignore[no-any-return]
+        try:
+            if self._theirs.ready():
+                return self._theirs(environ, start)
+        except mendstore.StorageError as error:
+            logger.warning("%s", error)
+        if path.startswith("/dashboard"):  # our page says what is missing, and comes to life when it is there
+            environ["PATH_INFO"] = "/mend/"
+            return self._ours(environ, start)  # type: ignore[no-any-return]
+        start("503 Service Unavailable", [("Content-Type", "application/json"), ("Cache-Control", "no-store")])
+        return [b'{"reason": "the study database is away, or holds no study"}']

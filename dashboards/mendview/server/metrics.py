@@ -1,0 +1,99 @@
+"""`/metrics` for Prometheus."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+
+from prometheus_client import CollectorRegistry, generate_latest
+from prometheus_client.core import GaugeMetricFamily, Metric
+from prometheus_client.registry import Collector
+
+import mendstore
+from mendview import trials, workers
+from mendview.reading import Look, Reader
+from mendview.searches import Search, find_search, list_searches
+
+KIND = "text/plain; version=0.0.4; charset=utf-8"
+SEARCHES = 50
+"""The latest searches of the database that are reported."""
+
+
+def metrics(reader: Reader) -> bytes:
+    """What Prometheus reads; where the database is away, that it is."""
+    registry = CollectorRegistry()
+    registry.register(_Searches(reader))
+    return generate_latest(registry)
+
+
+class _Searches(Collector):
+    def __init__(self, reader: Reader) -> None:
+        self._reader = reader
+
+    def describe(self) -> Iterator[Metric]:
+        """Nothing beforehand, so that registering asks the database nothing."""
+        return iter(())
+
+    def collect(self) -> Iterator[Metric]:
+        """One look at the database."""
+        begun = time.perf_counter()
+        try:
+            found = self._reader.look(_measure)
+        except mendstore.StorageError:
+            found = []
+        up = GaugeMetricFamily("mendsearch_database_up", "Whether the study database answers.")
+        up.add_metric([], 1.0 if found else 0.0)
+        yield up
+        took = GaugeMetricFamily("mendsearch_metrics_seconds", "Time that this look at the database took.")
+        took.add_metric([], time.perf_counter() - begun)
+        yield took
+        yield from found
+
+
+def _measure(look: Look) -> list[Metric]:
+    by_state = GaugeMetricFamily("mendsearch_trials", "Trials by state.", labels=["search", "state"])
+    wanted = GaugeMetricFamily("mendsearch_trials_wanted", "Trials that the search is to have.", labels=["search"])
+    best = GaugeMetricFamily("mendsearch_best_score", "Score of the best complete trial.", labels=["search"])
+    rate = GaugeMetricFamily(
+        "mendsearch_trials_per_second", "Trials that end with a score, of late.", labels=["search"]
+    )
+    crew = GaugeMetricFamily("mendsearch_workers", "Workers by state.", labels=["search", "state"])
+    items = GaugeMetricFamily("mendsearch_candidates", "Candidates by state.", labels=["search", "state"])
+    faults = GaugeMetricFamily("mendsearch_faults", "Faults survived, by kind.", labels=["search", "kind"])
+    gaps = GaugeMetricFamily(
+        "mendsearch_claim_latency_seconds",
+        "Time from a worker's result to its next claim, over its last claims.",
+        labels=["search", "quantile"],
+    )
+    for listed in list_searches(look)[:SEARCHES]:
+        search, name = find_search(look, study_id=listed.study_id), listed.name
+        if search is None:
+            continue
+        pace = trials.pace(look, search)
+        for state in ("complete", "pruned", "running", "waiting", "fail"):
+            by_state.add_metric([name, state], pace.states.get(state, 0))
+        if listed.best is not None:
+            best.add_metric([name], listed.best)
+        if pace.rate is not None:
+            rate.add_metric([name], pace.rate)
+        if search.wanted is not None:
+            wanted.add_metric([name], search.wanted)
+            _fleet(look, search, crew, items, faults, gaps)
+    return [by_state, wanted, best, rate, crew, items, faults, gaps]
+
+
+def _fleet(
+    look: Look, search: Search, crew: GaugeMetricFamily, items: GaugeMetricFamily, faults: GaugeMetricFamily,
+    gaps: GaugeMetricFamily,
+) -> None:  # fmt: skip
+    seen, name = workers.crew(look, search), search.name
+    for state in ("alive", "silent", "lost", "ended"):
+        crew.add_metric([name, state], getattr(seen, state))
+    for state in ("leased", "waiting", "set_aside"):
+        items.add_metric([name, state], getattr(seen, state))
+    for kind, number in (seen.faults or {}).items():
+        faults.add_metric([name, kind], number)
+    latency = workers.claim_gaps(look, search)
+    for quantile, key in (("0.5", "p50"), ("0.99", "p99")):
+        if latency[key] is not None:
+            gaps.add_metric([name, quantile], float(latency[key]))

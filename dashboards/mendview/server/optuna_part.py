@@ -1,0 +1,88 @@
+"""The real Optuna Dashboard behind our gate: on a connection that cannot write, unless edits are allowed."""
+
+from __future__ import annotations
+
+import gzip
+import threading
+from collections.abc import Iterable
+from typing import Any
+
+import optuna
+import optuna_dashboard
+
+from mendview.reading import CONNECT_TIMEOUT_S, Reader
+from mendview.server.gate import Environ, Start, Wsgi
+
+PATHS = ("/dashboard", "/api", "/static", "/csv", "/artifacts", "/favicon.ico", "/incompatible-rdb-schema")
+LINK = b'<script defer src="/mend/static/link.js"></script></head>'
+PLAIN_BYTES = 2048
+
+
+class OptunaPart:
+    """Optuna Dashboard, made when it is first asked for and the tables of stock Optuna are there.
+
+    Args:
+        reader: of the database.
+        allow_edits: give it a connection that can write.
+    """
+
+    def __init__(self, reader: Reader, allow_edits: bool) -> None:
+        self._reader, self._edits = reader, allow_edits
+        self._app: Wsgi | None = None
+        self._lock = threading.Lock()
+
+    def wants(self, path: str) -> bool:
+        """Whether a path is Optuna Dashboard's."""
+        return any(path == start or path.startswith(start + "/") for start in PATHS)
+
+    def ready(self) -> bool:
+        """Whether there is anything to show; the first time, Optuna Dashboard is made.
+
+        Raises:
+            mendstore.StorageError: the database cannot be reached.
+        """
+        with self._lock:
+            if self._app is None and self._reader.look(lambda look: look.optuna):
+                self._app = optuna_dashboard.wsgi(self._storage())
+            return self._app is not None
+
+    def __call__(self, environ: Environ, start: Start) -> Iterable[bytes]:
+        """Its answer, with a way to our pages, and compressed: it sends whole studies."""
+        assert self._app is not None
+        begun: dict[str, Any] = {}
+
+        def started(status: str, headers: list[tuple[str, str]], *rest: Any) -> Any:
+            begun.update(status=status, headers=headers)
+            return lambda data: None
+
+        body = self._app(environ, started)
+        kind = dict(begun["headers"]).get("Content-Type", "")
+        page, data = kind.startswith("text/html"), kind.startswith(("application/json", "text/csv"))
+        if not page and not data:
+            start(begun["status"], begun["headers"])
+            return body
+        content = b"".join(body)
+        getattr(body, "close", lambda: None)()
+        headers = [
+            (name, value)
+            for name, value in begun["headers"]
+            if name.lower() not in ("content-length", "etag", "last-modified")
+        ]
+        if page and environ.get("REQUEST_METHOD") == "GET":
+            content = content.replace(b"</head>", LINK, 1)
+        if "gzip" in environ.get("HTTP_ACCEPT_ENCODING", "") and len(content) > PLAIN_BYTES:
+            content = gzip.compress(content, compresslevel=1)
+            headers += [("Content-Encoding", "gzip"), ("Vary", "Accept-Encoding")]
+        start(begun["status"], [*headers, ("Content-Length", str(len(content)))])
+        return [content]
+
+    def _storage(self) -> optuna.storages.RDBStorage:
+        options: dict[str, Any] = {
+            "connect_args": {"connect_timeout": CONNECT_TIMEOUT_S, "application_name": "optuna-dashboard"},
+            "pool_pre_ping": True, "pool_size": 2, "max_overflow": 2,
+        }  # fmt: skip
+        if not self._edits:
+            options["execution_options"] = {"postgresql_readonly": True}
+        return optuna.storages.RDBStorage(
+            self._reader.url, engine_kwargs=options, skip_compatibility_check=True, skip_table_creation=True
+        )

@@ -1,0 +1,203 @@
+"""Routes of our pages: what is asked for in the URL, what is sent back, and what is said while the database is away."""
+
+from __future__ import annotations
+
+import gzip
+import logging
+import threading
+from pathlib import Path
+from typing import Any
+
+from bottle import Bottle, redirect, request, response, static_file
+
+import mendstore
+from mendview.pages import Page, Panel, short
+from mendview.reading import Look, Reader
+from mendview.report import report_of
+from mendview.searches import find_search, latest
+from mendview.server.answers import Answers, changed, embedded, whole
+from mendview.server.metrics import KIND, metrics
+
+STATIC = Path(__file__).parents[1] / "static"
+HTML = "text/html; charset=utf-8"
+JSON = "application/json"
+HAVE = 4000
+"""Letters of what a viewer says that it has."""
+CACHED_S = 3600
+SMALL_BYTES = 1024
+
+logger = logging.getLogger(__name__)
+
+
+def make_routes(reader: Reader) -> Bottle:
+    """Our pages as an application of their own."""
+    app, routes = Bottle(), _Routes(reader)
+    kinds = "<kind:re:network|front|fleet|trial>"
+    for rule, method in {
+        "/": routes.first,
+        "/mend": routes.first,
+        "/mend/": routes.first,
+        "/mend/searches": routes.searches,
+        "/mend/<study_id:int>": routes.to_search,
+        "/mend/<study_id:int>/": routes.page,
+        f"/mend/<study_id:int>/{kinds}": routes.page,
+        "/mend/<study_id:int>/<kind:re:trial>/<number:int>": routes.page,
+        "/mend/<study_id:int>/report": routes.report,
+        "/mend/api/<kind:re:searches>": routes.update,
+        "/mend/api/<study_id:int>/<kind:re:search|network|front|fleet|trial>": routes.update,
+        "/mend/api/<study_id:int>/<kind:re:trial>/<number:int>": routes.update,
+        "/mend/static/<name:re:[a-zA-Z.-]+>": routes.static,
+        "/healthz": routes.health,
+        "/metrics": routes.metrics,
+    }.items():
+        app.route(rule, callback=method)
+    app.error_handler.update({404: _not_found, 500: _failed})
+    return app
+
+
+class _Routes:
+    def __init__(self, reader: Reader) -> None:
+        self._reader, self._answers = reader, Answers(reader)
+        self._compressed: dict[str, bytes] = {}
+        self._lock = threading.Lock()
+
+    def first(self) -> Any:
+        """The search that is most alive; the empty list where there is none."""
+        try:
+            study_id = self._reader.look(latest)
+        except mendstore.StorageError as error:
+            return _away(error, "searches")
+        return self.searches() if study_id is None else redirect(f"/mend/{study_id}/", 302)
+
+    def searches(self) -> Any:
+        """All searches."""
+        return self._shown(None, "searches", None)
+
+    def to_search(self, study_id: int) -> Any:
+        """Pages of a search are below it."""
+        return redirect(f"/mend/{study_id}/", 302)
+
+    def page(self, study_id: int, kind: str = "search", number: int | None = None) -> Any:
+        """A page of a search; a form asks for `trial?number=N`."""
+        asked = request.query.get("number", "")
+        if kind == "trial" and number is None and asked.isdecimal() and len(asked) < 10:
+            return redirect(f"/mend/{study_id}/trial/{int(asked)}", 302)
+        return self._shown(study_id, kind, number)
+
+    def _shown(self, study_id: int | None, kind: str, number: int | None) -> Any:
+        path = _path(study_id, kind, number)
+        try:
+            found = self._answers.page(study_id, kind, number)
+        except mendstore.StorageError as error:
+            return _away(error, path)
+        return _send(_missing(), status=404) if found is None else _send(whole(found, f"/mend/api/{path}"))
+
+    def update(self, kind: str, study_id: int | None = None, number: int | None = None) -> Any:
+        """What changed since a viewer looked last."""
+        try:
+            found = self._answers.page(study_id, kind, number)
+        except mendstore.StorageError as error:
+            return _send(embedded({"away": _why(error)}), JSON, 503)
+        if found is None:
+            return _send('{"away": "There is no such search any more."}', JSON, 404)
+        text = embedded(changed(found, set(request.query.get("have", "")[:HAVE].split(","))))
+        tag = f'"{short(text)}"'
+        response.set_header("ETag", tag)
+        if request.get_header("If-None-Match") == tag:
+            response.status = 304
+            return b""
+        return _send(text, JSON)
+
+    def report(self, study_id: int) -> Any:
+        """The report of a search, to be kept."""
+
+        def ask(look: Look) -> tuple[str, str] | None:
+            search = find_search(look, study_id=study_id)
+            return None if search is None else (search.name, report_of(look, search))
+
+        try:
+            made = self._reader.look(ask)
+        except mendstore.StorageError as error:
+            return _away(error, _path(study_id, "search", None))
+        if made is None:
+            return _send(_missing(), status=404)
+        name = "".join(
+            letter if letter.isascii() and (letter.isalnum() or letter in "-_.") else "_" for letter in made[0]
+        )
+        response.set_header("Content-Disposition", f'attachment; filename="{name[:80]}.html"')
+        return _send(made[1])
+
+    def static(self, name: str) -> Any:
+        """A file of ours, compressed where the viewer takes it."""
+        sent = static_file(name, root=str(STATIC))
+        sent.set_header("Cache-Control", f"max-age={CACHED_S}")
+        if name.endswith(".js") and sent.status_code == 200 and _takes_gzip():
+            with self._lock:
+                if name not in self._compressed:
+                    self._compressed[name] = gzip.compress((STATIC / name).read_bytes(), 6)
+            sent.body = self._compressed[name]
+            sent.set_header("Content-Length", str(len(sent.body)))
+            sent.set_header("Content-Encoding", "gzip")
+            sent.set_header("Vary", "Accept-Encoding")
+        return sent
+
+    def health(self) -> Any:
+        """Whether the dashboard and its database answer."""
+        try:
+            self._reader.look(lambda look: look.optuna)
+        except mendstore.StorageError:
+            return _send('{"status": "database away"}', JSON, 503)
+        return _send('{"status": "ok"}', JSON)
+
+    def metrics(self) -> Any:
+        """For Prometheus."""
+        return _send(metrics(self._reader).decode(), KIND)
+
+
+def _path(study_id: int | None, kind: str, number: int | None) -> str:
+    return kind if study_id is None else f"{study_id}/{kind}" + ("" if number is None else f"/{number}")
+
+
+def _away(error: mendstore.StorageError, path: str) -> Any:
+    """A page that says that the database is away, and is itself again when it is back."""
+    logger.warning("%s", error)
+    page = Page("away", "The database is away")
+    return _send(whole(page, f"/mend/api/{path}", found=False, away=_why(error)), status=503)
+
+
+def _why(error: mendstore.StorageError) -> str:
+    """The reason of a failure, without the address of the database."""
+    return "The study database cannot be reached: " + str(error).partition(" failed: ")[2].partition(";")[0] + "."
+
+
+def _missing() -> str:
+    page = Page("missing", "Not here")
+    page.parts["none"] = '<p class="empty">There is no such page. <a href="/mend/searches">All searches</a></p>'
+    page.layout = [Panel("none")]
+    return whole(page, "")
+
+
+def _not_found(error: Any) -> Any:
+    error.content_type = HTML
+    return _missing()
+
+
+def _failed(error: Any) -> str:
+    logger.error("%s", error.traceback or error)
+    return "The dashboard failed; its log says how.\n"
+
+
+def _takes_gzip() -> bool:
+    return "gzip" in request.get_header("Accept-Encoding", "")
+
+
+def _send(text: str, kind: str = HTML, status: int = 200) -> bytes:
+    response.status = status
+    response.content_type = kind
+    response.set_header("Cache-Control", "no-store")
+    content = text.encode()
+    if len(content) > SMALL_BYTES and _takes_gzip():
+        response.set_header("Content-Encoding", "gzip")
+        response.set_header("Vary", "Accept-Encoding")
+        content = gzip.compress(content, 3)
+    return content

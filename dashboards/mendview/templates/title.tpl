@@ -1,0 +1,1 @@
+<header><h2>{{title}}</h2></header>

@@ -1,0 +1,82 @@
+"""How a search goes: the state that it is in, and what a person would say of it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Literal
+
+from mendview.searches import Search
+from mendview.trials import Pace, Trial
+from mendview.words import plural, signed, span
+from mendview.workers import Crew
+
+Tone = Literal["good", "fair", "bad", "calm"]
+STUCK = 20
+"""Usual trials long that none has ended, before a search with live workers is called stuck."""
+STUCK_S = 120.0
+FAILING = 0.25
+"""Share of the last attempts that failed, past which a search is in trouble."""
+
+
+def _quiet(pace: Pace) -> bool:
+    return pace.quiet_s > max(STUCK_S, STUCK * (pace.usual_s or 0))
+
+
+def state_of(search: Search, pace: Pace, crew: Crew) -> str:
+    """running, finished, stopped, stopping, waiting, halted, stuck, idle or empty."""
+    if search.wanted is None:
+        if search.results:
+            return "finished"
+        return "empty" if not pace.states else "idle" if _quiet(pace) else "running"
+    if pace.done >= search.wanted:
+        return "finished"
+    if search.stopping:
+        return "stopping" if crew.alive else "stopped"
+    if not crew.alive:
+        return "halted" if crew.all else "waiting"
+    return "stuck" if _quiet(pace) else "running"
+
+
+def verdict_of(
+    search: Search, state: str, pace: Pace, crew: Crew, best: Trial | None, since: int, controls: Mapping[str, float]
+) -> tuple[Tone, str]:
+    """Whether it goes well, and the same in a sentence."""
+    left = "" if search.wanted is None else f"{plural(max(0, search.wanted - pace.done), 'trial')} to go"
+    if state == "finished":
+        return _finished(search, best, controls)
+    fixed: dict[str, tuple[Tone, str]] = {
+        "empty": ("calm", "No trial yet."),
+        "idle": ("calm", f"Quiet: no trial ended for {span(pace.quiet_s)}."),
+        "waiting": ("calm", f"Waits for its first worker: {left}."),
+        "halted": ("bad", f"Halted: no worker is alive, {left}. Start one, or resume it."),
+        "stopping": ("calm", f"Stopping: workers end after the trial that they are at, {left}."),
+        "stopped": ("calm", f"Stopped: {left}. Resume it to go on."),
+        "stuck": ("bad", f"Stuck: workers are alive, but no trial ended for {span(pace.quiet_s)}."),
+    }  # fmt: skip
+    if state in fixed:
+        return fixed[state]
+    if pace.recent >= 10 and pace.failing > FAILING * pace.recent:
+        return "bad", f"In trouble: {pace.failing} of the last {pace.recent} trials failed."
+    if best is None:
+        return "calm", "It has begun; no score yet."
+    found = "just now" if since < 2 else f"{plural(since, 'trial')} ago"
+    if since <= max(20, pace.done // 5):
+        return "good", f"Going well: the best was found {found}."
+    return "fair", f"Levelling off: nothing better for {plural(since, 'trial')}."
+
+
+def _finished(search: Search, best: Trial | None, controls: Mapping[str, float]) -> tuple[Tone, str]:
+    results, wanted = search.results, ("mended", "uniform", "pre_pruned")
+    known = {name: results[name]["accuracy"] for name in wanted if "accuracy" in results.get(name, {})}
+    if "mended" in known and len(known) > 1:
+        rival = max((name for name in known if name != "mended"), key=lambda name: known[name])
+        points = 100 * (known["mended"] - known[rival])
+        name = rival.replace("_", "-")
+        if points > 0:
+            return "good", f"Finished: {signed(points, 2)} points of accuracy over {name}."
+        return "fair", f"Finished: no better than {name} after fine-tuning ({signed(points, 2)} points)."
+    if best is not None and best.score is not None and controls:
+        ahead = search.sign * (best.score - max(controls.values(), key=lambda value: search.sign * value))
+        text = f"Finished: its score is {signed(ahead)} from the better control's; not fine-tuned yet."
+        return ("good" if ahead > 0 else "fair"), text
+    return "good", "Finished."

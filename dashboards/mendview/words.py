@@ -1,0 +1,62 @@
+"""Numbers, times and spans of time as a person reads them."""
+
+from __future__ import annotations
+
+from datetime import datetime
+
+
+def score(value: float | None) -> str:
+    """A score with a true minus sign."""
+    return "–" if value is None else f"{value:.4f}".replace("-", "−")
+
+
+def signed(value: float, digits: int = 4) -> str:
+    """A difference with its sign."""
+    return f"{value:+.{digits}f}".replace("-", "−")
+
+
+def count(value: float | None) -> str:
+    """A number in full, with commas."""
+    return "–" if value is None else f"{value:,.0f}"
+
+
+def amount(value: float | None) -> str:
+    """A large number in three figures: 763 k, 31.0 M, 4.09 G."""
+    if value is None:
+        return "–"
+    for unit in ("", " k", " M", " G", " T"):
+        if abs(value) < 999.5:
+            return f"{value:.3g}{unit}" if unit else f"{value:.0f}"
+        value /= 1000
+    return f"{value:.3g} P"
+
+
+def percent(part: float | None, digits: int = 1) -> str:
+    """A share."""
+    return "–" if part is None else f"{part:.{digits}%}"
+
+
+def span(seconds: float | None) -> str:
+    """A span of time in its two largest units."""
+    if seconds is None:
+        return "–"
+    if seconds < 1:
+        return f"{1000 * seconds:.0f} ms"
+    if seconds < 10:
+        return f"{seconds:.1f} s"
+    whole = round(seconds)
+    for size, unit, lesser, name in ((86400, "d", 3600, "h"), (3600, "h", 60, "min"), (60, "min", 1, "s")):
+        if whole >= size:
+            rest = whole % size // lesser
+            return f"{whole // size} {unit} {rest} {name}" if rest and whole < 30 * size else f"{whole // size} {unit}"
+    return f"{whole} s"
+
+
+def plural(number: int, one: str, many: str | None = None) -> str:
+    """`1 worker`, `2 workers`."""
+    return f"{number:,} {one if number == 1 else many or one + 's'}"
+
+
+def moment(at: datetime | None) -> str:
+    """A time of the database, which keeps UTC, as ISO 8601 for a page to show in the viewer's zone."""
+    return "" if at is None else at.replace(tzinfo=None, microsecond=0).isoformat() + "Z"
