@@ -27,6 +27,8 @@ for verb in (
     runs.run,
     runs.inspect,
     watch.status,
+    watch.dashboard,
+    watch.report,
     fleet.create,
     fleet.worker,
     launch.launch,

@@ -1,33 +1,117 @@
-"""Look at searches: `status`."""
+"""Look at searches: `status`, `dashboard`, `report`."""
 
 from __future__ import annotations
 
-from dataclasses import asdict
+import os
+import sys
+from pathlib import Path
 from typing import Annotated
 
 import typer
+from rich.console import Console
 
 import mendstore
-from mendsearch.cli.common import EMBEDDED, Json, guarded, show
+from mendsearch.cli.common import EMBEDDED, Json, guarded, show, storage_of
 from mendsearch.errors import UsageError
-from mendview.tables import studies_table
+from mendview.overview import Overview, overview, summary
+from mendview.reading import Look, Reader
+from mendview.searches import find_search, latest, list_searches
+from mendview.terminal import at_a_glance, searches_table, watch
+
+TOKEN = "MENDSEARCH_DASHBOARD_TOKEN"
+Url = Annotated[str | None, typer.Argument(envvar="MENDSEARCH_STORAGE", help="postgresql://… study database.")]
+Name = Annotated[str | None, typer.Argument(help="One search.")]
 
 
 @guarded
 def status(
-    url: Annotated[
-        str | None, typer.Argument(envvar="MENDSEARCH_STORAGE", help="postgresql://… study database.")
-    ] = None,
-    name: Annotated[str | None, typer.Argument(help="One search.")] = None,
+    url: Url = None,
+    name: Name = None,
     as_json: Json = False,
+    watched: Annotated[bool, typer.Option("--watch", help="Go on showing one search until it has ended.")] = False,
 ) -> None:
-    """Searches of a database: trials by state, and the best score."""
-    if url is not None and "://" not in url and name is None:  # `status NAME`, of the embedded database
-        url, name = None, url
+    """Searches of a database, or one of them at a glance: how it goes, the best score, workers, when it ends."""
+    url, name = _place(url, name)
     if url is None and not mendstore.EmbeddedServer(EMBEDDED).exists:
-        found: list[mendstore.StudySummary] = []
+        found: list[Overview] = []
     else:
-        found = mendstore.summaries(url or mendstore.EmbeddedServer(EMBEDDED).start(), name)
-    if name is not None and not found:
-        raise UsageError(f"status: no search `{name}` in this database; `mendsearch status` lists them")
-    show([asdict(summary) for summary in found], studies_table(found), as_json)
+        reader = Reader(storage_of(url))
+        if watched:
+            return watch(lambda: reader.look(lambda look: _one(look, name)), Console())
+        found = reader.look(lambda look: _many(look, name))
+    if (name is not None or watched) and not found:
+        raise UsageError(
+            f"status: no search{f' `{name}`' if name else ''} in this database; `mendsearch status` lists them"
+        )
+    table = at_a_glance(found[0]) if name is not None else searches_table(found)
+    show([summary(seen) for seen in found], table, as_json)
+
+
+@guarded
+def dashboard(
+    url: Url = None,
+    host: Annotated[
+        str, typer.Option(help="Address to listen on; any but this machine's own needs a token.")
+    ] = "127.0.0.1",
+    port: Annotated[int, typer.Option(min=0, max=65535, help="Port to listen on; 0 takes a free one.")] = 8080,
+    no_open: Annotated[bool, typer.Option("--no-open", help="Do not open the browser.")] = False,
+    allow_edits: Annotated[
+        bool, typer.Option("--allow-edits", help="Let Optuna Dashboard change and delete studies.")
+    ] = False,
+) -> None:
+    """Watch searches in the browser: our pages and Optuna Dashboard, on one port.
+
+    On an address that others can reach, a token is needed: that of MENDSEARCH_DASHBOARD_TOKEN, or one that is made and
+    printed once.
+    """
+    from mendview.server.serving import serve
+
+    ended_by = serve(storage_of(url), host, port, os.environ.get(TOKEN) or None, allow_edits, browse=not no_open)
+    raise typer.Exit(128 + ended_by)
+
+
+@guarded
+def report(
+    url: Url = None,
+    name: Name = None,
+    out: Annotated[Path | None, typer.Option("--out", "-o", help="HTML file to write; NAME.html if not given.")] = None,
+) -> None:
+    """Write one self-contained HTML file of a search: it opens offline, prints, and can be sent to a colleague."""
+    from mendview.report import report_of, save
+
+    url, name = _place(url, name)
+    if name is None:
+        raise UsageError("report: which search? got no name; `mendsearch status` lists them")
+    wanted = name
+
+    def make(look: Look) -> str | None:
+        search = find_search(look, name=wanted)
+        return None if search is None else report_of(look, search)
+
+    text = Reader(storage_of(url)).look(make)
+    if text is None:
+        raise UsageError(f"report: no search `{name}` in this database; `mendsearch status` lists them")
+    path = out or Path(name.replace("/", "_") + ".html")
+    save(path, text)
+    print(f"{path}: {path.stat().st_size / 1e6:.1f} MB", file=sys.stderr)
+
+
+def _place(url: str | None, name: str | None) -> tuple[str | None, str | None]:
+    """`VERB NAME` is of the embedded database, or of MENDSEARCH_STORAGE."""
+    if url is not None and "://" not in url and name is None:
+        return os.environ.get("MENDSEARCH_STORAGE") or None, url
+    return url, name
+
+
+def _one(look: Look, name: str | None) -> Overview:
+    found = find_search(look, study_id=None if name else latest(look), name=name)
+    if found is None:
+        raise UsageError(
+            f"status: no search{f' `{name}`' if name else ''} in this database; `mendsearch status` lists them"
+        )
+    return overview(look, found)
+
+
+def _many(look: Look, name: str | None) -> list[Overview]:
+    names = [listed.name for listed in reversed(list_searches(look))] if name is None else [name]
+    return [overview(look, search) for item in names if (search := find_search(look, name=item)) is not None]

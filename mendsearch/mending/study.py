@@ -90,6 +90,7 @@ def open_database(
 
 def enrol(database: mendstore.Database, place: Place, search: Search, trials: int) -> mendstore.Registered:
     """Bring the schema up to date, register the search, and describe it for dashboards."""
+    optuna.logging.set_verbosity(optuna.logging.WARNING)
     mendstore.upgrade(place.url)
     registered = register(database, place.name, search, trials, place.fleet, place.spec, place.versions)
     mendstore.describe(database, registered, description(search))
