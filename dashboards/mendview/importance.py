@@ -55,8 +55,8 @@ class Importances:
             values: Mapping[str, float] = {}
             try:
                 values = self._reader.look(lambda look, search=search: importance(look, search))  # type: ignore[misc]
-            except mendstore.StorageError as error:
-                logger.warning("importance of search %d: %s", search.study_id, error)
+            except mendstore.StorageError:
+                complete = 0  # the reader has logged it; the next viewer asks again
             except (ValueError, RuntimeError) as error:  # Optuna refuses where parameters or scores do not vary
                 logger.info("importance of search %d: %s", search.study_id, error)
                 complete = max(complete, LEAST)

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable
 from typing import Any, TypeVar
 
 import sqlalchemy as sa
 from sqlalchemy.exc import DBAPIError
 
-from mendstore import normalised, reachable
+from mendstore import StorageError, normalised, reachable
 
 CONNECT_TIMEOUT_S = 5
 STATEMENT_TIMEOUT_MS = 15_000
@@ -16,6 +17,7 @@ CONNECTIONS = 4
 """Of one process that shows things; a fleet needs the others."""
 
 T = TypeVar("T")
+logger = logging.getLogger(__name__)
 Row = dict[str, Any]
 
 
@@ -28,6 +30,7 @@ class Reader:
 
     def __init__(self, url: str) -> None:
         self.url = normalised(url)
+        self._away = False
         self._engine = sa.create_engine(
             self.url,
             pool_size=CONNECTIONS,
@@ -43,13 +46,26 @@ class Reader:
         Raises:
             mendstore.StorageError: the database cannot be reached, refuses, or takes too long.
         """
-        with reachable(self.url):
-            try:
-                return self._once(question)
-            except DBAPIError as error:  # a connection of the pool that died meanwhile says nothing about the database
-                if not error.connection_invalidated:
-                    raise
+        try:
+            with reachable(self.url):
+                found = self._twice(question)
+        except StorageError as error:
+            if not self._away:
+                logger.warning("%s", error)
+            self._away = True
+            raise
+        if self._away:
+            logger.warning("the study database is back")
+        self._away = False
+        return found
+
+    def _twice(self, question: Callable[[Look], T]) -> T:
+        try:
             return self._once(question)
+        except DBAPIError as error:  # a connection of the pool that died meanwhile says nothing about the database
+            if not error.connection_invalidated:
+                raise
+        return self._once(question)
 
     def _once(self, question: Callable[[Look], T]) -> T:
         with self._engine.connect() as connection, connection.begin():

@@ -2,12 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from typing import Any
 
 from rich.table import Table
-
-from mendstore import StudySummary
 
 ROWS = ("dense", "uniform", "pre_pruned", "mended")
 
@@ -61,15 +58,4 @@ def structure_table(found: dict[str, Any]) -> Table:
         table.add_row(group["name"], f"{low}-{high}", f"{group['macs_share']:.1%}", ", ".join(group["layers"]))
     for layer, reason in found["whole"].items():
         table.add_row(layer, "whole", "", reason, style="dim")
-    return table
-
-
-def studies_table(found: Iterable[StudySummary]) -> Table:
-    """Searches of a database."""
-    table = Table(title="searches")
-    for heading in ("search", "complete", "stopped early", "running", "waiting", "failed", "best score"):
-        table.add_column(heading)
-    for summary in found:
-        counts = [str(summary.trials.get(state, 0)) for state in ("complete", "pruned", "running", "waiting", "fail")]
-        table.add_row(summary.name, *counts, "" if summary.best is None else f"{summary.best:.4f}")
     return table

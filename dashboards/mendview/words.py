@@ -7,7 +7,9 @@ from datetime import datetime
 
 def score(value: float | None) -> str:
     """A score with a true minus sign."""
-    return "–" if value is None else f"{value:.4f}".replace("-", "−")
+    if value is None:
+        return "–"
+    return f"{value:.2e}".replace("-", "−") if 0 < abs(value) < 5e-4 else f"{value:.4f}".replace("-", "−")
 
 
 def signed(value: float, digits: int = 4) -> str:

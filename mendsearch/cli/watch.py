@@ -7,6 +7,7 @@ import sys
 from pathlib import Path
 from typing import Annotated
 
+import optuna
 import typer
 from rich.console import Console
 
@@ -83,6 +84,7 @@ def report(
     if name is None:
         raise UsageError("report: which search? got no name; `mendsearch status` lists them")
     wanted = name
+    optuna.logging.set_verbosity(optuna.logging.WARNING)
 
     def make(look: Look) -> str | None:
         search = find_search(look, name=wanted)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import logging
+import contextlib
 from collections.abc import Iterable
 
 import optuna
@@ -13,8 +13,6 @@ from mendview.reading import Reader
 from mendview.server.gate import Environ, Gate, Start, Wsgi
 from mendview.server.optuna_part import OptunaPart
 from mendview.server.routes import make_routes
-
-logger = logging.getLogger(__name__)
 
 
 def make_app(url: str, token: str | None = None, allow_edits: bool = False) -> Wsgi:
@@ -38,11 +36,9 @@ class _Both:
         path = environ.get("PATH_INFO", "/")
         if not self._theirs.wants(path):
             return self._ours(environ, start)  # type: ignore[no-any-return]
-        try:
+        with contextlib.suppress(mendstore.StorageError):  # it is said below, and the reader has logged it
             if self._theirs.ready():
                 return self._theirs(environ, start)
-        except mendstore.StorageError as error:
-            logger.warning("%s", error)
         if path.startswith("/dashboard"):  # our page says what is missing, and comes to life when it is there
             environ["PATH_INFO"] = "/mend/"
             return self._ours(environ, start)  # type: ignore[no-any-return]

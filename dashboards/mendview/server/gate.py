@@ -128,7 +128,7 @@ class Gate:
                 self._wrong.append(now)
                 page = render("login", next=target, wrong="This is not the token.")
                 return _answer(start, "403 Forbidden", page, "text/html; charset=utf-8")
-        secure = "; Secure" if environ.get("HTTP_X_FORWARDED_PROTO", environ.get("wsgi.url_scheme")) == "https" else ""
+        secure = "; Secure" if environ.get("HTTP_ORIGIN", "").startswith("https:") else ""
         cookie = f"{COOKIE}={_session(self._token)}; HttpOnly; SameSite=Lax; Path=/; Max-Age={COOKIE_S}{secure}"
         return _answer(start, "303 See Other", "", headers=[("Location", target), ("Set-Cookie", cookie)])
 
@@ -152,7 +152,7 @@ def _same_origin(environ: Environ) -> bool:
     origin = environ.get("HTTP_ORIGIN")
     if origin is None:
         return environ.get("HTTP_SEC_FETCH_SITE", "same-origin") in ("same-origin", "none")
-    return urlsplit(origin).netloc == (environ.get("HTTP_X_FORWARDED_HOST") or environ.get("HTTP_HOST"))
+    return urlsplit(origin).netloc == environ.get("HTTP_HOST")
 
 
 def _local(target: str) -> str:

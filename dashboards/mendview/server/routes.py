@@ -160,7 +160,6 @@ def _path(study_id: int | None, kind: str, number: int | None) -> str:
 
 def _away(error: mendstore.StorageError, path: str) -> Any:
     """A page that says that the database is away, and is itself again when it is back."""
-    logger.warning("%s", error)
     page = Page("away", "The database is away")
     return _send(whole(page, f"/mend/api/{path}", found=False, away=_why(error)), status=503)
 

@@ -2,11 +2,10 @@ import re
 
 from rich.console import Console
 
-from mendstore import StudySummary
 from mendview.figures import channels, plotly_figure
 from mendview.report import write_report
 from mendview.structure import read_structure
-from mendview.tables import result_rows, result_table, studies_table
+from mendview.tables import result_rows, result_table
 
 WIDTHS, FLOOR = {"conv1": 16, "layer1.0.conv1": 32}, {"conv1": 3, "layer1.0.conv1": 5}
 
@@ -59,9 +58,3 @@ def test_the_page_opens_offline_and_escapes_what_it_is_given(tmp_path):
     assert "Plotly.newPlot" in page
     assert len(page) < 5_000_000
     assert 'href="/' not in page
-
-
-def test_studies_are_listed_with_their_states():
-    console = Console(width=140, record=True)
-    console.print(studies_table([StudySummary("mine", {"complete": 7, "fail": 2}, -0.5)]))
-    assert re.search(r"mine\W+7\W+0\W+0\W+0\W+2\W+-0.5000", console.export_text())

@@ -1,0 +1,94 @@
+"""The dashboard as a process: an address, a token where others can reach it, a production server, a clean end."""
+
+from __future__ import annotations
+
+import logging
+import os
+import secrets
+import signal
+import sys
+import threading
+import webbrowser
+from types import FrameType
+
+import waitress
+
+from mendstore import StorageError
+from mendview.server.app import make_app
+from mendview.server.gate import is_loopback
+
+LEAST = 16
+"""Letters of a token: one that can be guessed is none."""
+THREADS = 8
+
+
+class DashboardError(StorageError):
+    """The dashboard cannot be started as asked; correct the option or the environment variable."""
+
+    exit_code = 2
+
+
+def serve(url: str, host: str, port: int, token: str | None, allow_edits: bool, browse: bool) -> int:
+    """Serve until a signal comes; returns its number.
+
+    Args:
+        url: of the study database; it may come later.
+        host: to listen on.
+        port: to listen on; 0 takes a free one.
+        token: that visitors need; made and printed where it is needed and not given.
+        allow_edits: let Optuna Dashboard change studies.
+        browse: open the browser, on a machine that has a screen.
+
+    Raises:
+        DashboardError: the port is taken, the address is not one of this machine, or the token is too short.
+        StorageError: the URL is none of Postgres.
+    """
+    if token is not None and len(token) < LEAST:
+        raise DashboardError(
+            f"the dashboard's token is too short: got {len(token)} characters, expected {LEAST} or more"
+        )
+    logging.basicConfig(level=logging.WARNING, format="%(asctime)s %(message)s", stream=sys.stderr)
+    made = token is None and not is_loopback(host)
+    token = secrets.token_urlsafe(24) if made else token
+    app = make_app(url, token, allow_edits)
+    try:
+        server = waitress.create_server(
+            app, host=host, port=port, threads=THREADS, ident="mendsearch", clear_untrusted_proxy_headers=True
+        )
+    except OSError as error:
+        raise DashboardError(
+            f"the dashboard cannot listen on {host} port {port}: {error.strerror or error}; try --port 0"
+        ) from error
+    address = _address(server, host)
+    if made:
+        print(f"token, printed this once: {token}", file=sys.stderr)
+    print(address, flush=True)
+    if browse and _has_screen():
+        threading.Timer(0.5, webbrowser.open, [address]).start()
+    return _until_signal(server)
+
+
+def _until_signal(server: waitress.server.BaseWSGIServer) -> int:
+    ended: list[int] = []
+
+    def end(number: int, frame: FrameType | None) -> None:
+        ended.append(number)
+        raise SystemExit
+
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, end)
+    server.run()  # it ends its threads, and returns, when SystemExit is raised in it
+    server.close()
+    return ended[0] if ended else signal.SIGINT
+
+
+def _address(server: waitress.server.BaseWSGIServer, host: str) -> str:
+    port = getattr(server, "effective_port", None) or server.effective_listen[0][1]
+    name = "localhost" if host in ("127.0.0.1", "::1", "localhost", "0.0.0.0", "::") else host
+    return f"http://{f'[{name}]' if ':' in name else name}:{port}/"
+
+
+def _has_screen() -> bool:
+    """Whether a browser would be a window here, and not take the terminal."""
+    desktop = sys.platform in ("darwin", "win32") or os.environ.get("DISPLAY") or os.environ.get("WAYLAND_DISPLAY")
+    return bool(desktop) and sys.stdout.isatty()

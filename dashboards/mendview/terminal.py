@@ -1,0 +1,145 @@
+"""The five-second answer in a terminal."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterable
+
+from rich.console import Console, Group, RenderableType
+from rich.live import Live
+from rich.markup import escape
+from rich.panel import Panel
+from rich.progress_bar import ProgressBar
+from rich.table import Table
+from rich.text import Text
+
+import mendstore
+from mendview import overview
+from mendview.figures.network import movers
+from mendview.overview import Overview
+from mendview.structure import TITLES
+from mendview.words import amount, count, percent, score, signed, span
+
+STYLES = {"good": "green", "fair": "yellow", "bad": "bold red", "calm": "cyan"}
+EVERY_S = 2.0
+
+
+def at_a_glance(seen: Overview) -> RenderableType:
+    """One search: how it goes, the best network, what mending changed, the fleet, the end."""
+    answers = Table.grid(padding=(0, 2))
+    answers.add_column(style="dim", no_wrap=True)
+    answers.add_column(overflow="fold")
+    for heading, lines in (
+        ("best network", _best(seen)),
+        ("mending changed", _changes(seen)),
+        ("fleet", _fleet(seen)),
+        ("ends", [overview.ending(seen)]),
+    ):
+        answers.add_row(heading, Text("\n".join(lines)))
+    wanted = seen.search.wanted
+    bar = [ProgressBar(total=wanted, completed=min(seen.pace.done, wanted), width=60)] if wanted else []
+    verdict = Text(seen.verdict, style=STYLES[seen.tone])
+    title = f"{escape(seen.search.name)} [dim]{seen.state}, {overview.progress(seen)}[/dim]"
+    return Panel(
+        Group(verdict, *bar, Text(""), answers), title=title, title_align="left", border_style=STYLES[seen.tone]
+    )
+
+
+def searches_table(found: Iterable[Overview]) -> Table:
+    """Searches of a database, one a line."""
+    table = Table(title="searches")
+    for heading in (
+        "search",
+        "state",
+        "complete",
+        "stopped early",
+        "running",
+        "waiting",
+        "failed",
+        "best score",
+        "workers",
+        "ends",
+    ):
+        table.add_column(heading, justify="left" if heading in ("search", "state", "ends") else "right")
+    for seen in found:
+        states = [
+            count(seen.pace.states.get(state, 0)) for state in ("complete", "pruned", "running", "waiting", "fail")
+        ]
+        best = "" if seen.best is None else score(seen.best.score)
+        alive = "" if seen.search.wanted is None else str(seen.crew.alive)
+        ends = "" if seen.left_s is None else f"in {span(seen.left_s)}"
+        table.add_row(escape(seen.search.name), f"[{STYLES[seen.tone]}]{seen.state}[/]", *states, best, alive, ends)
+    return table
+
+
+def watch(look: Callable[[], Overview], console: Console, every_s: float = EVERY_S) -> None:
+    """Show a search until it has ended, and that the database is away while it is.
+
+    Args:
+        look: asks the database.
+        console: where it is shown; where it is no terminal, a line is printed whenever something changed.
+        every_s: how often.
+    """
+    shown: RenderableType = Text("asking the database…")
+    said = ""
+    with (
+        Live(shown, console=console, auto_refresh=False, transient=False) if console.is_terminal else _Nothing() as live
+    ):
+        while True:
+            going = True
+            try:
+                seen = look()
+                shown, line, going = at_a_glance(seen), _line(seen), seen.live
+                renderable = shown
+            except mendstore.StorageError as error:
+                line = f"the database is away: {error}"
+                renderable = Group(Text(line, style=STYLES["bad"]), shown)
+            if isinstance(live, Live):
+                live.update(renderable, refresh=True)
+            elif line != said:
+                console.print(line, markup=False, highlight=False, soft_wrap=True)
+            said = line
+            if not going:
+                return
+            time.sleep(every_s)
+
+
+class _Nothing:
+    def __enter__(self) -> None: ...
+
+    def __exit__(self, *error: object) -> None: ...
+
+
+def _line(seen: Overview) -> str:
+    parts = (
+        overview.progress(seen),
+        f"best {overview.headline(seen)}",
+        overview.fleet(seen),
+        f"ends: {overview.ending(seen)}",
+    )
+    return f"{', '.join(parts)}. {seen.verdict}"
+
+
+def _best(seen: Overview) -> list[str]:
+    lines, best, dense = [overview.headline(seen)], seen.best, seen.search.structure.dense
+    for name, value in seen.controls.items():
+        if best is not None and best.score is not None:
+            lines.append(f"{TITLES[name]} {score(value)} ({signed(best.score - value)})")
+    if best is not None and best.macs and dense.get("macs"):
+        lines.append(f"{amount(best.macs)} MACs, {percent(best.macs / dense['macs'])} of dense")
+    return lines
+
+
+def _changes(seen: Overview) -> list[str]:
+    moved = [f"{change.group} {change.control} → {change.kept} of {change.width}" for change in movers(seen.changes, 3)]
+    return [overview.mending(seen), *moved]
+
+
+def _fleet(seen: Overview) -> list[str]:
+    lines, crew = [overview.fleet(seen)], seen.crew
+    if seen.pace.rate and seen.live and seen.state == "running":
+        lines[0] += f", {count(3600 * seen.pace.rate)} trials an hour"
+    failed = seen.pace.states.get("fail", 0)
+    known = ((crew.silent, "silent"), (crew.lost, "lost"), (crew.set_aside, "set aside"), (failed, "attempts failed"))
+    trouble = ", ".join(f"{number} {text}" for number, text in known if number)
+    return [*lines, trouble] if trouble else lines
