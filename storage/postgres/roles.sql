@@ -1,7 +1,7 @@
 -- Roles of a study database, each with the least that it needs:
 --
---   mend_owner   owns the tables: migrates (`mendsearch db upgrade`), removes searches, backs up and restores
---   mend_worker  creates searches and runs trials: reads, inserts, updates; no DELETE, no TRUNCATE, no change of schema
+--   mend_owner   owns the tables: for people, who migrate, create and remove searches, back up and restore
+--   mend_worker  runs trials: reads, inserts, updates; no DELETE, no TRUNCATE, no change of schema
 --   mend_viewer  dashboards: reads
 --
 -- Run it as an administrator on a database of its own, before or after the first migration, and as often as wanted:
@@ -98,13 +98,13 @@ GRANT SELECT, INSERT, UPDATE ON ALL TABLES IN SCHEMA public TO mend_worker;
 GRANT USAGE, SELECT ON ALL SEQUENCES IN SCHEMA public TO mend_worker;
 GRANT SELECT ON ALL TABLES IN SCHEMA public TO mend_viewer;
 REVOKE EXECUTE ON ALL ROUTINES IN SCHEMA public FROM PUBLIC;
-GRANT EXECUTE ON ALL ROUTINES IN SCHEMA public TO mend_worker;
+GRANT EXECUTE ON ALL ROUTINES IN SCHEMA public TO mend_worker, mend_viewer; -- they do what their caller may do
 
 ALTER DEFAULT PRIVILEGES FOR ROLE mend_owner IN SCHEMA public GRANT SELECT, INSERT, UPDATE ON TABLES TO mend_worker;
 ALTER DEFAULT PRIVILEGES FOR ROLE mend_owner IN SCHEMA public GRANT USAGE, SELECT ON SEQUENCES TO mend_worker;
 ALTER DEFAULT PRIVILEGES FOR ROLE mend_owner IN SCHEMA public GRANT SELECT ON TABLES TO mend_viewer;
 ALTER DEFAULT PRIVILEGES FOR ROLE mend_owner REVOKE EXECUTE ON ROUTINES FROM PUBLIC; -- a default of the whole role
-ALTER DEFAULT PRIVILEGES FOR ROLE mend_owner IN SCHEMA public GRANT EXECUTE ON ROUTINES TO mend_worker;
+ALTER DEFAULT PRIVILEGES FOR ROLE mend_owner IN SCHEMA public GRANT EXECUTE ON ROUTINES TO mend_worker, mend_viewer;
 
 -- Here, since a session's own settings do not survive PgBouncer. 20 s is a third of a lease of 60 s: a worker that waits
 -- longer could not renew in time, gives up, and tries again.

@@ -6,6 +6,7 @@ import re
 import shlex
 import signal
 import subprocess
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -23,6 +24,14 @@ TOOLS = tools()
 pytestmark = pytest.mark.skipif(not TOOLS, reason="no Compose is installed; apt-get install docker-compose")
 VARIABLES = ("MENDSEARCH_SECRETS", "MENDSEARCH_SEARCH")
 OURS = ("worker", "migrate", "dashboard")
+SPEC = """\
+name = "mine"
+model = {name = "digits-resnet"}
+data = {name = "digits"}
+budget = {macs = 0.2}
+train = {epochs = 1}
+mend = {trials = 8}
+"""
 
 
 @pytest.fixture(scope="module")
@@ -37,7 +46,8 @@ def secrets(folder: Path) -> dict[str, str]:
 
 @pytest.fixture(params=TOOLS, ids="-".join)
 def config(request: pytest.FixtureRequest, folder: Path, secrets: dict[str, str]) -> str:
-    ended = compose(request.param, "config", MENDSEARCH_SECRETS=str(folder / "secrets"), MENDSEARCH_SEARCH="mine")
+    given = {"MENDSEARCH_SECRETS": str(folder / "secrets"), "MENDSEARCH_SEARCH": "mine"}
+    ended = compose(request.param, "--profile", "cpu", "--profile", "admin", "config", **given)
     assert ended.returncode == 0, ended.stderr
     assert ended.stderr == ""
     return ended.stdout
@@ -103,7 +113,8 @@ def test_services_are_checked_restarted_and_without_privileges(document: dict[st
     for name, service in services.items():
         assert service["cap_drop"] == ["ALL"], name
         assert service["security_opt"] == ["no-new-privileges:true"], name
-        assert name == "migrate" or service["healthcheck"]["test"][0] == "CMD", name
+        is_checked = service["healthcheck"].get("test", ["NONE"])[0] == "CMD"
+        assert is_checked == (name in ("postgres", "worker", "worker-cpu", "dashboard")), name
         assert "privileged" not in service, name
     restarts = {name: services[name]["restart"] for name in ("postgres", *OURS)}
     assert restarts == {
@@ -143,6 +154,49 @@ def test_postgres_starts_with_our_settings_and_passes_its_check(
     assert not postgres.healthy(PATH=environment["PATH"], PGPORT="1")
     for role in ("mend_owner", "mend_worker", "mend_viewer"):
         assert ask(first_start.url(role), "SELECT current_user") == role
+
+
+def test_migrate_makes_the_tables_once_and_again(
+    document: dict[str, Any], first_start: FleetServer, secrets: dict[str, str], tmp_path: Path
+) -> None:
+    migrate = Service(document, "migrate", tmp_path, secrets, f"127.0.0.1:{first_start.port}")
+    assert [migrate.run()[0] for _ in range(2)] == [0, 0]
+    version = ask(first_start.url("mend_viewer"), "SELECT version_num FROM mend_version")
+    assert migrate.run() == (0, f"schema {version}\n")
+    assert (
+        ask(first_start.url("mend_viewer"), "SELECT tableowner FROM pg_tables WHERE tablename = 'mend_items'")
+        == "mend_owner"
+    )
+
+
+def test_a_search_is_created_worked_interrupted_and_finished(
+    document: dict[str, Any], first_start: FleetServer, secrets: dict[str, str], tmp_path: Path
+) -> None:
+    mendstore.upgrade(first_start.url("mend_owner"))
+    address = f"127.0.0.1:{first_start.port}"
+    worker = Service(document, "worker", tmp_path / "worker", secrets, address)
+    (tmp_path / "mine.toml").write_text(SPEC)
+    admin = Service(document, "admin", tmp_path / "admin", secrets, address)
+    code, said = admin.run("mendsearch", "create", str(tmp_path / "mine.toml"))
+    assert code == 0, said
+    running = worker.start()
+    deadline = time.monotonic() + 120
+    while not worker.healthy():
+        assert running.poll() is None
+        assert time.monotonic() < deadline
+    running.terminate()
+    _, said = running.communicate(timeout=60)
+    assert running.returncode == 128 + signal.SIGTERM, said
+    assert not worker.healthy()
+    code, said = worker.run()
+    assert code == 0, said
+    (summary,) = mendstore.summaries(first_start.url("mend_viewer"), "mine")
+    assert summary.trials.get("complete", 0) + summary.trials.get("pruned", 0) == 8
+    first_start.stop()
+    code, said = worker.run()
+    first_start.start()
+    assert code == 3, "the database is away: Docker starts it again"
+    assert not [secret for secret in secrets.values() if secret in said]
 
 
 @pytest.mark.parametrize("name", OURS)

@@ -86,7 +86,7 @@ class Service:
     def run(self, *command: str, **environment: str) -> tuple[int, str]:
         """Exit code and output of its command, or of another one, behind its entry."""
         process = self.start(*command, **environment)
-        out, err = process.communicate(timeout=120)
+        out, err = process.communicate(timeout=240)
         return process.returncode, out + err
 
     def healthy(self, **environment: str) -> bool:
