@@ -7,6 +7,7 @@ one SQL function, one transaction. `keeper.py` renews leases, `spool.py` keeps r
 Everything here works in an environment that has no PyTorch, so that a dashboard or a database node stays small.
 """
 
+from mendstore.blobs import Blobs, Collected, collect
 from mendstore.database import Database, check_version, upgrade
 from mendstore.errors import SearchNameError, StorageError
 from mendstore.keeper import Keeper
@@ -20,7 +21,9 @@ from mendstore.urls import normalised, without_password
 from mendstore.workers import alive, open_workers
 
 __all__ = [
+    "Blobs",
     "Claim",
+    "Collected",
     "Database",
     "EmbeddedServer",
     "Keeper",
@@ -33,6 +36,7 @@ __all__ = [
     "StudySummary",
     "alive",
     "check_version",
+    "collect",
     "describe",
     "enlarge",
     "exclusive",

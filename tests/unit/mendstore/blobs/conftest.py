@@ -12,13 +12,15 @@ import sqlalchemy as sa
 
 import mendstore
 from mendstore.blobs import Blobs
+from mendstore.blobs import content as content_module
 from mendstore.blobs.tables import BLOBS, CHUNKS
 
 SCRIPT = """
 import os, signal, sys
 from pathlib import Path
 from mendstore import Database
-from mendstore.blobs import Blobs
+from mendstore.blobs import Blobs, content
+content.CHUNK_BYTES = 2**18
 url, verb, what, store, cache, limit, die_at = sys.argv[1:]
 blobs = Blobs(Database(url), store=store or None, cache=Path(cache), limit_bytes=int(limit))
 calls = 0
@@ -31,7 +33,9 @@ print("ready", flush=True)
 sys.stdin.readline()
 print(blobs.put(Path(what), progress) if verb == "put" else blobs.fetch(what, progress), calls)
 """
-MIB = 2**20
+MIB, PIECE = 2**20, 2**18
+"""Pieces are small in these tests, so that a file of a megabyte has several."""
+SIZE = 4 * PIECE + PIECE // 2
 
 
 @pytest.fixture
@@ -43,6 +47,11 @@ def database(storage):
     database.close()
 
 
+@pytest.fixture(autouse=True)
+def small_pieces(monkeypatch):
+    monkeypatch.setattr(content_module, "CHUNK_BYTES", PIECE)
+
+
 @pytest.fixture
 def blobs(database, tmp_path):
     return Blobs(database, cache=tmp_path / "cache")
@@ -50,9 +59,9 @@ def blobs(database, tmp_path):
 
 @pytest.fixture
 def content(tmp_path):
-    """A file of 18 MiB, and so of five pieces, that no other test has."""
+    """A file of five pieces, that no other test has."""
     path = tmp_path / "content"
-    path.write_bytes(os.urandom(18 * MIB))
+    path.write_bytes(os.urandom(SIZE))
     return path
 
 

@@ -7,27 +7,19 @@ import sqlalchemy as sa
 
 import mendstore
 from mendstore.blobs import Blobs, Collected, collect
-from mendstore.blobs.tables import BLOBS, SEARCHES, is_kept
+from mendstore.blobs.tables import BLOBS, is_kept
 
-from .conftest import MIB, killed, listed, place_of
+from .conftest import PIECE, SIZE, killed, listed, place_of
 
 
 @pytest.fixture
-def search(database, storage, name):
+def search(database, name):
     """Names the blobs of a search, by role."""
-    study_id = mendstore.open_study(storage, name)._study_id
-    columns = ("study_id", "trials", "distributions", "fingerprint", "spec", "versions", "lease_s")
-    statement = sa.text(
-        f"INSERT INTO mend_searches ({', '.join(columns)}) VALUES (:study_id, 1, '{{}}', '', '{{}}', '{{}}', 60)"  # noqa: S608
+    registered = mendstore.register(
+        database, name, trials=1, distributions={}, fingerprint="", spec={}, versions={}, starts=[]
     )
-    database.run(lambda connection: connection.execute(statement, {"study_id": study_id}))
-
-    def say(**blobs):
-        named = sa.update(SEARCHES).where(sa.column("study_id") == study_id).values(blobs=blobs)
-        database.run(lambda connection: connection.execute(named))
-
-    yield say
-    say()
+    yield lambda **blobs: mendstore.name_blobs(database, registered, blobs)
+    mendstore.remove(database, name)
 
 
 def test_what_a_search_names_stays_and_the_rest_goes(database, blobs, search):
@@ -53,10 +45,10 @@ def test_what_is_young_stays(database, blobs, rows):
 
 
 def test_objects_go_with_their_blobs(database, content, store, tmp_path, search):
-    blobs = Blobs(database, store=store, limit_bytes=MIB, cache=tmp_path / "cache")
-    digest, kept = blobs.put(content), blobs.put(os.urandom(MIB + 1))
+    blobs = Blobs(database, store=store, limit_bytes=PIECE, cache=tmp_path / "cache")
+    digest, kept = blobs.put(content), blobs.put(os.urandom(PIECE + 1))
     search(data=kept)
-    assert collect(database, grace_s=0) == Collected(1, 0, 18 * MIB)
+    assert collect(database, grace_s=0) == Collected(1, 0, SIZE)
     assert listed(store) == [kept]
     assert collect(database, store=store, grace_s=0) == Collected(0, 0, 0)
     assert blobs.put(content) == digest
@@ -64,7 +56,7 @@ def test_objects_go_with_their_blobs(database, content, store, tmp_path, search)
 
 
 def test_an_object_that_is_gone_already_does_not_keep_its_blob(database, rows, content, tmp_path):
-    blobs = Blobs(database, store=str(tmp_path / "store"), limit_bytes=MIB)
+    blobs = Blobs(database, store=str(tmp_path / "store"), limit_bytes=PIECE)
     place = place_of(database, blobs.put(content))
     os.unlink(place.removeprefix("file://"))
     assert collect(database, grace_s=0).blobs == 1
@@ -73,30 +65,30 @@ def test_an_object_that_is_gone_already_does_not_keep_its_blob(database, rows, c
 
 def test_what_a_killed_upload_left_goes_once_it_is_old(database, content, process, tmp_path):
     store = str(tmp_path / "store")
-    killed(process("put", content, store=store, limit=MIB, die_at=3))
+    killed(process("put", content, store=store, limit=PIECE, die_at=3))
     (partial,) = listed(store)
     assert partial.endswith(".partial")
     assert collect(database, store=store) == Collected(0, 0, 0)
     found = collect(database, store=store, grace_s=0)
     assert (found.blobs, found.leftovers) == (0, 1)
-    assert 0 < found.bytes <= 18 * MIB
+    assert 0 < found.bytes <= SIZE
     assert listed(store) == []
 
 
 def test_an_object_whose_row_was_never_written_goes_once_it_is_old(database, content, store):
-    blobs = Blobs(database, store=store, limit_bytes=MIB)
+    blobs = Blobs(database, store=store, limit_bytes=PIECE)
     digest = blobs.put(content)
     database.run(lambda connection: connection.execute(sa.delete(BLOBS)))
     assert collect(database, store=store) == Collected(0, 0, 0)
     assert blobs.put(content, lambda done, total: pytest.fail("it is there, whole")) == digest
     database.run(lambda connection: connection.execute(sa.delete(BLOBS)))
-    assert collect(database, store=store, grace_s=0) == Collected(0, 1, 18 * MIB)
+    assert collect(database, store=store, grace_s=0) == Collected(0, 1, SIZE)
     assert listed(store) == []
 
 
 def test_what_is_not_of_this_database_stays_in_the_store(database, content, tmp_path, rows):
     store = tmp_path / "store"
-    blobs = Blobs(database, store=str(store), limit_bytes=MIB)
+    blobs = Blobs(database, store=str(store), limit_bytes=PIECE)
     digest = blobs.put(content)
     own = next(store.iterdir())
     other = store / "7000000000000000000-5"  # another database's folder: this one is a copy of that, say
@@ -111,7 +103,7 @@ def test_what_is_not_of_this_database_stays_in_the_store(database, content, tmp_
 
 
 def test_a_store_that_is_away_keeps_its_blobs_alone(database, rows, content, tmp_path):
-    blobs = Blobs(database, store=str(tmp_path / "store"), limit_bytes=MIB)
+    blobs = Blobs(database, store=str(tmp_path / "store"), limit_bytes=PIECE)
     blobs.put(content)
     blobs.put(b"small")
     away = (

@@ -12,7 +12,9 @@ from mendstore.blobs import Blobs
 from mendstore.blobs import content as content_module
 from mendstore.blobs.tables import BLOBS, CHUNKS
 
-from .conftest import MIB, ended, killed, listed, place_of
+from .conftest import MIB, PIECE, SIZE, ended, killed, listed, place_of
+
+CHUNK_BYTES = content_module.CHUNK_BYTES
 
 
 @pytest.mark.parametrize("size", [0, 1, 99, 100, 101, 250, 300])
@@ -41,7 +43,8 @@ def test_putting_again_writes_nothing_and_makes_the_blob_young(database, blobs, 
     assert database.run(lambda connection: connection.execute(young).scalar())
 
 
-def test_a_large_file_is_never_held_whole(database, tmp_path):
+def test_a_large_file_is_never_held_whole(database, tmp_path, monkeypatch):
+    monkeypatch.setattr(content_module, "CHUNK_BYTES", CHUNK_BYTES)
     large = tmp_path / "large"
     large.write_bytes(os.urandom(96 * MIB))
     blobs = Blobs(database, cache=tmp_path / "cache")
@@ -55,10 +58,10 @@ def test_a_large_file_is_never_held_whole(database, tmp_path):
 
 
 def test_past_the_limit_a_blob_lies_in_the_store_named_by_its_digest(database, rows, content, store, tmp_path):
-    blobs = Blobs(database, store=store, limit_bytes=MIB, cache=tmp_path / "cache")
+    blobs = Blobs(database, store=store, limit_bytes=PIECE, cache=tmp_path / "cache")
     seen = []
     digest = blobs.put(content, lambda done, total: seen.append(done))
-    assert seen[-1] == 18 * MIB
+    assert seen[-1] == SIZE
     assert rows() == (1, 0)
     assert listed(store) == [digest]
     assert place_of(database, digest).rsplit("/", 1)[1] == digest
@@ -84,11 +87,11 @@ def test_too_large_without_a_store_is_one_line_that_says_what_to_give(database, 
 def test_a_file_that_changes_while_it_is_put_is_not_kept(database, rows, content, store, tmp_path):
     def spoil(done, total):
         with content.open("r+b") as file:
-            file.seek(10 * MIB)
-            file.write(bytes(MIB))
+            file.seek(3 * PIECE)
+            file.write(bytes(PIECE))
 
-    for limit in (256 * MIB, MIB):
-        content.write_bytes(os.urandom(18 * MIB))
+    for limit in (SIZE, PIECE):
+        content.write_bytes(os.urandom(SIZE))
         blobs = Blobs(database, store=store, limit_bytes=limit, cache=tmp_path / "cache")
         with pytest.raises(StorageError, match=r"blob [0-9a-f]{64} changed while it was put"):
             blobs.put(content, spoil)
@@ -107,10 +110,10 @@ def test_killed_in_the_middle_of_a_put_nothing_shows_and_it_can_be_put_again(dat
 def test_killed_in_the_middle_of_an_upload_nothing_shows_and_it_can_be_put_again(
     database, blobs, rows, content, process, store
 ):
-    killed(process("put", content, store=store, limit=MIB, die_at=3))
+    killed(process("put", content, store=store, limit=PIECE, die_at=3))
     assert rows() == (0, 0)
     assert all(name.endswith(".partial") for name in listed(store))
-    digest, calls = ended(process("put", content, store=store, limit=MIB))
+    digest, calls = ended(process("put", content, store=store, limit=PIECE))
     assert calls == 5
     assert digest in listed(store)
     assert blobs.fetch(digest).read_bytes() == content.read_bytes()
@@ -128,7 +131,7 @@ def test_two_that_put_the_same_at_once_keep_it_once(blobs, rows, content, proces
 
 
 def test_two_that_upload_the_same_at_once_keep_it_once(database, blobs, rows, content, process, store):
-    children = [process("put", content, store=store, limit=MIB) for _ in range(3)]
+    children = [process("put", content, store=store, limit=PIECE) for _ in range(3)]
     for child in children:
         child.stdin.write("\n")
         child.stdin.flush()
@@ -140,7 +143,7 @@ def test_two_that_upload_the_same_at_once_keep_it_once(database, blobs, rows, co
 
 @pytest.mark.parametrize("damage", ["flipped", "truncated", "longer", "gone"])
 def test_a_blob_that_is_damaged_in_the_store_is_named(database, content, store, tmp_path, damage):
-    blobs = Blobs(database, store=store, limit_bytes=MIB, cache=tmp_path / "cache")
+    blobs = Blobs(database, store=store, limit_bytes=PIECE, cache=tmp_path / "cache")
     digest = blobs.put(content)
     place = place_of(database, digest)
     system, path = fsspec.core.url_to_fs(place)
@@ -161,7 +164,7 @@ def test_a_blob_that_is_damaged_in_the_store_is_named(database, content, store, 
 def test_a_blob_that_is_damaged_in_the_database_is_named(database, blobs, content, tmp_path, damage):
     digest = blobs.put(content)
     chunk = sa.and_(CHUNKS.c.digest == digest, CHUNKS.c.number == 2)
-    spoilt = {"flipped": bytes(4 * MIB), "truncated": b"x"}
+    spoilt = {"flipped": bytes(PIECE), "truncated": b"x"}
     statement = sa.delete(CHUNKS) if damage == "gone" else sa.update(CHUNKS).values(content=spoilt[damage])
     database.run(lambda connection: connection.execute(statement.where(chunk)))
     with pytest.raises(StorageError, match=rf"blob {digest} is damaged in the database"):
@@ -192,7 +195,7 @@ def test_a_connection_that_is_lost_half_way_is_waited_out(storage, database, con
     faults = []
 
     def cut(done, total):
-        if done == 12 * MIB and not faults:
+        if done == 3 * PIECE and not faults:
             others = sa.text(
                 "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE pid <> pg_backend_pid() AND application_name = 'mendsearch' AND backend_type = 'client backend'"
             )
