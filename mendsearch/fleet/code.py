@@ -15,8 +15,11 @@ from mendsearch.importing import importable_from_here, is_import_path
 
 ALLOW_VARIABLE = "MENDSEARCH_ALLOW"
 CODE, USER = "mendsearch's code", "code of "
-APART = ("cli", "fleet", "training")
-"""Folders of this package that have no part in a score."""
+SCORING = (
+    "coupling", "mending", "models", "ranking", "reconstruction",
+    "budget.py", "curves.py", "modes.py", "prepruning.py", "projection.py", "statistics.py",
+)  # fmt: skip
+"""What of this package decides a score."""
 
 
 def own_versions(model: str) -> dict[str, str]:
@@ -28,7 +31,7 @@ def own_versions(model: str) -> dict[str, str]:
     found = {
         "torch": ".".join(version("torch").split(".")[:2]),
         "torch-pruning": version("torch-pruning"),
-        CODE: _digest(Path(mendsearch.__file__).parent, APART),
+        CODE: _digest(*(Path(mendsearch.__file__).with_name(part) for part in SCORING)),
     }
     if is_import_path(model):
         top = model.partition(":")[0].partition(".")[0]
@@ -84,11 +87,9 @@ def _source(top: str) -> Path:
     return Path(spec.submodule_search_locations[0]) if spec.submodule_search_locations else Path(str(spec.origin))
 
 
-def _digest(source: Path, apart: tuple[str, ...] = ()) -> str:
-    files = sorted(source.rglob("*.py")) if source.is_dir() else [source]
+def _digest(*sources: Path) -> str:
     digest = hashlib.sha256()
-    for file in (
-        file for file in files if file.relative_to(source.parent).parts[1:2] not in {(name,) for name in apart}
-    ):
-        digest.update(str(file.relative_to(source.parent)).encode() + b"\0" + file.read_bytes() + b"\0")
+    for source in sources:
+        for file in sorted(source.rglob("*.py")) if source.is_dir() else [source]:
+            digest.update(str(file.relative_to(source.parent)).encode() + b"\0" + file.read_bytes() + b"\0")
     return digest.hexdigest()[:12]
