@@ -90,6 +90,8 @@ def launch(
         return
     if url is not None:
         _hide_password(url)
+        if backend == "local":
+            _find(url, name)
     raise typer.Exit(asked.launch(_say))
 
 
@@ -99,6 +101,16 @@ def _target(first: str | None, second: str | None) -> tuple[str | None, str]:
     if name is None or "://" in name:
         raise UsageError("launch: got no name of a search; `mendsearch status` lists them")
     return url, name
+
+
+def _find(url: str, name: str) -> None:
+    """See that the search is there, before workers are started one after another only to say that it is not."""
+    database = mendstore.Database(url)
+    try:
+        mendstore.check_version(database)
+        mendstore.find(database, name)
+    finally:
+        database.close()
 
 
 def _hide_password(url: str) -> None:

@@ -10,6 +10,7 @@ from pathlib import Path
 import psutil
 import pytest
 
+import mendstore
 from tests.acceptance.cli import COMMAND, ENVIRONMENT, mendsearch
 
 WORKER = """
@@ -132,11 +133,16 @@ def test_others_do_not_see_the_password(supervisor, tmp_path):
     assert not any("sesame" in path.read_text() for path in (tmp_path / "logs").iterdir())
 
 
-def test_a_refused_worker_ends_the_command_with_2_and_the_password_is_not_on_show(tmp_path, storage):
+def test_a_refused_worker_ends_the_command_with_2_and_the_password_is_not_on_show(tmp_path, storage, name):
     url = storage.replace("postgres@", "postgres:open-sesame@")
     assert "sesame" in url
+    mendstore.upgrade(url)
+    database = mendstore.Database(url)
+    nothing = {"distributions": {}, "fingerprint": "", "spec": {}, "versions": {}}
+    mendstore.register(database, name, trials=1, starts=[], **nothing)
+    database.close()
     process = subprocess.Popen(
-        [*COMMAND, "launch", url, "no-such-search", "--workers", "1"],
+        [*COMMAND, "launch", url, name, "--workers", "1"],
         cwd=tmp_path,
         env=ENVIRONMENT,
         stderr=subprocess.PIPE,
@@ -151,11 +157,21 @@ def test_a_refused_worker_ends_the_command_with_2_and_the_password_is_not_on_sho
     assert process.returncode == 2, said
     assert said.count("started") == 1
     assert "refused" in said
-    assert "-m mendsearch worker no-such-search" in words
-    assert "launch no-such-search --workers 1" in words
-    logs = list((tmp_path / ".mendsearch" / "logs" / "no-such-search").iterdir())
+    assert "was not made for other workers" in said
+    assert f"-m mendsearch worker {name}" in words
+    assert f"launch {name} --workers 1" in words
+    logs = list((tmp_path / ".mendsearch" / "logs" / name).iterdir())
     assert len(logs) == 1
     assert "sesame" not in words + said + logs[0].read_text()
+
+
+def test_a_search_that_is_not_there_starts_no_worker(tmp_path, storage, name):
+    mendstore.upgrade(storage)
+    ended = mendsearch("launch", storage, name, "--workers", "2", cwd=tmp_path)
+    assert ended.returncode == 2
+    assert f"no search `{name}`" in ended.stderr
+    assert len(ended.stderr.strip().splitlines()) == 1
+    assert list(tmp_path.iterdir()) == []
 
 
 @pytest.mark.parametrize(
@@ -167,13 +183,11 @@ def test_a_refused_worker_ends_the_command_with_2_and_the_password_is_not_on_sho
     ],
 )
 def test_a_dry_run_starts_nothing_and_shows_no_password(tmp_path, options, shown):
-    by_argument = mendsearch("launch", SECRET_URL, "mine", *options, "--dry-run", cwd=tmp_path)
-    by_environment = mendsearch("launch", "mine", *options, "--dry-run", cwd=tmp_path, storage=SECRET_URL)
-    for ended in (by_argument, by_environment):
-        assert ended.returncode == 0, ended.stderr
-        assert shown in ended.stdout
-        assert "mine" in ended.stdout
-        assert "sesame" not in ended.stdout + ended.stderr
+    ended = mendsearch("launch", "mine", *options, "--dry-run", cwd=tmp_path, storage=SECRET_URL)
+    assert ended.returncode == 0, ended.stderr
+    assert shown in ended.stdout
+    assert "mine" in ended.stdout
+    assert "sesame" not in ended.stdout + ended.stderr
     assert list(tmp_path.iterdir()) == []
 
 
@@ -182,8 +196,6 @@ def test_a_dry_run_starts_nothing_and_shows_no_password(tmp_path, options, shown
     [
         (["mine", "--workers", "2"], "got no storage URL"),
         ([SECRET_URL, "--workers", "2"], "got no name of a search"),
-        ([SECRET_URL, "mine"], "both or neither of --workers and --gpus"),
-        ([SECRET_URL, "mine", "--gpus", "2", "--backend", "kubernetes"], "got no --image"),
         ([SECRET_URL, "mine", "--workers", "2", "--partition", "p"], "--partition means nothing"),
         (["mysql://u:open-sesame@h/d", "mine", "--workers", "2"], "expected postgresql://"),
     ],

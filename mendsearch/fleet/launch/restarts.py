@@ -6,15 +6,17 @@ import random
 import signal
 from dataclasses import dataclass
 
-from mendsearch.errors import UsageError
+from mendsearch.errors import MendsearchError, UsageError
+from mendstore.errors import StorageError
 
 DONE = 0
 USAGE = UsageError.exit_code
+AWAY = StorageError.exit_code
 MEANINGS = {
     DONE: "ended: the search is done or stopped",
     USAGE: "refused: wrong usage, version or code",
-    3: "ended: the database was away too long",
-    4: "ended: the search failed, or the worker hung",
+    AWAY: "ended: the database was away too long",
+    MendsearchError.exit_code: "ended: the search failed, or the worker hung",
 }
 
 

@@ -10,8 +10,9 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
+from mendsearch.errors import MendsearchError
 from mendsearch.fleet.launch.attempt import Attempt
-from mendsearch.fleet.launch.restarts import DONE, USAGE, RestartPolicy, final, meaning
+from mendsearch.fleet.launch.restarts import AWAY, DONE, USAGE, RestartPolicy, final, meaning
 from mendsearch.fleet.launch.slots import Slot
 
 SIGNALS = (signal.SIGTERM, signal.SIGINT, signal.SIGUSR1)
@@ -30,6 +31,7 @@ class _Seat:
     due: float | None = 0.0
     code: int | None = None
     failures: int = 0
+    proven: bool = False
 
     @property
     def over(self) -> bool:
@@ -43,7 +45,8 @@ class Supervisor:
     """Workers of one machine.
 
     A worker that ends with 0 or 2 stays ended: the search is done, or another start would be refused as well. Any other
-    end is followed by a new start after a pause (`RestartPolicy`), until too many failed in a row.
+    end is followed by a new start after a pause (`RestartPolicy`), until too many failed in a row. Where a worker of
+    the slot once lasted, a database that is away (3) is waited for without end.
 
     The workers end with the process, even when it is killed with -9: on Linux the kernel then sends them SIGTERM, upon
     which they give back their work. It does so too when the *thread* that started them ends: call `start` and `poll`,
@@ -100,7 +103,7 @@ class Supervisor:
             return 128 + self._stopped_by
         if USAGE in codes:
             return USAGE
-        return 3 if codes <= {DONE, 3} else 4
+        return AWAY if codes <= {DONE, AWAY} else MendsearchError.exit_code
 
     def start(self) -> None:
         """Start a worker in every slot.
@@ -177,8 +180,10 @@ class Supervisor:
         elif final(code):
             self._say(_with_log(news, tail))
         else:
-            seat.failures = 1 if attempt.lasted_s >= self._policy.healthy_s else seat.failures + 1
-            if seat.failures >= self._policy.failures:
+            lasted = attempt.lasted_s >= self._policy.healthy_s
+            seat.failures, seat.proven = 1 if lasted else seat.failures + 1, seat.proven or lasted
+            away = code == AWAY and seat.proven  # a database that was there once comes back
+            if seat.failures >= self._policy.failures and not away:
                 self._say(_with_log(f"{news}; given up after {seat.failures} failures in a row", tail))
                 return
             pause_s = self._policy.pause_s(seat.failures)

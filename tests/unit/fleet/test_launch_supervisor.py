@@ -128,6 +128,21 @@ def test_a_worker_that_lasted_had_success(supervise):
     assert not any("given up" in line for line in supervisor.said)
 
 
+def test_where_a_worker_lasted_a_database_that_is_away_is_waited_for(supervise):
+    code = """
+import os, sys, time
+flag = os.path.join(os.environ["PLACE"], "once")
+if not os.path.exists(flag):
+    open(flag, "w").close()
+    time.sleep(0.5)
+sys.exit(3)
+"""
+    supervisor = supervise(code, policy=RestartPolicy(first_s=0.01, longest_s=0.02, healthy_s=0.4, failures=2))
+    supervisor.start()
+    wait_until(lambda: len(supervisor.ends) >= 6, supervisor)
+    assert not any("given up" in line for line in supervisor.said)
+
+
 def test_one_slot_given_up_leaves_the_others_at_work(supervise, tmp_path):
     code = f"""
 import os, sys
