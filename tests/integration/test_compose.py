@@ -1,37 +1,22 @@
-"""docker-compose.yml: what Compose makes of it, and its services as processes of this machine."""
+"""docker-compose.yml: what Compose makes of it; tests/integration/postgres/test_services.py runs it."""
 
 from __future__ import annotations
 
 import re
 import shlex
-import signal
-import subprocess
-import time
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 import yaml
 
-import mendstore
-from tests.integration.postgres.access import ask
-from tests.integration.postgres.compose import Service, compose, secrets_in, tools
-from tests.integration.postgres.fleet_server import MOUNT, ROOT, SHIPPED, FleetServer
-from tests.integration.postgres.searches import register
+from tests.integration.postgres.compose import PROFILES, compose, secrets_in, tools
+from tests.integration.postgres.fleet_server import ROOT
 
 TOOLS = tools()
 pytestmark = pytest.mark.skipif(not TOOLS, reason="no Compose is installed; apt-get install docker-compose")
 VARIABLES = ("MENDSEARCH_SECRETS", "MENDSEARCH_SEARCH")
 OURS = ("worker", "migrate", "dashboard")
-SPEC = """\
-name = "mine"
-model = {name = "digits-resnet"}
-data = {name = "digits"}
-budget = {macs = 0.2}
-train = {epochs = 1}
-mend = {trials = 8}
-"""
 
 
 @pytest.fixture(scope="module")
@@ -47,7 +32,7 @@ def secrets(folder: Path) -> dict[str, str]:
 @pytest.fixture(params=TOOLS, ids="-".join)
 def config(request: pytest.FixtureRequest, folder: Path, secrets: dict[str, str]) -> str:
     given = {"MENDSEARCH_SECRETS": str(folder / "secrets"), "MENDSEARCH_SEARCH": "mine"}
-    ended = compose(request.param, "--profile", "cpu", "--profile", "admin", "config", **given)
+    ended = compose(request.param, *PROFILES, "config", **given)
     assert ended.returncode == 0, ended.stderr
     assert ended.stderr == ""
     return ended.stdout
@@ -56,25 +41,6 @@ def config(request: pytest.FixtureRequest, folder: Path, secrets: dict[str, str]
 @pytest.fixture
 def document(config: str) -> dict[str, Any]:
     return yaml.safe_load(config)
-
-
-@pytest.fixture(scope="module")
-def first_start(folder: Path, secrets: dict[str, str]) -> Iterator[FleetServer]:
-    """Postgres by its own command, and what the official image runs when its data folder is new."""
-    written = yaml.safe_load((ROOT / "docker-compose.yml").read_text())["services"]["postgres"]
-    server = FleetServer(folder / "server")
-    server.passwords = {role: secrets[role] for role in server.passwords}
-    server.start(written["command"])
-    try:
-        server.administer("-c", f"CREATE DATABASE {written['environment']['POSTGRES_DB']}", database="postgres")
-        script = (SHIPPED / "first-start.sh").read_text()
-        script = script.replace("/run/secrets", str(folder / "secrets")).replace(MOUNT, str(SHIPPED))
-        (folder / "first-start.sh").write_text(script)
-        environment = server.environment(database="postgres") | written["environment"]
-        subprocess.run(["sh", folder / "first-start.sh"], env=environment, check=True)
-        yield server
-    finally:
-        server.stop()
 
 
 @pytest.mark.parametrize("tool", TOOLS, ids="-".join)
@@ -142,149 +108,3 @@ def test_images_are_pinned_run_as_no_root_and_find_their_files(path: str, docume
         assert kept.issuperset(sources)
         assert all((ROOT / source).exists() for source in sources)
     assert ("torch" in path + " ".join(line for line in lines if "pip install" in line)) == (path == "Dockerfile")
-
-
-def test_postgres_starts_with_our_settings_and_passes_its_check(
-    document: dict[str, Any], first_start: FleetServer, secrets: dict[str, str], tmp_path: Path
-) -> None:
-    postgres = Service(document, "postgres", tmp_path, secrets)
-    assert postgres.definition["command"] == ["postgres", "-c", f"config_file={MOUNT}/postgresql.conf"]
-    environment = first_start.environment()
-    assert postgres.healthy(PATH=environment["PATH"], PGPORT=environment["PGPORT"])
-    assert not postgres.healthy(PATH=environment["PATH"], PGPORT="1")
-    for role in ("mend_owner", "mend_worker", "mend_viewer"):
-        assert ask(first_start.url(role), "SELECT current_user") == role
-
-
-def test_migrate_makes_the_tables_once_and_again(
-    document: dict[str, Any], first_start: FleetServer, secrets: dict[str, str], tmp_path: Path
-) -> None:
-    migrate = Service(document, "migrate", tmp_path, secrets, f"127.0.0.1:{first_start.port}")
-    assert [migrate.run()[0] for _ in range(2)] == [0, 0]
-    version = ask(first_start.url("mend_viewer"), "SELECT version_num FROM mend_version")
-    assert migrate.run() == (0, f"schema {version}\n")
-    assert (
-        ask(first_start.url("mend_viewer"), "SELECT tableowner FROM pg_tables WHERE tablename = 'mend_items'")
-        == "mend_owner"
-    )
-
-
-def test_a_search_is_created_worked_interrupted_and_finished(
-    document: dict[str, Any], first_start: FleetServer, secrets: dict[str, str], tmp_path: Path
-) -> None:
-    mendstore.upgrade(first_start.url("mend_owner"))
-    address = f"127.0.0.1:{first_start.port}"
-    worker = Service(document, "worker", tmp_path / "worker", secrets, address)
-    (tmp_path / "mine.toml").write_text(SPEC)
-    admin = Service(document, "admin", tmp_path / "admin", secrets, address)
-    code, said = admin.run("mendsearch", "create", str(tmp_path / "mine.toml"))
-    assert code == 0, said
-    running = worker.start()
-    deadline = time.monotonic() + 120
-    while not worker.healthy():
-        assert running.poll() is None
-        assert time.monotonic() < deadline
-    running.terminate()
-    _, said = running.communicate(timeout=60)
-    assert running.returncode == 128 + signal.SIGTERM, said
-    assert not worker.healthy()
-    code, said = worker.run()
-    assert code == 0, said
-    (summary,) = mendstore.summaries(first_start.url("mend_viewer"), "mine")
-    assert summary.trials.get("complete", 0) + summary.trials.get("pruned", 0) == 8
-    first_start.stop()
-    code, said = worker.run()
-    first_start.start()
-    assert code == 3, "the database is away: Docker starts it again"
-    assert not [secret for secret in secrets.values() if secret in said]
-
-
-@pytest.mark.parametrize("name", OURS)
-def test_the_entry_hands_each_service_its_own_secrets(
-    document: dict[str, Any], secrets: dict[str, str], tmp_path: Path, name: str
-) -> None:
-    code, printed = Service(document, name, tmp_path, secrets).run("env")
-    role = {"worker": "mend_worker", "migrate": "mend_owner", "dashboard": "mend_viewer"}[name]
-    seen = {variable: value for variable, _, value in (line.partition("=") for line in printed.splitlines())}
-    assert (code, seen["PGPASSWORD"]) == (0, secrets[role])
-    assert seen.get("MENDSEARCH_DASHBOARD_TOKEN") == (secrets["dashboard_token"] if name == "dashboard" else None)
-    shown = {secret for secret, value in secrets.items() if value in printed}
-    assert shown - {"dashboard_token"} == {role}
-
-
-def test_an_exit_code_that_another_start_would_repeat_is_none_to_docker(
-    document: dict[str, Any], secrets: dict[str, str], tmp_path: Path
-) -> None:
-    worker = Service(document, "worker", tmp_path, secrets)
-    for code in (0, 1, 2, 3, 4, 139):
-        assert worker.run("sh", "-c", f"exit {code}") == (code, "")
-    code, said = worker.run("mendsearch", "worker", "--no-such-option")
-    assert code == 0
-    assert "No such" in said
-
-
-@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT, signal.SIGUSR1])
-def test_a_signal_reaches_the_worker_which_decides_how_it_ends(
-    document: dict[str, Any], secrets: dict[str, str], tmp_path: Path, number: signal.Signals
-) -> None:
-    program = (
-        "import signal, sys, time\n"
-        "def end(number, frame):\n"
-        "    time.sleep(0.5); print('gave back'); sys.exit(128 + number)\n"
-        "signal.signal(signal.SIGTERM, end); signal.signal(signal.SIGUSR1, end)\n"
-        "print('ready', flush=True); time.sleep(60)"
-    )
-    process = Service(document, "worker", tmp_path, secrets).start("python", "-c", program)
-    assert process.stdout is not None
-    assert process.stdout.readline() == "ready\n"
-    process.send_signal(number)
-    out, err = process.communicate(timeout=30)
-    assert (out, err) == ("gave back\n", "")
-    assert process.returncode == 128 + (signal.SIGUSR1 if number == signal.SIGUSR1 else signal.SIGTERM)
-
-
-def test_workers_of_one_machine_are_spread_over_its_gpus(
-    document: dict[str, Any], secrets: dict[str, str], tmp_path: Path
-) -> None:
-    worker = Service(document, "worker", tmp_path, secrets)
-    (tmp_path / "bin").mkdir()
-    lister = tmp_path / "bin" / "nvidia-smi"  # what it prints is all that is asked of the driver
-    lister.write_text("#!/bin/sh\nprintf 'GPU 0: A (UUID: GPU-a)\\nGPU 1: A (UUID: GPU-b)\\n'\n")
-    lister.chmod(0o755)
-    path = f"{tmp_path / 'bin'}:{worker.environment['PATH']}"
-    running: list[subprocess.Popen[str]] = []
-
-    def start() -> str:
-        process = worker.start("sh", "-c", "echo $CUDA_VISIBLE_DEVICES; exec sleep 60", PATH=path)
-        running.append(process)
-        assert process.stdout is not None
-        return process.stdout.readline().strip()
-
-    assert [start() for _ in range(5)] == ["0", "1", "0", "1", "0"]
-    ended = running.pop(1)
-    ended.terminate()
-    ended.communicate(timeout=30)
-    assert start() == "1"
-    for process in running:
-        process.terminate()
-        process.communicate(timeout=30)
-    assert worker.run("sh", "-c", "echo ${CUDA_VISIBLE_DEVICES-none}") == (0, "none\n")
-
-
-def test_a_worker_is_healthy_while_it_renews(
-    document: dict[str, Any], first_start: FleetServer, secrets: dict[str, str], name: str, tmp_path: Path
-) -> None:
-    worker = Service(document, "worker", tmp_path, secrets, f"127.0.0.1:{first_start.port}")
-    assert not worker.healthy(), "nothing is migrated"
-    mendstore.upgrade(first_start.url("mend_owner"))
-    assert not worker.healthy(), "nobody has joined"
-    database = mendstore.Database(first_start.url("mend_worker"))
-    queue = mendstore.Queue(database, register(database, name, 1), "cpu", tmp_path / "spool")
-    assert worker.healthy()
-    ask(first_start.url("mend_owner"), "UPDATE mend_workers SET seen_at = seen_at - interval '2 minutes'")
-    assert not worker.healthy(), "its lease ran out"
-    queue.renew()
-    assert worker.healthy()
-    queue.leave("finished")
-    assert not worker.healthy()
-    database.close()

@@ -13,6 +13,7 @@ from typing import Any
 from tests.integration.postgres.fleet_server import ROOT, SHIPPED
 
 CLEAN = {key: value for key, value in os.environ.items() if not key.startswith(("MENDSEARCH", "PG", "CUDA"))}
+PROFILES = ("--profile", "cpu", "--profile", "admin")
 
 
 def tools() -> list[list[str]]:
@@ -50,7 +51,8 @@ class Service:
         name: of the service.
         folder: stands for its file system: `/run/secrets` and its home.
         secrets: all of them, by name; it gets those that it names.
-        address: host and port, in place of `postgres`.
+        address: host and port of Postgres, in place of `postgres`.
+        port: to listen on, in place of 8080.
     """
 
     def __init__(
@@ -60,9 +62,10 @@ class Service:
         folder: Path,
         secrets: Mapping[str, str],
         address: str = "postgres",
+        port: int = 8080,
     ) -> None:
         self.definition = document["services"][name]
-        self._folder, self._address = folder, address
+        self._folder, self._address, self._port = folder, address, port
         (folder / "secrets").mkdir(parents=True)
         for secret in self.definition["secrets"]:
             target = Path(secret.get("target", secret["source"])).name
@@ -99,4 +102,4 @@ class Service:
 
     def _here(self, word: str) -> str:
         word = word.replace("$$", "$").replace("/run/secrets", str(self._folder / "secrets"))
-        return word.replace("@postgres/", f"@{self._address}/")
+        return word.replace("@postgres/", f"@{self._address}/").replace("8080", str(self._port))
