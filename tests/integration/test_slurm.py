@@ -14,9 +14,12 @@ from pathlib import Path
 
 import pytest
 
+import mendstore
 from mendsearch.errors import MendsearchError
 from mendsearch.fleet.launch import Slurm
 from mendsearch.fleet.launch.base import submitted
+from tests.acceptance.cli import ENVIRONMENT, mendsearch
+from tests.integration.postgres.fleet_server import fleet_server
 
 PROGRAMS = ("munged", "slurmctld", "slurmd", "sbatch", "srun", "scontrol", "scancel")
 PATH = f"{os.environ['PATH']}:/usr/sbin:/sbin"
@@ -54,6 +57,14 @@ NodeName={host} NodeAddr=127.0.0.1 CPUs=4 RealMemory=1000 Gres=gpu:2 State=UNKNO
 PartitionName=all Nodes={host} Default=YES MaxTime=INFINITE State=UP
 """
 GPUS = "NodeName={host} Name=gpu File=/dev/zero\nNodeName={host} Name=gpu File=/dev/full\n"
+SEARCH = """
+name = "{name}"
+model = {{ name = "digits-resnet", kwargs = {{ width = 8 }} }}
+data.name = "digits"
+budget.macs = 0.3
+train.epochs = 1
+mend.trials = 8
+"""
 WORKER = """
 import json, os, signal, sys, time
 from pathlib import Path
@@ -177,6 +188,14 @@ def submit(cluster, tmp_path, monkeypatch):
     return make
 
 
+@pytest.fixture
+def fleet(tmp_path):
+    """A Postgres that asks for passwords, reached over TCP."""
+    with fleet_server(tmp_path / "fleet") as server:
+        mendstore.upgrade(server.url("mend_owner"))
+        yield server
+
+
 class Job:
     """A job that was submitted."""
 
@@ -243,6 +262,24 @@ def test_a_task_that_is_warned_of_its_time_limit_queues_itself_again(submit):
     assert job.ended()[0] == "0:0"
     assert len(job.notes(0)) == 3
     assert [note.get("ended_by") for note in job.notes(1)] == [None, signal.SIGTERM]
+
+
+def test_real_workers_end_a_search(cluster, fleet, tmp_path, monkeypatch, name):
+    (tmp_path / "search.toml").write_text(SEARCH.format(name=name))
+    made = mendsearch("create", "search.toml", cwd=tmp_path, storage=fleet.url("mend_owner"))
+    assert made.returncode == 0, made.stderr
+    for variable in ("PATH", "SLURM_CONF"):
+        monkeypatch.setitem(ENVIRONMENT, variable, cluster[variable])
+    monkeypatch.setitem(ENVIRONMENT, "XDG_CONFIG_HOME", str(tmp_path / "config"))
+    asked = ("launch", name, "--workers", "2", "--cpus", "1", "--backend", "slurm", "--log-dir", "logs")
+    ended = mendsearch(*asked, cwd=tmp_path, storage=fleet.url("mend_worker"))
+    assert ended.returncode == 0, ended.stderr
+    wait_for(lambda: not squeue(cluster), "the end of the workers", 200)
+    logs = "".join(path.read_text() for path in (tmp_path / "logs").iterdir())
+    database = mendstore.Database(fleet.url("mend_owner"))
+    assert mendstore.progress(database, mendstore.find(database, name).study_id)[0] == 8, logs
+    database.close()
+    assert not any(password in logs + ended.stderr for password in fleet.passwords.values())
 
 
 def test_the_password_is_in_no_script_no_list_and_no_log(submit, cluster):
