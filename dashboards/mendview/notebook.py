@@ -117,14 +117,19 @@ def _mended(look: Look, search: Search) -> dict[str, int]:
 def _of_study(study: optuna.Study) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
     """Rows as `mendview.trials` gives them, of a study wherever it is."""
     sign = 1 if study.direction == optuna.study.StudyDirection.MAXIMIZE else -1
-    ended = []
+    ended: list[dict[str, Any]] = []
     for trial in study.get_trials(deepcopy=False, states=(TrialState.COMPLETE, TrialState.PRUNED)):
         last = trial.intermediate_values[max(trial.intermediate_values)] if trial.intermediate_values else None
         score = trial.value if trial.state == TrialState.COMPLETE else last
-        row = {"number": trial.number, "at": trial.datetime_complete, "state": trial.state.name.lower(), "score": score}
+        row: dict[str, Any] = {
+            "number": trial.number,
+            "at": trial.datetime_complete,
+            "state": trial.state.name.lower(),
+            "score": score,
+        }
         ended.append(row)
     improved: list[dict[str, Any]] = []
     for row in ended:
-        if row["state"] == "complete" and (not improved or sign * row["score"] > sign * improved[-1]["score"]):
+        if row["state"] == "complete" and (not improved or sign * (row["score"] - improved[-1]["score"]) > 0):
             improved.append(row)
     return improved, ended

@@ -132,7 +132,9 @@ def search_page(look: Look, search: Search, known: Known, importances: Importanc
     if sum("score" in row for row in search.results.values()) > 1:
         page.figures["fidelity"] = figures.fidelity(search.results)
         page.layout.append(Panel("fidelity", "Score against accuracy", "Before and after fine-tuning."))
-    page.layout += [Panel("top", "Trials"), Panel("results", "Networks")]
+    page.layout.append(Panel("top", "Trials"))
+    if search.wanted is not None or search.results:
+        page.layout.append(Panel("results", "Networks"))
     return page
 
 
@@ -165,13 +167,8 @@ def network_page(look: Look, search: Search, known: Known, importances: Importan
     values = importances(search, seen.pace.states.get("complete", 0))
     if values:
         page.figures["importance"] = figures.importance(structure.groups, values)
-        note = "Of each coupling group's restoration for the score (PED-ANOVA over a sample of the trials)."
-        page.layout.append(Panel("importance", "Importance", note))
-    else:
-        page.parts["importing"] = (
-            '<p class="note">Importance of the coupling groups appears here once it is computed.</p>'
-        )
-        page.layout.append(Panel("importing", "Importance"))
+    note = "Of each coupling group's restoration for the score (PED-ANOVA over a sample of the trials), computed aside."
+    page.layout.append(Panel("importance", "Importance", note))
     return page
 
 
@@ -253,7 +250,7 @@ def trial_page(look: Look, search: Search, known: Known, importances: Importance
             "layers", rows=_layers(search, trial, seen.best), best=seen.best.number if seen.best else None
         )
         page.layout += [
-            Panel("channels", "Channels", "Black: what the best trial keeps." if other else "", whole=True),
+            Panel("channels", "Channels", "Dots: what the best trial keeps." if other else "", whole=True),
             Panel("layers", "Layers", whole=True),
         ]
     return page
@@ -291,7 +288,7 @@ def _crew_cards(seen: Overview, gaps: Mapping[str, Any]) -> list[tuple[str, str,
     known = f"{crew.alive} of {crew.alive + crew.silent + crew.lost}" if seen.live else str(crew.all)
     return [
         ("Workers alive" if seen.live else "Workers", known, f"{where}{crew.ended} ended by themselves"),
-        ("Pace", words.count(3600 * rate) if rate and seen.live else "–", "trials an hour, of late"),
+        ("Pace", words.count(3600 * rate) if rate and seen.state == "running" else "–", "trials an hour, of late"),
         ("Work at hand", str(crew.leased), f"being scored; {crew.waiting} waiting, {crew.retried} tried again"),
         ("Between two trials", words.span(gaps["p50"]), f"from result to claim; 99% in {words.span(gaps['p99'])}"),
         ("Faults survived", str(sum(faults.values())), named),

@@ -9,7 +9,7 @@ from typing import Any, TypeVar
 import sqlalchemy as sa
 from sqlalchemy.exc import DBAPIError
 
-from mendstore import StorageError, normalised, reachable
+from mendstore import StorageError, failures_named, normalised
 
 CONNECT_TIMEOUT_S = 5
 STATEMENT_TIMEOUT_MS = 15_000
@@ -47,7 +47,7 @@ class Reader:
             mendstore.StorageError: the database cannot be reached, refuses, or takes too long.
         """
         try:
-            with reachable(self.url):
+            with failures_named(self.url):
                 found = self._twice(question)
         except StorageError as error:
             if not self._away:

@@ -43,7 +43,6 @@ def report_of(look: Look, search: Search) -> str:
         merged.parts |= page.parts
         merged.figures |= page.figures
         merged.layout += [panel for panel in page.layout if panel not in merged.layout]
-    merged.parts.pop("importing", None)
     merged.layout = [panel for panel in merged.layout if panel.key in merged.parts or panel.key in merged.figures]
     return self_contained(merged)
 
@@ -91,7 +90,7 @@ def self_contained(page: Page) -> str:
     given = {
         "api": "",
         "base": "",
-        "parts": {},
+        "shape": "",
         "figures": page.figures,
         "hashes": {},
         "live": False,

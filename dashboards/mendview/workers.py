@@ -8,7 +8,7 @@ from datetime import datetime
 from mendview.reading import Look, Row
 from mendview.searches import Search
 
-EVENTS = 50
+EVENTS = 25
 FAULTS = ("lost", "failed", "set aside", "outage", "late result")
 GAPS = 1000
 
@@ -186,13 +186,15 @@ def throughput(look: Look, search: Search, first: datetime, last: datetime, span
         """
         SELECT cast(:first AS timestamp) + span * cast(:step AS double precision) * interval '1 second' AS at,
             cast(:step AS double precision) AS seconds, host, count(*) AS trials
-        FROM (SELECT w.host, floor(extract(epoch FROM t.datetime_complete - :first) / :step)::integer AS span
+        FROM (SELECT w.host,
+                  least(:spans - 1, floor(extract(epoch FROM t.datetime_complete - :first) / :step))::integer AS span
               FROM mend_items i JOIN trials t USING (trial_id) JOIN mend_workers w USING (worker_id)
               WHERE i.study_id = :study AND i.state = 'done' AND t.datetime_complete >= :first) done
         GROUP BY span, host ORDER BY span, host
         """,
         study=search.study_id,
         first=first,
+        spans=spans,
         step=max(1e-3, (last - first).total_seconds() / spans),
     )
 

@@ -8,10 +8,10 @@ from typing import Any
 from mendview.figures.network import labels
 from mendview.figures.style import Figure, figure
 from mendview.reading import Row
-from mendview.words import moment, plural
+from mendview.words import plural
 
-HOSTS = 7
-"""Hosts with colours of their own; the others are shown as one."""
+HOSTS = 8
+"""Colours; where there are more hosts, the last of them is for all others together."""
 
 
 def throughput(spans: Sequence[Row]) -> Figure:
@@ -23,19 +23,21 @@ def throughput(spans: Sequence[Row]) -> Figure:
     totals: dict[str, int] = {}
     for row in spans:
         totals[row["host"]] = totals.get(row["host"], 0) + row["trials"]
-    named = sorted(totals, key=lambda host: -totals[host])[:HOSTS]
+    more = len(totals) > HOSTS
+    named = sorted(totals, key=lambda host: -totals[host])[: HOSTS - more]
     data: list[dict[str, Any]] = []
-    for index, host in enumerate([*sorted(named), None] if len(totals) > HOSTS else sorted(named)):
+    width = 1000 * spans[0]["seconds"] if spans else 0
+    for index, host in enumerate([*sorted(named), None] if more else sorted(named)):
         hourly: dict[str, float] = {}
         for row in spans:
             if row["host"] == host or (host is None and row["host"] not in named):
-                at = moment(row["at"])
+                at = row["at"].isoformat(timespec="milliseconds")
                 hourly[at] = hourly.get(at, 0) + 3600 * row["trials"] / row["seconds"]
         title = "other hosts" if host is None else labels([host])[0]
         data.append(
             {
                 "type": "bar", "name": title, "x": list(hourly), "y": [round(value, 1) for value in hourly.values()],
-                "marker": {"color": f"--series-{index % 8}", "line": {"width": 0}},
+                "width": width, "offset": 0, "marker": {"color": f"--series-{index % 8}", "line": {"width": 0}},
                 "hovertemplate": "%{y:,.0f} trials an hour<extra>" + title + "</extra>",
             }
         )  # fmt: skip

@@ -177,7 +177,7 @@ def _by_group(data: list[dict[str, Any]], names: Sequence[str], alt: str, title:
             "type": "category", "title": {"text": ""}, "tickangle": -60, "tickfont": {"size": 10}, "showgrid": False,
         },
     )  # fmt: skip
-    made["layout"]["meta"]["width"] = 90 + 17 * len(names)
+    made["layout"]["meta"]["width"] = 60 + 14 * len(names)
     return made
 
 

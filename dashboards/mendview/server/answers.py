@@ -76,8 +76,8 @@ def whole(page: Page, api: str, found: bool = True, away: str = "") -> str:
     hashes = {key: short(text) for key, text in page.parts.items()}
     hashes |= {f"figure {key}": short(figure) for key, figure in page.figures.items()}
     given = {
-        "api": api, "base": page.base, "parts": {}, "figures": page.figures, "hashes": hashes, "live": page.live,
-        "every": EVERY_MS, "found": found, "away": away,
+        "api": api, "base": page.base, "shape": shape(page), "figures": page.figures, "hashes": hashes,
+        "live": page.live, "every": EVERY_MS, "found": found, "away": away,
     }  # fmt: skip
     return render("layout", page=page, body=body(page), given=embedded(given))
 
@@ -86,7 +86,7 @@ def body(page: Page) -> str:
     """The places of a page in their order, with what is in them."""
     pieces, panels = [], []
     for panel in page.layout:
-        if panel.key in page.figures:
+        if panel.key not in page.parts:
             panels.append(render("panel", **vars(panel)))
         elif panel.title:
             whole = " whole" if panel.whole else ""
@@ -101,6 +101,11 @@ def body(page: Page) -> str:
     return "\n".join([*pieces, '<div class="panels">', *panels, "</div>"])
 
 
+def shape(page: Page) -> str:
+    """Which places a page has: a viewer who has others must ask for the page anew."""
+    return short([panel.key for panel in page.layout])
+
+
 def embedded(value: Any) -> str:
     """JSON that may stand in a script element."""
     text = json.dumps(value, separators=(",", ":"), allow_nan=False)
@@ -113,6 +118,7 @@ def changed(page: Page, have: set[str]) -> dict[str, Any]:
     drawn = {key: {"hash": short(figure), "figure": figure} for key, figure in page.figures.items()}
     return {
         "live": page.live,
+        "shape": shape(page),
         "parts": {key: part for key, part in parts.items() if part["hash"] not in have},
         "figures": {key: part for key, part in drawn.items() if part["hash"] not in have},
     }

@@ -10,7 +10,7 @@ addEventListener("DOMContentLoaded", () => {
     link.href = study ? `/mend/${study[1]}/` : "/mend/";
   });
   Object.assign(link.style, {
-    position: "fixed", left: "16px", bottom: "16px", zIndex: 2000, padding: "8px 14px", borderRadius: "99px",
+    position: "fixed", right: "16px", bottom: "16px", zIndex: 2000, padding: "8px 14px", borderRadius: "99px",
     background: "#005f94", color: "#fff", font: "600 14px system-ui, sans-serif", textDecoration: "none",
     boxShadow: "0 2px 8px rgba(0, 0, 0, .3)",
   });

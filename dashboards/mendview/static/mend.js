@@ -3,7 +3,7 @@
 (() => {
   const root = document.documentElement;
   const given = JSON.parse(document.getElementById("given").textContent);
-  const parts = given.parts, figures = given.figures, shown = new Set(), hashes = {};
+  const figures = given.figures, hashes = given.hashes, shown = new Set(), near = new Set();
   const config = { displayModeBar: false, responsive: true, doubleClick: "reset+autosize", showTips: false };
   const byTime = new Set();
   let live = given.live, failures = 0, timer = 0;
@@ -64,7 +64,7 @@
   }
   // what is below the screen is drawn when it comes near
   const seen = new IntersectionObserver((entries) => {
-    for (const entry of entries) if (entry.isIntersecting) { seen.unobserve(entry.target); draw(entry.target.id); }
+    for (const entry of entries) if (entry.isIntersecting) { seen.unobserve(entry.target); near.add(entry.target.id); draw(entry.target.id); }
   }, { rootMargin: "300px" });
 
   document.addEventListener("click", (event) => {
@@ -117,12 +117,12 @@
       if (answer.status === 401 || (answer.status === 404 && given.found)) return location.reload();
       const body = await answer.json();
       if (!answer.ok) throw new Error(body.away || "The dashboard cannot answer.");
-      if (!given.found) return location.reload();
+      if (!given.found || body.shape !== given.shape) return location.reload();  // there are other places now
       for (const [id, part] of Object.entries(body.parts)) { hashes[id] = part.hash; put(id, part.html); }
       for (const [id, figure] of Object.entries(body.figures)) {
         hashes[`figure ${id}`] = figure.hash;
         figures[id] = figure.figure;
-        if (shown.has(id)) draw(id);
+        if (near.has(id)) draw(id);
       }
       live = body.live; fresh = new Date(); failures = 0; away("");
       stamp();
@@ -137,7 +137,6 @@
     if (node) { node.dateTime = fresh.toISOString(); node.textContent = full.format(fresh); }
   }
 
-  for (const [id, hash] of Object.entries(given.hashes)) hashes[id] = hash;
   times(document);
   stamp();
   for (const node of document.querySelectorAll(".chart")) seen.observe(node);

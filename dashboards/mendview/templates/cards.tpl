@@ -50,7 +50,7 @@
 % if seen.live:
 <div class="big">{{crew.alive}} of {{crew.alive + crew.silent + crew.lost}} alive</div>
 % if crew.hosts:
-<p>on {{words.plural(crew.hosts, "host")}}; <strong>{{words.count(3600 * seen.pace.rate) if seen.pace.rate else "–"}}</strong> trials an hour</p>
+<p>on {{words.plural(crew.hosts, "host")}}; <strong>{{words.count(3600 * seen.pace.rate) if seen.pace.rate and seen.state == "running" else "–"}}</strong> trials an hour</p>
 % end
 % else:
 <div class="big">{{words.plural(crew.all, "worker")}}</div><p>all have ended</p>
@@ -63,7 +63,7 @@
 <p><a href="{{page.base}}fleet">the fleet</a></p>
 % else:
 <div class="big">{{"no worker yet" if seen.search.wanted else "not known"}}</div>
-% if seen.pace.rate and seen.live:
+% if seen.pace.rate and seen.state == "running":
 <p><strong>{{words.count(3600 * seen.pace.rate)}}</strong> trials an hour</p>
 % end
 % end
@@ -81,7 +81,7 @@
 <div class="big">{{overview.ending(seen)}}</div>
 % end
 % if seen.pace.first and seen.pace.last:
-<p>running for {{words.span(((seen.pace.now if seen.live else seen.pace.last) - seen.pace.first).total_seconds())}}</p>
+<p>{{"running" if seen.state in ("running", "stuck", "stopping") else "ran"}} for {{words.span(((seen.pace.now if seen.state in ("running", "stuck", "stopping") else seen.pace.last) - seen.pace.first).total_seconds())}}</p>
 % end
 % early = seen.pace.states.get("pruned", 0)
 % if early:

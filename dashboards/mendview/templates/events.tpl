@@ -1,5 +1,5 @@
 % if events:
-<div class="scroll" tabindex="0" role="region" aria-label="Events"><table><caption>What happened last</caption>
+<div class="scroll tall" tabindex="0" role="region" aria-label="Events"><table><caption>What happened last</caption>
 <thead><tr><th class="left">at</th><th class="left">what</th><th class="left">worker</th><th class="left">detail</th></tr></thead><tbody>
 % for event in events:
 <tr><td class="left"><time datetime="{{words.moment(event["at"])}}">{{words.moment(event["at"])}}</time></td><td class="left">{{event["kind"]}}</td>

@@ -14,11 +14,8 @@
 % end
 </div>
 % end
-<div class="card"><h2>Cost</h2><div class="big">{{words.amount(trial.macs)}}</div><p>MACs
-% if trial.macs and dense.get("macs"):
-, {{words.percent(trial.macs / dense["macs"])}} of dense
-% end
-; {{words.amount(trial.params)}} parameters</p></div>
+% part = f", {words.percent(trial.macs / dense['macs'])} of dense" if trial.macs and dense.get("macs") else ""
+<div class="card"><h2>Cost</h2><div class="big">{{words.amount(trial.macs)}}</div><p>MACs{{part}}; {{words.amount(trial.params)}} parameters</p></div>
 <div class="card"><h2>Scored</h2><div class="big">{{words.span(trial.seconds)}}</div><p>
 % if worker is not None:
 by worker {{worker.ordinal}} on {{worker.host}} {{worker.device}},
@@ -29,7 +26,7 @@ ended <time datetime="{{words.moment(trial.ended)}}">{{words.moment(trial.ended)
 began <time datetime="{{words.moment(trial.started)}}">{{words.moment(trial.started)}}</time>
 % end
 </p></div></section>
-<form class="progress" method="get" action="{{base}}trial"><label>Another trial <input name="number" type="number" min="0" value="{{trial.number}}" size="8"></label> <button>Show</button>
+<form class="progress other" method="get" action="{{base}}trial"><label>Another trial <input name="number" type="number" min="0" value="{{trial.number}}" size="8"></label> <button>Show</button>
 % if trial.number > 0:
 <a href="{{base}}trial/{{trial.number - 1}}">previous</a>
 % end

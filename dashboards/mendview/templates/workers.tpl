@@ -1,5 +1,5 @@
 % if workers:
-<div class="scroll" tabindex="0" role="region" aria-label="Workers"><table><caption>{{words.plural(len(workers), "worker")}}, those alive first</caption>
+<div class="scroll tall" tabindex="0" role="region" aria-label="Workers"><table><caption>{{words.plural(len(workers), "worker")}}, those alive first</caption>
 <thead><tr><th class="left">worker</th><th class="left">host</th><th class="left">device</th><th class="left">state</th><th>last sign of life</th><th>trials</th><th>an hour</th><th>lease</th><th>runs out in</th><th>best score</th></tr></thead><tbody>
 % tones = {"alive": "good", "silent": "fair", "lost": "bad"}
 % for worker in workers:
