@@ -8,15 +8,15 @@ Everything here works in an environment that has no PyTorch, so that a dashboard
 """
 
 from mendstore.blobs import Blobs, Collected, collect
-from mendstore.database import Database, check_version, upgrade
+from mendstore.database import Database, check_version, failures_named, upgrade
 from mendstore.errors import SearchNameError, StorageError
 from mendstore.keeper import Keeper
-from mendstore.processes import surely_dead
+from mendstore.processes import surely_dead, this_process
 from mendstore.queue import Claim, Queue, Result
 from mendstore.searches import Registered, describe, enlarge, find, name_blobs, progress, register, remove, stop
 from mendstore.server import EmbeddedServer
 from mendstore.storage import MendStorage
-from mendstore.studies import StudySummary, exclusive, open_study, reachable, summaries
+from mendstore.studies import StudySummary, summaries
 from mendstore.urls import normalised, without_password
 from mendstore.workers import alive, open_workers
 
@@ -39,19 +39,18 @@ __all__ = [
     "collect",
     "describe",
     "enlarge",
-    "exclusive",
+    "failures_named",
     "find",
     "name_blobs",
     "normalised",
-    "open_study",
     "open_workers",
     "progress",
-    "reachable",
     "register",
     "remove",
     "stop",
     "summaries",
     "surely_dead",
+    "this_process",
     "upgrade",
     "without_password",
 ]

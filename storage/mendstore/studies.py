@@ -2,20 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
 
-import optuna
 import sqlalchemy as sa
-from optuna.exceptions import StorageInternalError
-from optuna.samplers import BaseSampler
-from sqlalchemy.exc import SQLAlchemyError
 
-from mendstore.errors import StorageError
-from mendstore.urls import normalised, without_password
-
-CONNECT_TIMEOUT_S = 10
+from mendstore.database import CONNECT_TIMEOUT_S, failures_named
+from mendstore.urls import normalised
 
 _studies = sa.table("studies", sa.column("study_id"), sa.column("study_name"))
 _directions = sa.table("study_directions", sa.column("study_id"), sa.column("direction"))
@@ -38,61 +30,14 @@ class StudySummary:
     best: float | None
 
 
-@contextmanager
-def reachable(url: str) -> Iterator[None]:
-    """Within the scope, a failure of the database is a `StorageError` whose message holds no password."""
-    try:
-        yield
-    except (SQLAlchemyError, StorageInternalError) as error:
-        cause = error.__cause__ if isinstance(error, StorageInternalError) and error.__cause__ else error
-        reason = str(getattr(cause, "orig", None) or cause).strip().split("\n")[0]
-        raise StorageError(
-            f"study database {without_password(url)} failed: {reason}; see that it runs, then run the same "
-            f"command again"
-        ) from error
-
-
-def open_study(url: str, name: str, sampler: BaseSampler | None = None) -> optuna.Study:
-    """The study of that name, made when it is missing; scores are maximised.
-
-    Raises:
-        StorageError: the database cannot be reached.
-    """
-    url = normalised(url)
-    with reachable(url):
-        storage = optuna.storages.RDBStorage(
-            url, engine_kwargs={"connect_args": {"connect_timeout": CONNECT_TIMEOUT_S}, "pool_pre_ping": True}
-        )
-        return optuna.create_study(
-            storage=storage, study_name=name, direction="maximize", sampler=sampler, load_if_exists=True
-        )
-
-
-@contextmanager
-def exclusive(url: str, name: str) -> Iterator[bool]:
-    """Whether this process alone runs the search of that name; held until the scope, or the process, ends."""
-    engine = _engine(url)
-    with reachable(url):
-        connection = engine.connect()
-        key = sa.func.hashtextextended(f"mendsearch/{name}", 0)
-        held = bool(connection.execute(sa.select(sa.func.pg_try_advisory_lock(key))).scalar())
-        connection.commit()
-    try:
-        yield held
-    finally:
-        connection.invalidate()
-        connection.close()
-        engine.dispose()
-
-
 def summaries(url: str, name: str | None = None) -> list[StudySummary]:
     """Every study of the database, or the one of that name, in the order of creation.
 
     Raises:
         StorageError: the database cannot be reached.
     """
-    engine = _engine(url)
-    with reachable(url), engine.connect() as connection:
+    engine = sa.create_engine(normalised(url), connect_args={"connect_timeout": CONNECT_TIMEOUT_S})
+    with failures_named(url), engine.connect() as connection:
         if not sa.inspect(connection).has_table("studies"):
             return []
         wanted = sa.select(_studies.c.study_id, _studies.c.study_name, _directions.c.direction).join(
@@ -121,7 +66,3 @@ def summaries(url: str, name: str | None = None) -> list[StudySummary]:
             found.append(StudySummary(str(study_name), counts, None if best is None else float(best)))
     engine.dispose()
     return found
-
-
-def _engine(url: str) -> sa.Engine:
-    return sa.create_engine(normalised(url), connect_args={"connect_timeout": CONNECT_TIMEOUT_S})
