@@ -5,11 +5,14 @@ from __future__ import annotations
 import os
 import signal
 import threading
+import time
 from collections.abc import Callable
 
 NUMBERS = (signal.SIGTERM, signal.SIGINT, signal.SIGUSR1)
-GRACE_S = 8.0
+GRACE_S = 7.5
 """How long a trial may go on after the first signal; then it is given back, and the process ends."""
+ONE_S = 0.5
+"""Signals within so long of the first are one order: systemd and a supervisor may both send it."""
 
 
 class Signals(threading.Thread):
@@ -38,6 +41,9 @@ class Signals(threading.Thread):
         """Until the first signal, and then until the end."""
         self.number = signal.sigwait(NUMBERS)
         self._ended.set()
+        time.sleep(ONE_S)
+        while signal.sigpending() & set(NUMBERS):  # the same order once more, from a service manager
+            signal.sigwait(NUMBERS)
         second = signal.sigtimedwait(NUMBERS, GRACE_S)
         if second is not None:
             os._exit(128 + second.si_signo)
