@@ -1,4 +1,5 @@
 % if searches:
+<h1>Searches</h1>
 <div class="scroll" tabindex="0" role="region" aria-label="Searches"><table><caption>{{words.plural(len(searches), "search", "searches")}} of this database, the latest first</caption>
 <thead><tr><th class="left">search</th><th>trials</th><th>best score</th><th>workers alive</th><th>failed</th><th>last</th></tr></thead><tbody>
 % for item in searches:
