@@ -9,7 +9,6 @@ from collections.abc import Mapping
 
 import optuna
 from optuna.distributions import json_to_distribution
-from optuna.importance import PedAnovaImportanceEvaluator, get_param_importances
 from optuna.trial import create_trial
 
 import mendstore
@@ -109,5 +108,8 @@ def importance(look: Look, search: Search) -> dict[str, float]:
         return {}
     study = optuna.create_study(direction="maximize" if search.sign > 0 else "minimize")
     study.add_trials(trials)
+    # imports scikit-learn where it is there, which every command would pay for
+    from optuna.importance import PedAnovaImportanceEvaluator, get_param_importances
+
     found = get_param_importances(study, evaluator=PedAnovaImportanceEvaluator())
     return {name.removeprefix(PREFIX): value for name, value in found.items()}
