@@ -1,0 +1,62 @@
+import json
+import re
+from pathlib import Path
+
+import pytest
+
+import mendview
+from mendview import figures
+from mendview.figures.style import PALETTE
+from mendview.structure import read_structure
+from tests.synthetic import structure_of
+
+CSS = (Path(mendview.__file__).parent / "static" / "mend.css").read_text(encoding="utf-8")
+
+
+@pytest.mark.parametrize(("place", "start"), [(0, ":root {"), (1, ':root[data-theme="dark"] {')])
+def test_pages_have_the_colours_of_the_palette(place, start):
+    block = CSS.partition(start)[2].partition("}")[0]
+    found = dict(re.findall(r"(--[\w-]+): ([^;]+);", block))
+    assert {name: found.get(name) for name in PALETTE} == {name: colours[place] for name, colours in PALETTE.items()}
+
+
+def luminance(colour):
+    parts = [int(colour[index : index + 2], 16) / 255 for index in (1, 3, 5)]
+    linear = [part / 12.92 if part <= 0.04045 else ((part + 0.055) / 1.055) ** 2.4 for part in parts]
+    return 0.2126 * linear[0] + 0.7152 * linear[1] + 0.0722 * linear[2]
+
+
+@pytest.mark.parametrize("dark", [False, True])
+@pytest.mark.parametrize(
+    "name", ["--mended", "--pre-pruned", "--uniform", "--floor", "--trial", "--failed", "--dense-line"]
+)
+def test_marks_stand_out_from_the_surface(name, dark):
+    mark, surface = luminance(PALETTE[name][dark]), luminance(PALETTE["--surface"][dark])
+    light, deep = max(mark, surface), min(mark, surface)
+    assert (light + 0.05) / (deep + 0.05) >= 3
+
+
+def test_a_figure_says_what_it_shows_and_every_colour_has_a_name():
+    structure = read_structure(structure_of(30))
+    figure = figures.channels(structure, structure.uniform)
+    assert "30 coupling groups" in figure["layout"]["meta"]["alt"]
+    named = set(re.findall(r'"(--[\w-]+)"', json.dumps(figure)))
+    assert named <= PALETTE.keys()
+    assert "--" not in re.sub(r"[\w ]--[\w ]", "", json.dumps(figures.resolved(figure)))
+
+
+def test_names_in_figures_are_text():
+    name = "<b>bold</b>"
+    structure = read_structure({"widths": {name: 4}})
+    assert figures.channels(structure, {name: 2})["data"][0]["x"] == ["&lt;b&gt;bold&lt;/b&gt;"]
+
+
+def test_the_front_of_trials_is_what_nothing_beats_in_both():
+    trials = [
+        {"number": number, "score": score, "macs": macs, "params": None}
+        for number, (score, macs) in enumerate([(-0.5, 10), (-0.4, 20), (-0.45, 30), (-0.1, 40), (-0.1, 50)])
+    ]
+    front = figures.scatter(trials, "macs")["data"][1]
+    assert front["text"] == ["0", "1", "3"]
+    lower_is_better = figures.scatter(trials, "macs", sign=-1)["data"][1]
+    assert lower_is_better["text"] == ["0"]

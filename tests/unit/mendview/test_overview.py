@@ -1,0 +1,108 @@
+from dataclasses import replace
+from datetime import datetime, timedelta
+
+import optuna
+import pytest
+
+from mendview import overview
+from mendview.searches import find_search, list_searches
+from mendview.trials import Pace
+from mendview.verdict import state_of, verdict_of
+from mendview.workers import Crew
+from tests.unit.mendview.conftest import DONE, TRIALS
+
+
+def see(reader, made):
+    return reader.look(lambda look: overview.overview(look, find_search(look, study_id=made.study_id)))
+
+
+def test_a_running_search_answers_the_five_questions(reader, made):
+    seen = see(reader, made)
+    assert (seen.state, seen.tone) == ("running", "good")
+    assert seen.best.number == made.best
+    assert set(seen.controls) == {"pre_pruned", "uniform"}
+    assert [change.group for change in seen.changes] == made.structure["groups"]
+    assert seen.crew.alive == 5
+    assert seen.left_s == pytest.approx((TRIALS - DONE) / seen.pace.rate)
+    assert overview.progress(seen) == f"{DONE} of {TRIALS} trials"
+
+
+def test_a_finished_search_says_what_it_gained(reader, finished):
+    seen = see(reader, finished)
+    assert (seen.state, seen.live) == ("finished", False)
+    assert seen.verdict == "Finished: +1.40 points of accuracy over uniform."
+    assert overview.ending(seen) == "it has ended"
+
+
+def test_a_study_of_stock_optuna_is_shown_as_far_as_it_goes(reader, storage, name):
+    study = optuna.create_study(storage=storage, study_name=name, direction="minimize")
+    study.optimize(lambda trial: trial.suggest_float("x", 0, 1), n_trials=7)
+    seen = reader.look(lambda look: overview.overview(look, find_search(look, name=name)))
+    assert (seen.state, seen.changes, seen.left_s) == ("running", [], None)
+    assert seen.best.score == study.best_value
+    assert overview.ending(seen) == "no number of trials is set"
+
+
+def test_several_objectives_have_no_best(reader, storage, name):
+    study = optuna.create_study(storage=storage, study_name=name, directions=["minimize", "maximize"])
+    study.optimize(lambda trial: (trial.suggest_float("x", 0, 1), 1.0), n_trials=3)
+    seen = reader.look(lambda look: overview.overview(look, find_search(look, name=name)))
+    assert seen.best is None
+
+
+def test_hostile_attributes_of_a_study_are_left_out(reader, storage, name):
+    study = optuna.create_study(storage=storage, study_name=name)
+    study.set_user_attr(
+        "structure", {"groups": [1, None], "widths": {"a": "<b>"}, "layers": [{"name": 3}], "floor": []}
+    )
+    study.set_user_attr("results", ["no"])
+    study.optimize(lambda trial: trial.set_user_attr("keep_counts", "[[") or 1.0, n_trials=1)
+    seen = reader.look(lambda look: overview.overview(look, find_search(look, name=name)))
+    assert (seen.changes, seen.search.structure.widths, seen.search.results) == ([], {}, {})
+
+
+def test_searches_are_listed_with_their_counts(reader, made):
+    (listed,) = [item for item in reader.look(list_searches) if item.name == made.name]
+    assert (listed.wanted, listed.done, listed.alive) == (TRIALS, DONE, 5)
+    assert listed.best == made.scores[made.best]
+
+
+NOW = datetime(2026, 1, 1)
+
+
+def pace(done=50, quiet_s=1.0, failing=0, recent=50):
+    begun = NOW - timedelta(hours=1)
+    return Pace({"complete": done}, begun, NOW - timedelta(seconds=quiet_s), NOW, 1.0, 2.0, failing, recent)
+
+
+@pytest.mark.parametrize(
+    ("changed", "crew", "pace", "state"),
+    [
+        ({}, Crew(alive=2), pace(), "running"),
+        ({}, Crew(alive=2), pace(quiet_s=600), "stuck"),
+        ({}, Crew(lost=2), pace(), "halted"),
+        ({}, Crew(), pace(0), "waiting"),
+        ({"stopping": True}, Crew(alive=1), pace(), "stopping"),
+        ({"stopping": True}, Crew(ended=1), pace(), "stopped"),
+        ({}, Crew(ended=1), pace(900), "finished"),
+        ({"wanted": None}, Crew(), pace(quiet_s=600), "idle"),
+    ],
+)
+def test_states(reader, made, changed, crew, pace, state):
+    search = replace(reader.look(lambda look: find_search(look, study_id=made.study_id)), **changed)
+    assert state_of(search, pace, crew) == state
+    tone, verdict = verdict_of(search, state, pace, crew, None, 0, {})
+    assert verdict.endswith(".")
+    assert (tone == "bad") == (state in ("stuck", "halted"))
+
+
+def test_many_failures_are_trouble(reader, made):
+    seen = see(reader, made)
+    tone, verdict = verdict_of(seen.search, "running", pace(failing=20), seen.crew, seen.best, 0, {})
+    assert (tone, verdict) == ("bad", "In trouble: 20 of the last 50 trials failed.")
+
+
+def test_nothing_better_for_long_is_levelling_off(reader, made):
+    seen = see(reader, made)
+    tone, verdict = verdict_of(seen.search, "running", pace(), seen.crew, seen.best, 40, {})
+    assert (tone, verdict) == ("fair", "Levelling off: nothing better for 40 trials.")
