@@ -10,7 +10,7 @@ demo: $(VENV)/.installed  ## the main job, on scikit-learn's digits: minutes on 
 	$(BIN)/mendsearch demo --out $(OUT)
 
 test: $(VENV)/.installed  ## the whole default suite, on a real Postgres
-	$(BIN)/python -m pytest
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 --dist loadfile
 
 lint: $(VENV)/.installed  ## style, types, and the arrows between packages
 	$(BIN)/ruff check .
