@@ -69,8 +69,7 @@ class Database:
                 "application_name": "mendsearch",
             },
         )
-        # one statement is one transaction and one round trip; autocommit is a matter of the client alone
-        self._autocommit = self.engine.execution_options(isolation_level="AUTOCOMMIT")
+        sa.event.listen(self.engine, "reset", _without_autocommit)
 
     def call(
         self, function: str, *arguments: Any, patient: bool = True, on_outage: Callable[[], None] = lambda: None
@@ -114,7 +113,11 @@ class Database:
             if transaction:
                 with self.engine.begin() as connection:
                     return work(connection)
-            with self._autocommit.connect() as connection:
+            with self.engine.connect() as connection:
+                # one statement is one transaction and one round trip. This attribute is a matter of the client alone;
+                # SQLAlchemy's isolation levels are not: two round trips more, and a pool that loses its connection
+                # for good where the server died meanwhile
+                connection.connection.dbapi_connection.autocommit = True  # type: ignore[union-attr]
                 return work(connection)
 
         def announce(state: tenacity.RetryCallState) -> None:
@@ -138,6 +141,12 @@ class Database:
     def close(self) -> None:
         """Close the connection; the next use opens another."""
         self.engine.dispose()
+
+
+def _without_autocommit(connection: Any, *_: object) -> None:
+    """Before a connection is lent again, to stock Optuna perhaps, which needs transactions."""
+    if not connection.closed:
+        connection.autocommit = False
 
 
 def is_outage(error: BaseException) -> bool:
