@@ -136,7 +136,7 @@ def samplers(found: Found) -> None:
     names = list(dict.fromkeys(run.rpartition(" ")[0] for run in found["runs"]))
     rates = list(dict.fromkeys(run.rpartition(" ")[2] for run in found["runs"]))
     size = (2.2 * len(names) + 0.6, 2.1 * len(rates) + 0.3)
-    _, panels = pyplot.subplots(len(rates), len(names), figsize=size, squeeze=False, sharex=True)
+    _, panels = pyplot.subplots(len(rates), len(names), figsize=size, squeeze=False)
     for axes, (name, rate) in zip(panels.T.flat, product(names, rates), strict=True):
         axes.set(title=_named(f"{name} {rate}"))
         for sampler, colour in (("mending", BLUE), ("tpe", ORANGE), ("random", GREY)):

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import optuna
 import torch
 
 import mendstore
@@ -47,6 +48,9 @@ def compare(spec: Spec, finetune_seeds: tuple[int, ...], dense_from: Path | None
         and found["finetune_seeds"] == list(finetune_seeds)
     ):
         return found  # type: ignore[no-any-return]
+    url = mendstore.EmbeddedServer(WORK / ".mendsearch").start()
+    if not out.is_dir():
+        forget(url, spec.name)
     out.mkdir(parents=True, exist_ok=True)
     reporter, record = Reporter(), Record(out)
     loaded = load(spec)
@@ -56,7 +60,6 @@ def compare(spec: Spec, finetune_seeds: tuple[int, ...], dense_from: Path | None
         record["train"] = Record(dense_from)["train"]
     train_dense(loaded, spec, record, reporter)
     search = rank(loaded, spec, record, reporter)
-    url = mendstore.EmbeddedServer(WORK / ".mendsearch").start()
     started = time.perf_counter()
     _, winner = run_study(
         search, spec.mend, place=Place(url, spec.name), name=spec.name, seed=spec.seed, reporter=reporter
@@ -84,6 +87,12 @@ def compare(spec: Spec, finetune_seeds: tuple[int, ...], dense_from: Path | None
     }
     write_json(out / "rows.json", value)
     return value
+
+
+def forget(url: str, name: str) -> None:
+    """Delete the study of that name, which an earlier version may have left."""
+    if any(summary.name == name for summary in mendstore.summaries(url)):
+        optuna.delete_study(study_name=name, storage=url)
 
 
 def random_structures(space: Space, count: int, seed: int) -> list[Ints]:

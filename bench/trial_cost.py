@@ -10,7 +10,7 @@ from typing import Any
 
 import optuna
 import torch
-from rows import RESULTS, WORK
+from rows import RESULTS, WORK, forget
 
 import mendstore
 from mendsearch.config import Spec, load_spec
@@ -36,8 +36,7 @@ def measure(spec: Spec, url: str) -> dict[str, Any]:
     search.scorer.score(search.uniform)  # the first pass warms PyTorch up
     steps = search.scorer.weights.timings.seconds
     before = dict(steps)
-    if any(summary.name == spec.name for summary in mendstore.summaries(url)):
-        optuna.delete_study(study_name=spec.name, storage=url)
+    forget(url, spec.name)
     started = time.perf_counter()
     study, _ = run_study(
         search,
