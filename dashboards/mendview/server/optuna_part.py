@@ -7,10 +7,11 @@ import threading
 from collections.abc import Iterable
 from typing import Any
 
-import optuna
 import optuna_dashboard
+from optuna.storages import BaseStorage
 
-from mendview.reading import CONNECT_TIMEOUT_S, Reader
+from mendstore import Database, MendStorage
+from mendview.reading import Reader
 from mendview.server.gate import Environ, Start, Wsgi
 
 PATHS = ("/dashboard", "/api", "/static", "/csv", "/artifacts", "/favicon.ico", "/incompatible-rdb-schema")
@@ -41,10 +42,11 @@ class OptunaPart:
         Raises:
             mendstore.StorageError: the database cannot be reached.
         """
+        there = self._reader.look(lambda look: look.optuna)
         with self._lock:
-            if self._app is None and self._reader.look(lambda look: look.optuna):
+            if self._app is None and there:
                 self._app = optuna_dashboard.wsgi(self._storage())
-            return self._app is not None
+        return there
 
     def __call__(self, environ: Environ, start: Start) -> Iterable[bytes]:
         """Its answer, with a way to our pages, and compressed: it sends whole studies."""
@@ -76,13 +78,9 @@ class OptunaPart:
         start(begun["status"], [*headers, ("Content-Length", str(len(content)))])
         return [content]
 
-    def _storage(self) -> optuna.storages.RDBStorage:
-        options: dict[str, Any] = {
-            "connect_args": {"connect_timeout": CONNECT_TIMEOUT_S, "application_name": "optuna-dashboard"},
-            "pool_pre_ping": True, "pool_size": 2, "max_overflow": 2,
-        }  # fmt: skip
-        if not self._edits:
-            options["execution_options"] = {"postgresql_readonly": True}
-        return optuna.storages.RDBStorage(
-            self._reader.url, engine_kwargs=options, skip_compatibility_check=True, skip_table_creation=True
-        )
+    def _storage(self) -> BaseStorage:
+        """Ours, which reads finished trials once: stock Optuna's takes several times as long over a large study."""
+        storage = MendStorage(Database(self._reader.url))
+        if not self._edits:  # every transaction begins READ ONLY, also behind a pooler of transactions
+            storage._stock.engine.update_execution_options(postgresql_readonly=True)
+        return storage

@@ -3,11 +3,16 @@
 import gzip
 import io
 import json
+import uuid
 
 import pytest
+import sqlalchemy as sa
+from optuna.exceptions import StorageInternalError
 from prometheus_client.parser import text_string_to_metric_families
 
+from mendview.reading import Reader
 from mendview.server.app import make_app
+from mendview.server.optuna_part import OptunaPart
 from tests.unit.mendview.conftest import DONE, TRIALS
 
 
@@ -81,6 +86,36 @@ def test_optuna_dashboard_is_there_with_a_way_to_our_pages(app, made):
     assert "script-src 'self' 'unsafe-eval'" in page["headers"]["Content-Security-Policy"]
     detail = json.loads(gzip.decompress(ask(app, f"/api/studies/{made.study_id}", HTTP_ACCEPT_ENCODING="gzip")["body"]))
     assert len(detail["trials"]) == len(made.states)
+
+
+def test_without_edits_optuna_dashboards_own_connection_cannot_write(server, made):
+    part = OptunaPart(Reader(server.start()), allow_edits=False)
+    with pytest.raises(StorageInternalError) as refused:
+        part._storage().set_study_user_attr(made.study_id, "written", 1)
+    assert "read-only transaction" in str(refused.value.__cause__)
+    OptunaPart(Reader(server.start()), allow_edits=True)._storage().set_study_user_attr(made.study_id, "written", 1)
+
+
+def test_the_role_of_a_viewer_sees_every_page(server, finished):
+    url, role = sa.make_url(server.start()), f"viewer_{uuid.uuid4().hex[:8]}"
+    engine = sa.create_engine(url, isolation_level="AUTOCOMMIT")
+    with engine.connect() as connection:
+        connection.execute(sa.text(f"CREATE ROLE {role} LOGIN"))
+        connection.execute(sa.text(f"GRANT SELECT ON ALL TABLES IN SCHEMA public TO {role}"))
+        connection.execute(sa.text(f"ALTER ROLE {role} SET default_transaction_read_only = on"))
+    engine.dispose()
+    seen = make_app(url.set(username=role).render_as_string(hide_password=False))
+    for path in ("", "network", "front", "fleet", "trial", "report"):
+        assert ask(seen, f"/mend/{finished.study_id}/{path}")["status"] == 200
+    for path in (
+        "/mend/searches",
+        "/metrics",
+        "/healthz",
+        "/dashboard",
+        "/api/studies",
+        f"/api/studies/{finished.study_id}",
+    ):
+        assert ask(seen, path)["status"] == 200
 
 
 def test_metrics_are_what_prometheus_reads(app, made):
