@@ -1,0 +1,188 @@
+"""A network between clients and Postgres: adds delay, and can be cut. `python bench/delay_proxy.py -h`.
+
+Half of the delay is added on the way there and half on the way back, so a round trip takes `--delay-ms` longer. SIGUSR1
+cuts the network: nothing passes, and nobody is told. SIGUSR2 mends it: connections that lived then are reset, as by a
+router that has forgotten them. It prints the port it listens on, and ends with the process that started it.
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import os
+import selectors
+import signal
+import subprocess
+import sys
+from collections import deque
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+
+class Side(asyncio.Protocol):
+    """One end of a connection; what it reads is written to the other end after the delay."""
+
+    def __init__(self, network: Network) -> None:
+        self._network, self._loop = network, asyncio.get_running_loop()
+        self.other: Side | None = None
+        self.transport: asyncio.Transport | None = None
+        self._late: deque[tuple[float, bytes | None]] = deque()
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        """Where the network is cut, the other end never hears of it."""
+        assert isinstance(transport, asyncio.Transport)
+        self.transport = transport
+        self._network.sides.add(self)
+        if self._network.is_cut:
+            transport.pause_reading()
+
+    def data_received(self, data: bytes) -> None:
+        """On its way, after the delay."""
+        self._later(data)
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """Told to the other end after what was sent before."""
+        self._network.sides.discard(self)
+        self._later(None)
+
+    def _later(self, data: bytes | None) -> None:
+        when = self._loop.time() + self._network.delay_s
+        self._late.append((when, data))
+        if self._network.delay_s == 0:
+            self._deliver()
+        else:
+            self._loop.call_at(when, self._deliver)
+
+    def _deliver(self) -> None:
+        """What is due; connections end in their order among the data, and hang while the network is cut."""
+        while self._late and self._late[0][0] <= self._loop.time() and not self._network.is_cut:
+            if self.other is None or self.other.transport is None:
+                return
+            _, data = self._late.popleft()
+            if data is None:
+                self.other.transport.close()
+            else:
+                self.other.transport.write(data)
+
+    def linked(self, other: Side) -> None:
+        """The other end is there."""
+        self.other = other
+        self._deliver()
+
+
+class Network:
+    """All connections through the proxy.
+
+    Args:
+        target: path of a socket, or HOST:PORT.
+        delay_s: each way.
+    """
+
+    def __init__(self, target: str, delay_s: float) -> None:
+        self._target, self.delay_s = target, delay_s
+        self.sides: set[Side] = set()
+        self.is_cut = False
+
+    def client(self) -> Side:
+        """The end of a client that has just come."""
+        side = Side(self)
+        asyncio.get_running_loop().create_task(self._link(side))
+        return side
+
+    async def _link(self, client: Side) -> None:
+        loop = asyncio.get_running_loop()
+        await asyncio.sleep(2 * self.delay_s)  # a handshake is a round trip
+        try:
+            if self._target.startswith("/"):
+                _, server = await loop.create_unix_connection(lambda: Side(self), self._target)
+            else:
+                host, port = self._target.rsplit(":", 1)
+                _, server = await loop.create_connection(lambda: Side(self), host, int(port))
+        except OSError:
+            if client.transport is not None and not self.is_cut:
+                client.transport.abort()
+            return
+        server.linked(client)
+        client.linked(server)
+
+    def cut(self) -> None:
+        """Nothing passes any more."""
+        self.is_cut = True
+        for side in self.sides:
+            if side.transport is not None:
+                side.transport.pause_reading()
+
+    def mend(self) -> None:
+        """New connections pass; old ones are reset."""
+        self.is_cut = False
+        for side in list(self.sides):
+            if side.transport is not None:
+                side.transport.abort()
+
+
+async def serve(target: str, host: str, delay_ms: float) -> None:
+    """Until the process ends, or the one that started it."""
+    loop, network, starter = asyncio.get_running_loop(), Network(target, delay_ms / 2000), os.getppid()
+    loop.add_signal_handler(signal.SIGUSR1, network.cut)
+    loop.add_signal_handler(signal.SIGUSR2, network.mend)
+    server = await loop.create_server(network.client, host, 0, backlog=1024)
+    print(server.sockets[0].getsockname()[1], flush=True)
+    while os.getppid() == starter:
+        await asyncio.sleep(0.5)
+
+
+class Proxy:
+    """The proxy as a process, for the benchmarks.
+
+    Attributes:
+        port: that it listens on.
+    """
+
+    def __init__(self, target: str, host: str, delay_ms: float) -> None:
+        command = [sys.executable, __file__, target, "--host", host, "--delay-ms", str(delay_ms)]
+        self._process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
+        assert self._process.stdout is not None
+        self.port = int(self._process.stdout.readline())
+
+    def cut(self) -> None:
+        """Cut the network."""
+        self._process.send_signal(signal.SIGUSR1)
+
+    def mend(self) -> None:
+        """Mend it."""
+        self._process.send_signal(signal.SIGUSR2)
+
+    def close(self) -> None:
+        """End the process."""
+        self._process.terminate()
+        self._process.wait(10)
+        assert self._process.stdout is not None
+        self._process.stdout.close()
+
+
+@contextmanager
+def proxied(target: Path | str, delay_ms: float = 0.0, host: str = "127.0.0.1") -> Iterator[Proxy]:
+    """A proxy within the scope."""
+    proxy = Proxy(str(target), host, delay_ms)
+    try:
+        yield proxy
+    finally:
+        proxy.close()
+
+
+def main() -> None:
+    """The command line."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("target", help="path of Postgres's socket, or HOST:PORT")
+    parser.add_argument("--host", default="127.0.0.1", help="to listen on")
+    parser.add_argument("--delay-ms", type=float, default=0.0, help="added to a round trip")
+    given = parser.parse_args()
+    # select() takes microseconds; epoll would round the delay up to whole milliseconds
+    factory = lambda: asyncio.SelectorEventLoop(selectors.SelectSelector())  # noqa: E731
+    with asyncio.Runner(loop_factory=factory) as runner:
+        runner.run(serve(given.target, given.host, given.delay_ms))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,257 @@
+"""Faults that befall a fleet: workers killed, frozen and signalled, a database that crashes, a network that is cut."""
+
+from __future__ import annotations
+
+import os
+import random
+import signal
+import subprocess
+import threading
+import time
+from collections import Counter
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from typing import Protocol
+
+import psycopg2
+from delay_proxy import proxied
+from fleet_server import BenchServer
+
+TERMINATE = """
+    SELECT count(pg_terminate_backend(pid)) FROM pg_stat_activity
+    WHERE backend_type = 'client backend' AND pid <> pg_backend_pid()
+"""
+
+
+@dataclass(frozen=True)
+class Weather:
+    """How often, in seconds; 0 is never. An outage comes once, when this part of the trials is done.
+
+    Attributes:
+        kill: a worker is killed with -9.
+        terminate: a worker is sent SIGTERM.
+        freeze: a worker is stopped for one and a half leases, as a node that swaps or migrates; then it goes on.
+        restart: the server is stopped, by a crash (`immediate`) and in order (`fast`) in turn, and started.
+        backends: all of the server's connections are ended.
+        cut: nothing passes the network, for `cut_s`.
+        outage_after: part of the trials.
+        outage_s: for which the server is stopped.
+    """
+
+    kill: float
+    terminate: float
+    freeze: float
+    restart: float
+    backends: float
+    cut: float
+    cut_s: float
+    outage_after: float
+    outage_s: float
+
+
+class Wire(Protocol):
+    """The network between the workers and the server."""
+
+    def cut(self) -> None:
+        """Nothing passes."""
+
+    def mend(self) -> None:
+        """It passes again."""
+
+
+class Namespace:
+    """A network of the workers' own, in a namespace of the kernel: a cut is silence, as of a switch that lost power."""
+
+    name, here, there, host, guest = "mendbench", "mend-host", "mend-guest", "10.231.77.1", "10.231.77.2"
+
+    def make(self) -> None:
+        """Two ends of a cable."""
+        self.remove()
+        _ip("netns", "add", self.name)
+        _ip("link", "add", self.here, "type", "veth", "peer", "name", self.there, "netns", self.name)
+        _ip("addr", "add", f"{self.host}/30", "dev", self.here)
+        _ip("link", "set", self.here, "up")
+        _ip("-n", self.name, "addr", "add", f"{self.guest}/30", "dev", self.there)
+        for device in ("lo", self.there):
+            _ip("-n", self.name, "link", "set", device, "up")
+
+    def remove(self) -> None:
+        """With the cable."""
+        subprocess.run(["ip", "link", "del", self.here], check=False, capture_output=True)
+        subprocess.run(["ip", "netns", "del", self.name], check=False, capture_output=True)
+
+    def cut(self) -> None:
+        """The cable is pulled at the workers' end."""
+        _ip("-n", self.name, "link", "set", self.there, "down")
+
+    def mend(self) -> None:
+        """And plugged in."""
+        _ip("-n", self.name, "link", "set", self.there, "up")
+
+
+@contextmanager
+def network(server: BenchServer, in_namespace: bool) -> Iterator[tuple[str, list[str], Wire]]:
+    """URL by which workers reach the server, what goes before their command, and what cuts the network."""
+    if not in_namespace:
+        with proxied(server.socket) as proxy:
+            yield server.through("127.0.0.1", proxy.port), [], proxy
+        return
+    namespace = Namespace()
+    namespace.make()
+    try:
+        with proxied(server.socket, host=namespace.host) as gate:
+            yield server.through(namespace.host, gate.port), ["ip", "netns", "exec", namespace.name], namespace
+    finally:
+        namespace.remove()
+
+
+class Storm:
+    """Faults at their times, until all trials are done, or `close`.
+
+    Args:
+        weather: of it.
+        server: that suffers.
+        wire: that is cut.
+        pids: of the workers that live.
+        lease_s: of a claim.
+        done: the part of the trials that is done.
+        seed: of who is hit.
+
+    Attributes:
+        faults: how many of each kind.
+        errors: that ended a part of the storm; `close` raises the first.
+    """
+
+    def __init__(
+        self,
+        weather: Weather,
+        server: BenchServer,
+        wire: Wire,
+        pids: Callable[[], list[int]],
+        lease_s: float,
+        done: Callable[[], float],
+        seed: int = 0,
+    ) -> None:
+        self._weather, self._server, self._wire = weather, server, wire
+        self._pids, self._lease_s, self._done = pids, lease_s, done
+        self._random = random.Random(seed)
+        self._over = threading.Event()
+        self._crash = False
+        self._outages = 0
+        self.faults: Counter[str] = Counter()
+        self.errors: list[BaseException] = []
+        # what befalls workers goes on while the server is down, so each has its own thread
+        self._threads = [
+            threading.Thread(target=self._guarded, args=(befalls,), daemon=True)
+            for befalls in (self._workers, self._base)
+        ]
+
+    def start(self) -> None:
+        """Let it break."""
+        for thread in self._threads:
+            thread.start()
+
+    def close(self) -> None:
+        """Let it pass; the server runs and the network is whole afterwards."""
+        self._over.set()
+        for thread in self._threads:
+            thread.join()
+        if self.errors:
+            raise self.errors[0]
+
+    def _guarded(self, befalls: Callable[[], None]) -> None:
+        try:
+            befalls()
+        except BaseException as error:
+            self.errors.append(error)
+
+    def _workers(self) -> None:
+        kinds = {
+            "kill -9": (self._weather.kill, signal.SIGKILL),
+            "SIGTERM": (self._weather.terminate, signal.SIGTERM),
+            "frozen for 1.5 leases": (self._weather.freeze, signal.SIGSTOP),
+        }
+        due = {kind: time.monotonic() + period / 2 for kind, (period, _) in kinds.items() if period}
+        thaw: list[tuple[float, int]] = []
+        while not self._over.wait(0.05):
+            now = time.monotonic()
+            for kind in [kind for kind, when in due.items() if when <= now]:
+                period, number = kinds[kind]
+                due[kind] += period
+                if (pid := self._send(number)) is None:
+                    continue
+                self.faults[kind] += 1
+                if number == signal.SIGSTOP:
+                    thaw.append((now + 1.5 * self._lease_s, pid))
+            for when, pid in [frozen for frozen in thaw if frozen[0] <= now]:
+                thaw.remove((when, pid))
+                _signal(pid, signal.SIGCONT)
+        for _, pid in thaw:
+            _signal(pid, signal.SIGCONT)
+
+    def _send(self, number: int) -> int | None:
+        living = self._pids()
+        if not living:
+            return None
+        pid = self._random.choice(living)
+        return pid if _signal(pid, number) else None
+
+    def _base(self) -> None:
+        """Of the server and the network: one at a time."""
+        weather = self._weather
+        kinds = {
+            "restart": (weather.restart, self._restart),
+            "backends": (weather.backends, self._end_backends),
+            "network cut": (weather.cut, self._cut),
+        }
+        due = {kind: time.monotonic() + period / 2 for kind, (period, _) in kinds.items() if period}
+        while not self._over.wait(0.2):
+            done = self._done()
+            if done >= 1:  # or the last worker, upon whom all of it falls, would not live to find that out
+                self._over.set()
+                return
+            if weather.outage_s and not self._outages and done >= weather.outage_after:
+                self._outages += 1
+                self._outage()
+            now = time.monotonic()
+            for kind in [kind for kind, when in due.items() if when <= now]:
+                period, befalls = kinds[kind]
+                befalls()
+                due[kind] = time.monotonic() + period
+
+    def _restart(self) -> None:
+        self._crash = not self._crash
+        mode = "immediate" if self._crash else "fast"
+        self._server.stop(mode)
+        self._server.start()
+        self.faults[f"Postgres restarted, {mode}"] += 1
+
+    def _end_backends(self) -> None:
+        with suppress(psycopg2.Error):
+            ((ended,),) = self._server.ask(TERMINATE)
+            self.faults["connections ended by the server"] += ended
+
+    def _cut(self) -> None:
+        self._wire.cut()
+        self._over.wait(self._weather.cut_s)
+        self._wire.mend()
+        self.faults[f"network cut for {self._weather.cut_s:.0f} s"] += 1
+
+    def _outage(self) -> None:
+        self._server.stop("fast")
+        self._over.wait(self._weather.outage_s)
+        self._server.start()
+        self.faults[f"Postgres away for {self._weather.outage_s:.0f} s"] += 1
+
+
+def _signal(pid: int, number: int) -> bool:
+    try:
+        os.kill(pid, number)
+    except ProcessLookupError:
+        return False
+    return True
+
+
+def _ip(*words: str) -> None:
+    subprocess.run(["ip", *words], check=True, capture_output=True)

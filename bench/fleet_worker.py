@@ -1,0 +1,204 @@
+"""A worker without torch, whose scoring is a sleep: `python bench/fleet_worker.py JOB.json`, URL in the environment.
+
+Ours goes the way of `mendsearch/fleet/worker.py` and `mendsearch/mending/fleet.py`: queue, keeper, signals, spool.
+Stock is `study.optimize` as Optuna's documentation has it for workers that may die. Both write down each score that
+they have computed, and that it was recorded, in a journal of their own, so that nothing can be lost unseen.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import random
+import sys
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+import optuna
+from fleet_study import SPACE, attributes, proposal, result, stock_storage
+from optuna.study import MaxTrialsCallback
+from optuna.trial import TrialState
+
+import mendstore
+from mendsearch.fleet.launch import STORAGE_VARIABLE
+from mendsearch.fleet.signals import Signals
+
+PAUSE_S = 0.25
+OUTAGE_S = 600.0
+TRIAL_LIMIT_S = 600.0
+
+
+@dataclass(frozen=True)
+class Job:
+    """What the workers of a storm do.
+
+    Attributes:
+        side: whose.
+        name: of the study.
+        trials: N.
+        score_s: a score takes between these.
+        lease_s: of a claim; stock's heartbeats run out after as long.
+        folder: of spool and journals.
+    """
+
+    side: Literal["ours", "stock"]
+    name: str
+    trials: int
+    score_s: tuple[float, float]
+    lease_s: float
+    folder: str
+
+    def write(self, path: Path) -> None:
+        """For `read`."""
+        path.write_text(json.dumps(asdict(self)))
+
+    @staticmethod
+    def read(path: Path) -> Job:
+        """What `write` wrote."""
+        return Job(**json.loads(path.read_text()))
+
+
+class Journal:
+    """Lines that outlive the process, whatever ends it."""
+
+    def __init__(self, folder: Path) -> None:
+        folder.mkdir(parents=True, exist_ok=True)
+        self._file = os.open(folder / f"{os.getpid()}-{os.urandom(3).hex()}.jsonl", os.O_WRONLY | os.O_CREAT)
+
+    def note(self, what: str, **more: Any) -> None:
+        """Write a line at once."""
+        os.write(self._file, (json.dumps({"what": what, **more}) + "\n").encode())
+
+
+def say(line: str) -> None:
+    """To the worker's log."""
+    print(line, file=sys.stderr, flush=True)
+
+
+def score(source: random.Random, job: Job) -> float:
+    """Take a while."""
+    time.sleep(source.uniform(*job.score_s))
+    return -source.random()
+
+
+@contextmanager
+def working(
+    database: mendstore.Database, search: mendstore.Registered, spool: Path, ended: threading.Event
+) -> Iterator[tuple[mendstore.Queue, mendstore.Keeper]]:
+    """As `mendsearch.mending.fleet.working` has it."""
+    queue = mendstore.Queue(database, search, "cpu", spool)
+    keeper = mendstore.Keeper(queue, TRIAL_LIMIT_S, on_stop=ended.set, say=say)
+    keeper.start()
+    ending = "finished"
+    try:
+        yield queue, keeper
+        ending = "stopped" if ended.is_set() else ending
+    except BaseException as error:
+        ending = f"{type(error).__name__}: {error}".splitlines()[0]
+        raise
+    finally:
+        keeper.close()
+        try:
+            queue.leave(ending)
+        except mendstore.StorageError as error:
+            say(f"could not say goodbye: {error}")
+
+
+def ours(url: str, job: Job, journal: Journal) -> int:
+    """As `mendsearch.fleet.worker.run_worker` has it; returns an exit code."""
+    ended, joined = threading.Event(), list[mendstore.Queue]()
+
+    def give_back(number: int) -> None:
+        for queue in joined:
+            queue.leave(f"signal {number}")
+
+    signals = Signals(ended, give_back)
+    signals.start()
+    first = mendstore.Database(url)
+    try:
+        mendstore.check_version(first)
+        search = mendstore.find(first, job.name)
+    finally:
+        first.close()
+    database = mendstore.Database(url, OUTAGE_S, ended, lambda reason: say(f"the study database is away: {reason}"))
+    source = random.Random(os.getpid() + time.time_ns())
+    try:
+        with working(database, search, Path(job.folder) / "spool", ended) as (queue, keeper):
+            joined.append(queue)
+            journal.note("joined")
+            while claim := _take(queue, keeper, source, ended):
+                value = score(source, job)
+                journal.note("scored", item=claim.item_id, value=value)
+                keeper.end()
+                how = queue.finish(result(claim, value))
+                journal.note(how, item=claim.item_id, value=value)
+    except mendstore.StorageError:
+        if signals.number is None:
+            raise
+    finally:
+        with contextlib.suppress(Exception):
+            database.close()
+    return 0 if signals.number is None else 128 + signals.number
+
+
+def _take(
+    queue: mendstore.Queue, keeper: mendstore.Keeper, source: random.Random, ended: threading.Event
+) -> mendstore.Claim | None:
+    offer = [proposal(source)]
+    while not ended.is_set():
+        status, claims = queue.claim(offer)
+        if claims:
+            keeper.begin()
+            return claims[0]
+        if status != "wait":
+            break
+        ended.wait(PAUSE_S)
+    return None
+
+
+def stock(url: str, job: Job, journal: Journal) -> int:
+    """What a user of Optuna would write; returns an exit code."""
+    optuna.logging.set_verbosity(optuna.logging.WARNING)
+    source = random.Random(os.getpid() + time.time_ns())
+    storage = stock_storage(url, max(1, round(job.lease_s / 4)), round(job.lease_s))
+    study = optuna.load_study(study_name=job.name, storage=storage, sampler=optuna.samplers.RandomSampler())
+    journal.note("joined")
+    counted = (TrialState.COMPLETE, TrialState.PRUNED)
+    enough = MaxTrialsCallback(job.trials, states=counted)
+
+    def objective(trial: optuna.Trial) -> float:
+        params = {name: float(trial.suggest_int(name, 0, 511)) for name in SPACE}
+        value = score(source, job)
+        journal.note("scored", item=trial.number, value=value)
+        for key, found in attributes(params).items():
+            trial.set_user_attr(key, found)
+        return value
+
+    def recorded(_: optuna.Study, trial: optuna.trial.FrozenTrial) -> None:
+        if trial.state == TrialState.COMPLETE:
+            journal.note("recorded", item=trial.number, value=trial.value)
+
+    if len(study.get_trials(deepcopy=False, states=counted)) < job.trials:
+        study.optimize(objective, callbacks=[recorded, enough], catch=(Exception,))
+    return 0
+
+
+def main() -> None:
+    """Be a worker; a database that is away ends ours with one line and its exit code, as `mendsearch worker` does."""
+    job, url = Job.read(Path(sys.argv[1])), os.environ[STORAGE_VARIABLE]
+    journal = Journal(Path(job.folder) / "journals")
+    try:
+        sys.exit((ours if job.side == "ours" else stock)(url, job, journal))
+    except mendstore.StorageError as error:
+        say(str(error))
+        sys.exit(error.exit_code)
+
+
+if __name__ == "__main__":
+    main()
