@@ -37,6 +37,10 @@ from tests.synthetic import Made, finish_more, make_search  # noqa: E402
 
 TRIALS, WORKERS, GROUPS, REPEATS = 10_000, 64, 37, 5
 VIEWERS, VIEWED_S = 10, 20
+SLIM = "import sys; sys.modules.update(dict.fromkeys(['torch', 'sklearn', 'scipy'])); "
+"""Before both servers: the dashboard's image has none of the extra `torch`."""
+OURS = [sys.executable, "-c", SLIM + "from mendsearch.cli import app; app()", "dashboard"]
+STOCK = [sys.executable, "-c", SLIM + "from optuna_dashboard._cli import main; main()"]
 KINDS = {"search": "", "network": "network", "front": "front", "fleet": "fleet", "trial": "trial"}
 SEEN = "UPDATE mend_workers SET seen_at = now() WHERE study_id = :study AND ended_at IS NULL"
 RENEWED = """UPDATE mend_items SET expires_at = now() + interval '55 s', leased_at = now() - interval '7 s'
@@ -170,10 +174,9 @@ def watched(address: str, made: Made) -> dict[str, float]:
 
 def measure(browser: Browser, url: str) -> dict[str, Any]:
     made = make_search(url, "big", trials=TRIALS + 2000, done=TRIALS, workers=WORKERS, groups=GROUPS, lost=3)
-    python = sys.executable
     found: dict[str, Any] = {"trials": TRIALS, "workers": WORKERS, "coupling_groups": GROUPS, "cores": os.cpu_count()}
     with alive(url, made):
-        with serving(python, "-m", "mendsearch", "dashboard", url, "--no-open") as (address, process):
+        with serving(*OURS, url, "--no-open") as (address, process):
             found["memory_at_start_mb"] = mb(process)
             found["pages"] = pages(browser, address, made, url)
             found["watched"] = watched(address, made)
@@ -186,8 +189,7 @@ def measure(browser: Browser, url: str) -> dict[str, Any]:
                 "s": seconds, "mb": len(body) / 1e6, "gzip_mb": len(gzip.compress(body, 1)) / 1e6, "again_s": later,
                 "memory_mb": mb(process),
             }  # fmt: skip
-        stock = Path(python).parent / "optuna-dashboard"
-        with serving(str(stock), url, "--server", "wsgiref") as (address, process):
+        with serving(*STOCK, url, "--server", "wsgiref") as (address, process):
             body, seconds = fetched(f"{address}api/studies/{made.study_id}")
             _, later = fetched(f"{address}api/studies/{made.study_id}")
             found["stock"] = {"s": seconds, "mb": len(body) / 1e6, "again_s": later, "memory_mb": mb(process)}
@@ -205,7 +207,7 @@ def draw(browser: Browser, url: str) -> None:
     shots = [(kind, made, 1440, "light") for kind in KINDS]
     shots += [("search", made, 390, "dark"), ("network", made, 390, "light"), ("fleet", made, 390, "dark")]
     shots += [("network", made, 1440, "dark"), ("search", ended, 1440, "light"), ("front", ended, 1440, "dark")]
-    with alive(url, made), serving(sys.executable, "-m", "mendsearch", "dashboard", url, "--no-open") as (address, _):
+    with alive(url, made), serving(*OURS, url, "--no-open") as (address, _):
         for kind, search, width, scheme in shots:
             context = browser.new_context(viewport={"width": width, "height": 900}, color_scheme=scheme)
             page = context.new_page()

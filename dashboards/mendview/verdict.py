@@ -77,6 +77,7 @@ def _finished(search: Search, best: Trial | None, controls: Mapping[str, float])
         return "fair", f"Finished: no better than {name} after fine-tuning ({signed(points, 2)} points)."
     if best is not None and best.score is not None and controls:
         ahead = search.sign * (best.score - max(controls.values(), key=lambda value: search.sign * value))
-        text = f"Finished: its score is {signed(ahead)} from the better control's; not fine-tuned yet."
+        side = "above" if search.sign * ahead > 0 else "below"
+        text = f"Finished: its score is {abs(ahead):.4f} {side} the better control's; not fine-tuned yet."
         return ("good" if ahead > 0 else "fair"), text
     return "good", "Finished."

@@ -106,3 +106,12 @@ def test_nothing_better_for_long_is_levelling_off(reader, made):
     seen = see(reader, made)
     tone, verdict = verdict_of(seen.search, "running", pace(), seen.crew, seen.best, 40, {})
     assert (tone, verdict) == ("fair", "Levelling off: nothing better for 40 trials.")
+
+
+@pytest.mark.parametrize(("control", "tone", "said"), [(-0.5, "good", "above"), (0.5, "fair", "below")])
+def test_before_fine_tuning_a_finished_search_is_held_against_its_controls(reader, made, control, tone, said):
+    seen = see(reader, made)
+    controls = {"uniform": control, "pre_pruned": -0.9}
+    found = verdict_of(seen.search, "finished", seen.pace, seen.crew, seen.best, 0, controls)
+    distance = abs(seen.best.score - control)
+    assert found == (tone, f"Finished: its score is {distance:.4f} {said} the better control's; not fine-tuned yet.")
