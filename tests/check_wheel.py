@@ -43,6 +43,10 @@ def main() -> None:
         command = folder / "venv" / "bin" / "mendsearch"
         assert "demo" in run(command, "--help", cwd=folder)
         assert "searches" in run(command, "status", cwd=folder)
+        try:
+            assert run(command, "db", "upgrade", cwd=folder).startswith("schema ")
+        finally:
+            run(command, "db", "stop", cwd=folder)
         ended = subprocess.run([command, "demo"], cwd=folder, capture_output=True, text=True, check=False)
         if ended.returncode != 2 or "pip install 'mendsearch[torch]'" not in ended.stderr:
             sys.exit(f"without torch, `mendsearch demo` should say how to get it; it said: {ended.stderr}")
