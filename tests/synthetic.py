@@ -98,6 +98,7 @@ def make_search(
     seed: int = 0,
     log: str = "RuntimeError: CUDA out of memory",
     host: str = "node",
+    lease_s: float = 60.0,
 ) -> Made:
     """A search with `done` trials that counted, its failed attempts, its workers, leases and events.
 
@@ -117,6 +118,7 @@ def make_search(
         seed: of what is drawn.
         log: of the attempts that failed.
         host: how hosts are called.
+        lease_s: how long the living workers, which never renew, stay alive.
     """
     upgrade(url)
     draw, structure = random.Random(seed), structure_of(groups)
@@ -148,12 +150,12 @@ def make_search(
         if state == "COMPLETE" and (states[best] != "COMPLETE" or score > (scores[best] or -9)):
             best = index
     with engine.begin() as connection:
-        _search(connection, study_id, structure, trials, done, running)
+        _search(connection, study_id, structure, trials, done, running, lease_s)
         worker_ids = _workers(connection, study_id, workers, lost, finished, seconds, host)
         made = _trials(
             connection, study_id, structure, states, starts, counts, scores, worker_ids[:alive], seconds, log
         )
-        _items(connection, study_id, made, states, starts, counts, worker_ids[:alive], set_aside, log)
+        _items(connection, study_id, made, states, starts, counts, worker_ids[:alive], set_aside, log, lease_s)
         _events(connection, study_id, worker_ids, lost, set_aside, log)
         attributes: dict[str, Any] = {"structure": structure}
         if finished:
@@ -271,15 +273,17 @@ def _trials(
     return ids
 
 
-def _search(connection: Any, study: int, structure: dict[str, Any], trials: int, done: int, running: int) -> None:
+def _search(
+    connection: Any, study: int, structure: dict[str, Any], trials: int, done: int, running: int, lease_s: float
+) -> None:
     connection.execute(
         sa.text(
             "INSERT INTO mend_searches (study_id, trials, claimed, distributions, fingerprint, spec, versions, lease_s,"
             " heard_at) VALUES (:study, :trials, :claimed, '{}', 'f', cast(:spec AS jsonb),"
-            """ '{"mendsearch": "0.1.0"}', 60, now())"""
+            """ '{"mendsearch": "0.1.0"}', :lease, now())"""
         ),
         {
-            "study": study, "trials": trials, "claimed": min(trials, done + running),
+            "study": study, "trials": trials, "claimed": min(trials, done + running), "lease": lease_s,
             "spec": json.dumps({"model": {"name": "torchvision:resnet18"}, "budget": {"macs": 0.4}}),
         },
     )  # fmt: skip
@@ -287,7 +291,7 @@ def _search(connection: Any, study: int, structure: dict[str, Any], trials: int,
 
 def _items(
     connection: Any, study: int, ids: list[int], states: list[str], starts: list[datetime],
-    counts: list[dict[str, int]], workers: list[int], set_aside: int, log: str,
+    counts: list[dict[str, int]], workers: list[int], set_aside: int, log: str, lease_s: float,
 ) -> None:  # fmt: skip
     columns = (
         "study_id",
@@ -310,7 +314,7 @@ def _items(
             rows.append((study, f"k{number}", "{}", "done", 1, ids[number], worker, f"{starts[number]}+00", None, None))
         elif state == "RUNNING":
             rows.append((study, f"k{number}", "{}", "leased", 1, ids[number], worker, now - timedelta(seconds=12),
-                         now + timedelta(seconds=48), None))  # fmt: skip
+                         now + timedelta(seconds=lease_s - 12), None))  # fmt: skip
     for index in range(set_aside):
         attempts = "\n".join(f"attempt {attempt}: failed\n{log}" for attempt in (1, 2, 3))
         rows.append((study, f"aside{index}", json.dumps({"restore/a": 3}), "set_aside", 3, failed[3 * index + 2],

@@ -98,8 +98,10 @@ def searches(server: mendstore.EmbeddedServer) -> Iterator[Searches]:
     url = new_database(server)
     finished = make_search(url, "finished", trials=120, workers=3, lost=0, groups=12, finished=True)
     log = f"RuntimeError: {HOSTILE}"
-    hostile = make_search(url, HOSTILE, trials=90, done=60, groups=8, log=log, host=HOSTILE[:24])
-    running = make_search(url, "running", trials=400, done=200, workers=8, groups=12)
+    hostile = make_search(
+        url, HOSTILE, trials=90, done=60, groups=8, seconds=60, lease_s=7200, log=log, host=HOSTILE[:24]
+    )
+    running = make_search(url, "running", trials=400, done=200, workers=8, groups=12, seconds=60, lease_s=7200)
     with dashboard(url) as opened:
         yield Searches(url, opened.address, running, finished, hostile)
 

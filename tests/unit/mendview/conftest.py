@@ -26,7 +26,7 @@ def made(server: mendstore.EmbeddedServer) -> Made:
     """A search that runs."""
     return make_search(
         server.start(), f"running-{uuid.uuid4().hex[:8]}", trials=TRIALS, done=DONE, workers=WORKERS, lost=LOST,
-        set_aside=ASIDE, groups=12,
+        set_aside=ASIDE, groups=12, seconds=60, lease_s=7200,
     )  # fmt: skip
 
 
