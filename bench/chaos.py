@@ -94,7 +94,7 @@ def storm(
     with network(server, apart) as (url, prefix, wire), (folder / "supervisor.log").open("w") as news:
         tell = report_ends(mendstore.Database(url), job.name) if side == "ours" else None
         say = lambda line: print(line, file=news, flush=True)  # noqa: E731
-        fleet = _supervisor(scale, prefix, url, folder, _note_ends(ends, strange, tell), say)
+        fleet = _supervisor(scale, prefix, url, folder, _note_ends(ends, strange, folder / "journals", tell), say)
         done = lambda: _done(server, study_id) / scale.trials  # noqa: E731
         weather = Storm(scale.weather, server, wire, lambda: fleet.pids, scale.lease_s, done)
         fleet.start()
@@ -132,13 +132,14 @@ def _supervisor(
 
 
 def _note_ends(
-    ends: Counter[int], strange: list[str], tell: Callable[[int, int, str], None] | None
+    ends: Counter[int], strange: list[str], journals: Path, tell: Callable[[int, int, str], None] | None
 ) -> Callable[[int, int, str], None]:
     """Count how workers end; what no fault of ours explains is strange."""
 
     def note(pid: int, code: int, tail: str) -> None:
         ends[code] += 1
-        if code not in SIGNALLED | {0, AWAY}:
+        joined = any('"joined"' in path.read_text() for path in journals.glob(f"{pid}-*"))
+        if code not in SIGNALLED | {0} and (code != AWAY or joined):
             strange.append(f"{meaning(code)}: {tail[-600:]}")
         if tell is not None:
             tell(pid, code, tail)

@@ -32,6 +32,7 @@ class BenchServer:
     Attributes:
         url: over its socket.
         socket: path of it.
+        system_user: whom its processes run as; None for whoever runs the benchmark.
     """
 
     def __init__(self, folder: Path, connections: int = 300) -> None:
@@ -46,6 +47,7 @@ class BenchServer:
         host = make_url(self.url).query["host"]
         assert isinstance(host, str)
         self.socket = Path(host) / ".s.PGSQL.5432"
+        self.system_user: str | None = self._pg.system_user
         mendstore.upgrade(self.url)
 
     def start(self) -> None:

@@ -11,7 +11,7 @@ from typing import Any
 import optuna
 from fleet_server import BenchServer
 from optuna.distributions import IntDistribution, distribution_to_json
-from optuna.storages import RDBStorage, RetryHeartbeatStaleTrialCallback
+from optuna.storages import BaseStorage, GrpcStorageProxy, RDBStorage, RetryHeartbeatStaleTrialCallback
 from optuna.storages._heartbeat import fail_stale_trials, get_heartbeat_thread
 
 import mendstore
@@ -78,8 +78,16 @@ def result(claim: mendstore.Claim, value: float) -> mendstore.Result:
     return mendstore.Result(claim.item_id, "COMPLETE", value, key, claim.params, attributes(claim.params))
 
 
-def stock_storage(url: str, heartbeat_s: int, grace_s: int) -> RDBStorage:
-    """Stock Optuna's storage as its documentation has it for many workers that may die."""
+def stock_storage(url: str, heartbeat_s: int, grace_s: int) -> BaseStorage:
+    """Stock Optuna's storage as its documentation has it for many workers that may die.
+
+    By way of its gRPC proxy (`grpc://HOST:PORT`) there are no heartbeats.
+    """
+    if url.startswith("grpc://"):
+        host, port = url.removeprefix("grpc://").split(":")
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            return GrpcStorageProxy(host=host, port=int(port))
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # heartbeats are experimental
         return RDBStorage(

@@ -1,0 +1,184 @@
+"""Many worker processes at one study for a while, and what they saw: trials a second, how long a claim takes."""
+
+from __future__ import annotations
+
+import multiprocessing
+import os
+import random
+import statistics
+import threading
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from multiprocessing.connection import Connection
+from multiprocessing.synchronize import Event
+from pathlib import Path
+from typing import Any
+
+from fleet_server import BenchServer
+from fleet_study import StockTrial, fresh, ours, proposal, result, stock_study
+
+import mendstore
+
+CONTEXT = multiprocessing.get_context("fork")
+"""64 interpreters that each import for seconds would say nothing about a database."""
+
+JOIN_LIMIT_S = 240.0
+Seen = tuple[float, float, float]
+"""When a trial ended (`time.monotonic`), and how long its claim and its finish took, in seconds; shared in a batch."""
+
+
+@dataclass(frozen=True)
+class Crew:
+    """Who works, and at what.
+
+    Attributes:
+        side: `ours` or `stock`.
+        workers: how many; each has a connection of its own.
+        score_s: a score takes so long, asleep.
+        window_s: they are watched for.
+        threads: workers a process; more than one only where processes would not fit.
+        batch: candidates that a worker claims at a time.
+        warm_s: before they are watched.
+    """
+
+    side: str
+    workers: int
+    score_s: float
+    window_s: float = 30.0
+    threads: int = 1
+    batch: int = 1
+    warm_s: float = 5.0
+
+
+def watched(server: BenchServer, url: str, crew: Crew, spool: Path) -> dict[str, Any]:
+    """Run a crew at a study of its own.
+
+    Args:
+        server: whose processes are watched.
+        url: by which the workers reach it.
+        crew: of whom.
+        spool: for results while the database is away.
+    """
+    name = fresh(crew.side)
+    if crew.side == "ours":
+        ours(server, name, trials=10**7)
+    else:
+        made = stock_study(server.url, name, 0)
+        made._storage.remove_session()
+        made._storage._backend.engine.dispose()  # type: ignore[attr-defined]  # a child must not inherit connections
+    stop, pipes, children = CONTEXT.Event(), list[Connection](), []
+    for first in range(0, crew.workers, crew.threads):
+        ours_end, theirs = CONTEXT.Pipe(duplex=False)
+        child = CONTEXT.Process(target=_process, args=(crew, url, name, spool, first, stop, theirs))
+        child.start()
+        theirs.close()
+        pipes.append(ours_end)
+        children.append(child)
+    try:
+        _joined(server, crew, pipes)
+        time.sleep(crew.warm_s)
+        began, cpu = time.monotonic(), server.cpu_s()
+        time.sleep(crew.window_s / 2)
+        connections = len(server.backends())
+        time.sleep(crew.window_s / 2)
+        ended, later = time.monotonic(), server.cpu_s()
+        stop.set()
+        seen = [trial for pipe in pipes for trial in pipe.recv()]
+    finally:
+        stop.set()
+        for child in children:
+            child.join(60)
+            if child.is_alive():
+                child.kill()
+    busy_s = sum(seconds - cpu.get(pid, 0.0) for pid, seconds in later.items())
+    return _summary([trial for trial in seen if began < trial[0] <= ended], ended - began, connections, busy_s)
+
+
+def _joined(server: BenchServer, crew: Crew, pipes: list[Connection]) -> None:
+    """Wait until every worker is there."""
+    deadline = time.monotonic() + JOIN_LIMIT_S
+    for pipe in pipes:
+        if not pipe.poll(max(0.0, deadline - time.monotonic())):
+            raise SystemExit(f"{crew}: a worker did not come within {JOIN_LIMIT_S:.0f} s")
+        pipe.recv()
+
+
+def _summary(seen: list[Seen], seconds: float, connections: int, busy_s: float) -> dict[str, Any]:
+    found: dict[str, Any] = {
+        "trials": len(seen),
+        "trials_per_s": round(len(seen) / seconds, 2),
+        "connections": connections,
+        "server_cores_busy": round(busy_s / seconds, 2),
+        "load": round(os.getloadavg()[0], 1),
+    }
+    if len(seen) > 1:
+        found["server_cpu_ms_a_trial"] = round(1000 * busy_s / len(seen), 2)
+        found["trials_per_server_core_s"] = round(len(seen) / busy_s)
+        for what, place in (("claim", 1), ("finish", 2)):
+            cuts = statistics.quantiles([1000 * trial[place] for trial in seen], n=100, method="inclusive")
+            found[what] = {"p50_ms": round(cuts[49], 1), "p99_ms": round(cuts[98], 1)}
+    return found
+
+
+def _process(crew: Crew, url: str, name: str, spool: Path, first: int, stop: Event, told: Connection) -> None:
+    """One process: its workers, each a thread where there are several."""
+    seen: list[Seen] = []
+    there = threading.Semaphore(0)
+    work: Callable[..., None] = _ours if crew.side == "ours" else _stock
+    count = min(crew.threads, crew.workers - first)
+    threads = [
+        threading.Thread(target=work, args=(crew, url, name, spool, first + place, stop, there.release, seen))
+        for place in range(count)
+    ]
+    for thread in threads:
+        thread.start()
+        there.acquire()  # one after the other, as a supervisor starts them
+    told.send("there")
+    stop.wait()
+    for thread in threads:
+        thread.join()
+    told.send(seen)
+    os._exit(0)
+
+
+def _ours(
+    crew: Crew, url: str, name: str, spool: Path, seed: int, stop: Event, there: Callable[[], None], seen: list[Seen]
+) -> None:
+    database = mendstore.Database(url, outage_s=60)
+    queue = mendstore.Queue(database, mendstore.find(database, name), "cpu", spool)
+    keeper = mendstore.Keeper(queue, 3600)
+    keeper.start()
+    there()
+    source = random.Random(seed)
+    while not stop.is_set():
+        offer = [proposal(source) for _ in range(crew.batch)]
+        began = time.monotonic()
+        _, claims = queue.claim(offer)
+        claimed_s = (time.monotonic() - began) / len(claims)
+        for claim in claims:
+            if crew.score_s and stop.wait(crew.score_s * source.uniform(0.9, 1.1)):
+                break
+            began = time.monotonic()
+            queue.finish(result(claim, -source.random()))
+            seen.append((time.monotonic(), claimed_s, time.monotonic() - began))
+    keeper.close()
+    queue.leave("finished")
+    database.close()
+
+
+def _stock(
+    crew: Crew, url: str, name: str, spool: Path, seed: int, stop: Event, there: Callable[[], None], seen: list[Seen]
+) -> None:
+    study, source = stock_study(url, name, seed), random.Random(seed)
+    there()
+    while not stop.is_set():
+        began = time.monotonic()
+        trial = StockTrial(study)
+        claimed_s = time.monotonic() - began
+        if crew.score_s and stop.wait(crew.score_s * source.uniform(0.9, 1.1)):
+            trial.finish(0.0)
+            break
+        began = time.monotonic()
+        trial.finish(-source.random())
+        seen.append((time.monotonic(), claimed_s, time.monotonic() - began))
