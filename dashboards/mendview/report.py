@@ -15,6 +15,7 @@ from mendview.importance import importance
 from mendview.overview import Overview, changes
 from mendview.pages import Page, Panel, front_page, network_page, render, search_page
 from mendview.reading import Look
+from mendview.scripts import PLOTLY, STATIC, in_letters
 from mendview.searches import Search
 from mendview.server.answers import body, embedded
 from mendview.structure import read_results, read_structure
@@ -23,7 +24,6 @@ from mendview.trials import Pace
 from mendview.verdict import verdict_of
 from mendview.workers import Crew
 
-STATIC = Path(__file__).parent / "static"
 LINKS = re.compile(r'<a href="/(?:mend|dashboard)[^"]*">(.*?)</a>', re.DOTALL)
 
 
@@ -85,7 +85,7 @@ def save(path: Path, text: str) -> None:
 
 
 def self_contained(page: Page) -> str:
-    """A page with all that it needs inside: style, scripts, Plotly's partial bundle, and no link that leads nowhere."""
+    """A page with all that it needs inside: style, scripts, Plotly's among them, and no link that leads nowhere."""
     page.parts = {key: LINKS.sub(r"\1", text) for key, text in page.parts.items()}
     given = {
         "api": "",
@@ -97,13 +97,10 @@ def self_contained(page: Page) -> str:
         "every": 0,
         "found": True,
     }
-    inside = {
-        name: (STATIC / name).read_text(encoding="utf-8")
-        for name in ("mend.css", "theme.js", "mend.js", "plotly-basic.min.js")
-    }
+    inside = {name: (STATIC / name).read_text(encoding="utf-8") for name in ("mend.css", "theme.js")}
     return render(
         "report", page=page, body=body(page), given=embedded(given), css=inside["mend.css"], theme=inside["theme.js"],
-        script=inside["mend.js"], plotly=inside["plotly-basic.min.js"],
+        script=in_letters("mend.js"), plotly=in_letters(PLOTLY),
         made=datetime.now(UTC).strftime("%Y-%m-%d %H:%M UTC"),
     )  # fmt: skip
 

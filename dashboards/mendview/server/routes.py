@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import gzip
 import logging
-import threading
-from pathlib import Path
 from typing import Any
 
 from bottle import Bottle, redirect, request, response, static_file
@@ -14,11 +12,11 @@ import mendstore
 from mendview.pages import Page, Panel, short
 from mendview.reading import Look, Reader
 from mendview.report import report_of
+from mendview.scripts import compressed, folder_of
 from mendview.searches import find_search, latest
 from mendview.server.answers import Answers, changed, embedded, whole
 from mendview.server.metrics import KIND, metrics
 
-STATIC = Path(__file__).parents[1] / "static"
 HTML = "text/html; charset=utf-8"
 JSON = "application/json"
 HAVE = 4000
@@ -58,8 +56,6 @@ def make_routes(reader: Reader) -> Bottle:
 class _Routes:
     def __init__(self, reader: Reader) -> None:
         self._reader, self._answers = reader, Answers(reader)
-        self._compressed: dict[str, bytes] = {}
-        self._lock = threading.Lock()
 
     def first(self) -> Any:
         """The search that is most alive; the empty list where there is none."""
@@ -128,14 +124,11 @@ class _Routes:
         return _send(made[1])
 
     def static(self, name: str) -> Any:
-        """A file of ours, compressed where the viewer takes it."""
-        sent = static_file(name, root=str(STATIC))
+        """A script or a style, compressed where the viewer takes it."""
+        sent = static_file(name, root=str(folder_of(name)))
         sent.set_header("Cache-Control", f"max-age={CACHED_S}")
         if name.endswith(".js") and sent.status_code == 200 and _takes_gzip():
-            with self._lock:
-                if name not in self._compressed:
-                    self._compressed[name] = gzip.compress((STATIC / name).read_bytes(), 6)
-            sent.body = self._compressed[name]
+            sent.body = compressed(name)
             sent.set_header("Content-Length", str(len(sent.body)))
             sent.set_header("Content-Encoding", "gzip")
             sent.set_header("Vary", "Accept-Encoding")

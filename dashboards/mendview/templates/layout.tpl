@@ -4,7 +4,7 @@
 <link rel="stylesheet" href="/mend/static/mend.css"><link rel="icon" href="/mend/static/icon.svg" type="image/svg+xml">
 <script src="/mend/static/theme.js"></script>
 % if page.figures:
-<script defer src="/mend/static/plotly-basic.min.js"></script>
+<script defer src="/mend/static/plotly.min.js"></script>
 % end
 <script defer src="/mend/static/mend.js"></script></head>
 <body><a class="skip" href="#main">Skip to the page</a>
