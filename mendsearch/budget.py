@@ -43,7 +43,7 @@ class CostModel:
     def __init__(
         self, coupling: Coupling, shapes: Mapping[str, tuple[int, ...]], positions: Mapping[str, float]
     ) -> None:
-        self.coupling = coupling
+        self.coupling, self.positions = coupling, dict(positions)
         count = len(coupling.groups)
         used: dict[int, int] = {}
         rows: list[tuple[Ints, int]] = []

@@ -6,6 +6,7 @@ the stage's own files; so a run that is killed at any moment goes on where it wa
 
 from __future__ import annotations
 
+import json
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -171,7 +172,7 @@ def _run(spec: Spec, out: Path, storage: str, reporter: Reporter, workers: int) 
     record["mend"] = {"seconds": seconds}
     structures = {"uniform": search.uniform, "pre_pruned": search.pre_pruned, "mended": winner.counts}
     tuned = finetune(search, structures, spec, loaded.splits, record, reporter)
-    result = _export(spec, loaded, search, study, winner, tuned, record)
+    result = _export(spec, loaded, search, study, winner, tuned, record, storage, reporter)
     return Outcome(result, **record["structure"])
 
 
@@ -183,8 +184,10 @@ def _export(
     winner: Winner,
     tuned: dict[str, Finetuned],
     record: Record,
+    storage: str,
+    reporter: Reporter,
 ) -> dict[str, Any]:
-    """Write `model/` and `result.json`."""
+    """Write `model/` and `result.json`, which dashboards find in the study too."""
     started = time.perf_counter()
     coupling, costs = search.problem.coupling, search.problem.limits.model
     latency = latencies_ms(
@@ -217,5 +220,8 @@ def _export(
         "seed": spec.seed,
         "versions": versions(),
     }
-    write_json(record.out / "result.json", result)
+    database = open_database(storage, spec.fleet, reporter)
+    mendstore.describe(database, mendstore.find(database, spec.name), {"results": json.dumps(result)})
+    database.close()
+    write_json(record.out / "result.json", result)  # last: the run is done when it is there
     return result

@@ -7,6 +7,7 @@ import sys
 from pathlib import Path
 from typing import Annotated
 
+import optuna
 import typer
 
 import mendstore
@@ -15,6 +16,7 @@ from mendsearch.config import Spec, load_spec
 from mendsearch.demo import demo_spec
 from mendsearch.errors import ModelError, UsageError
 from mendsearch.progress import Reporter
+from mendview.publish import publish
 from mendview.report import write_report
 from mendview.tables import result_table, structure_table
 
@@ -82,13 +84,24 @@ def _run(spec: Spec, out: Path, storage: str | None, as_json: bool, workers: int
         storage = storage_of(storage)
     if outcome is None:
         outcome = stages.run(spec, out, mendstore.normalised(storage), reporter, workers)
+        _publish(spec.name, mendstore.normalised(storage))
     write_report(out / "report.html", outcome.result, outcome.dense_score, outcome.widths, outcome.floor)
     show(outcome.result, result_table(outcome.result, outcome.dense_score), as_json)
     shown = mendstore.without_password(mendstore.normalised(storage))
     reporter.say(f"in {out}: result.json, report.html, model/ (mendsearch.load)")
     reporter.say(f"study `{spec.name}`: optuna-dashboard '{shown}'")
     if ".mendsearch" in shown:
+        reporter.say("watch it: mendsearch dashboard")
         reporter.say("the embedded database goes on for the dashboard; `mendsearch db stop` ends it")
+    else:
+        reporter.say(f"watch it: mendsearch dashboard '{shown}'")
+
+
+def _publish(name: str, url: str) -> None:
+    """Put the figures of a search into its study, for those who open it in Optuna Dashboard."""
+    database = mendstore.Database(url)
+    publish(optuna.load_study(study_name=name, storage=mendstore.MendStorage(database)), url)
+    database.close()
 
 
 def _shape(text: str) -> tuple[int, ...]:

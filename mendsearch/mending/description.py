@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import json
+from typing import Any
+
+import numpy as np
 
 from mendsearch.mending.search import Search
 
@@ -28,5 +31,31 @@ def description(search: Search) -> dict[str, str]:
         "dense": limits.model.cost(coupling.widths),
         "budget": limits.absolute,
         "error_curves": curves,
+        "layers": _layers(search),
     }
     return {STRUCTURE: json.dumps(structure)}
+
+
+def _layers(search: Search) -> list[dict[str, Any]]:
+    """Of every convolution and linear layer: its MACs in the dense network, and which coupling groups it is between."""
+    coupling, model = search.problem.coupling, search.problem.model
+    inputs = {consumer.layer: consumer.inputs for consumer in coupling.consumers}
+    found = []
+    for layer, positions in search.problem.limits.model.positions.items():
+        name = f"{layer}.weight" if layer else "weight"
+        outputs = next((layout for dim, layout in coupling.axes.get(name, ()) if dim == 0), None)
+        read = inputs.get(layer)
+        groups_in = [] if read is None else [coupling.names[i] for i in np.unique(read.group[read.group >= 0])]
+        groups_out = (
+            [] if outputs is None else [coupling.names[i] for i in np.unique(outputs.group[outputs.group >= 0])]
+        )
+        found.append(
+            {
+                "name": layer,
+                "group_in": groups_in[0] if len(groups_in) == 1 else groups_in or None,
+                "group_out": groups_out[0] if groups_out else None,
+                "macs": int(positions * model.get_parameter(name).numel()),
+                "conv_groups": int(getattr(model.get_submodule(layer), "groups", 1)),
+            }
+        )
+    return found

@@ -79,7 +79,7 @@ class Queue:
     Attributes:
         worker_id: of this worker.
         ordinal: 0, 1, … within the search.
-        done: results that the search had at the last claim.
+        done: results that the search had at the last claim, and those of this worker since.
     """
 
     def __init__(self, database: Database, search: Registered, device: str, spool: Path) -> None:
@@ -126,6 +126,7 @@ class Queue:
         how = self._write(result, spooled)
         self._spool.remove(result.item_id)
         self._holding.discard(result.item_id)
+        self.done += how != "dropped"
         return how
 
     def fail(self, claim: Claim, reason: str, log: str) -> None:
