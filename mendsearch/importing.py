@@ -19,11 +19,11 @@ def is_import_path(name: str) -> bool:
 
 @contextmanager
 def importable_from_here() -> Iterator[None]:
-    """Within the scope the working directory is looked through first."""
+    """Within the scope the working directory is looked through last: its files take nobody else's place."""
     here = str(Path.cwd())
     added = here not in sys.path
     if added:
-        sys.path.insert(0, here)
+        sys.path.append(here)
     try:
         yield
     finally:

@@ -13,6 +13,7 @@ import mendstore
 from mendsearch.cli.common import EMBEDDED, STORE_HELP, SetKeys, Storage, guarded, storage_of
 from mendsearch.config import load_spec
 from mendsearch.errors import UsageError
+from mendsearch.importing import is_import_path
 from mendsearch.progress import Reporter
 
 Target = Annotated[str | None, typer.Argument(metavar="[URL]", help="postgresql://… or MENDSEARCH_STORAGE.")]
@@ -36,7 +37,9 @@ def create(
     registered = stages.create(loaded, folder, url, store, reporter)
     shown = mendstore.without_password(url)
     print(f"search `{registered.name}` waits for {registered.trials} trials in {shown}")
-    print(f"workers:  mendsearch launch '{shown}' {registered.name} --workers 2")
+    model = loaded.model.name
+    allow = f" --allow {model.partition(':')[0].partition('.')[0]}" if is_import_path(model) else ""
+    print(f"workers:  mendsearch launch '{shown}' {registered.name} --workers 2{allow}")
     print(f"the rest: mendsearch run {spec} --out {folder}   (when the trials are done)")
 
 
@@ -78,12 +81,14 @@ def resume(
     search = mendstore.find(database, name)
     if trials is not None and not trials.removeprefix("+").isdigit():
         raise UsageError(f"--trials: got {trials!r}, expected a number such as 300, or +200 for as many more")
+    done, _ = mendstore.progress(database, search.study_id)
     if trials is None or trials.startswith("+"):
         mendstore.enlarge(database, search, by=int(trials or 0))
+    elif int(trials) < done:
+        raise UsageError(f"--trials {trials}: {done} of {search.trials} are done already; +{trials} for as many more")
     else:
         mendstore.enlarge(database, search, to=int(trials))
     wanted = mendstore.find(database, name).trials
-    done, _ = mendstore.progress(database, search.study_id)
     workers = mendstore.alive(database, search.study_id, search.lease_s)
     print(f"search `{name}`: {done} of {wanted} trials done, {workers} workers at work")
     if done < wanted and not workers:
@@ -99,7 +104,7 @@ def stop(url: Target = None, name: Name = None) -> None:
     search = mendstore.find(database, name)
     mendstore.stop(database, search)
     workers = mendstore.alive(database, search.study_id, search.lease_s)
-    print(f"search `{name}`: {workers} workers were asked to end; go on by: mendsearch resume … {name}")
+    print(f"search `{name}`: {workers} workers were asked to end; go on by: mendsearch resume {name}")
 
 
 @guarded
@@ -122,6 +127,7 @@ def delete(
     if not yes:
         typer.confirm(f"Remove search `{name}` with all its trials?", abort=True)
     mendstore.remove(database, name)
+    print(f"search `{name}` is removed; `mendsearch gc` frees what only it needed")
 
 
 @guarded
@@ -134,7 +140,8 @@ def gc(
 
     database = mendstore.Database(mendstore.normalised(storage_of(url)))
     mendstore.check_version(database)
-    print(collect(database, store=store))
+    found = collect(database, store=store)
+    print(f"removed: {found.blobs} blobs, {found.leftovers} leftovers of uploads, {found.bytes / 2**20:.1f} MiB")
 
 
 def target(verb: str, first: str | None, second: str | None) -> tuple[str, str]:

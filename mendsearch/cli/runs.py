@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import signal
 import sys
 from pathlib import Path
@@ -85,6 +86,8 @@ def _run(spec: Spec, out: Path, storage: str | None, as_json: bool, workers: int
     if outcome is None:
         outcome = stages.run(spec, out, mendstore.normalised(storage), reporter, workers)
         _publish(spec.name, mendstore.normalised(storage))
+    else:
+        _say_if_it_has_more(spec, mendstore.normalised(storage), reporter)
     write_report(out / "report.html", outcome.result, outcome.dense_score, outcome.widths, outcome.floor)
     show(outcome.result, result_table(outcome.result, outcome.dense_score), as_json)
     shown = mendstore.without_password(mendstore.normalised(storage))
@@ -95,6 +98,17 @@ def _run(spec: Spec, out: Path, storage: str | None, as_json: bool, workers: int
         reporter.say("the embedded database goes on for the dashboard; `mendsearch db stop` ends it")
     else:
         reporter.say(f"watch it: mendsearch dashboard '{shown}'")
+
+
+def _say_if_it_has_more(spec: Spec, url: str, reporter: Reporter) -> None:
+    """A finished run does nothing, which surprises where its search has been given more trials."""
+    with contextlib.suppress(mendstore.StorageError):  # the result stands in the folder, whatever the database says
+        trials = mendstore.find(mendstore.Database(url), spec.name).trials
+        if trials > spec.mend.trials:
+            reporter.say(
+                f"the search has {trials} trials now, this result is of {spec.mend.trials}; to choose among all: "
+                f"--set mend.trials={trials}"
+            )
 
 
 def _publish(name: str, url: str) -> None:

@@ -56,7 +56,7 @@ def run_crew(
         reporter.say(line)
 
     supervisor = Supervisor(
-        [sys.executable, "-m", "mendsearch", "worker", registered.name],
+        [sys.executable, "-P", "-m", "mendsearch", "worker", registered.name],
         environment,
         _slots(workers),
         log_dir,

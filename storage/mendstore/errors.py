@@ -11,3 +11,9 @@ class SearchNameError(StorageError):
     """There is no search of that name in the database, or it is another one; look at the name, or choose another."""
 
     exit_code = 2
+
+
+class UrlError(StorageError):
+    """What was given is no URL of a Postgres database; correct it."""
+
+    exit_code = 2

@@ -5,7 +5,7 @@ from __future__ import annotations
 from sqlalchemy.engine import URL, make_url
 from sqlalchemy.exc import ArgumentError
 
-from mendstore.errors import StorageError
+from mendstore.errors import UrlError
 
 DRIVER = "postgresql+psycopg2"
 SECRET = ("password", "sslpassword")
@@ -19,16 +19,16 @@ def normalised(url: str) -> str:
             environment and password file.
 
     Raises:
-        StorageError: it is no URL, or not one of Postgres.
+        UrlError: it is no URL, or not one of Postgres.
     """
     try:
         parsed = make_url(url)
     except (ArgumentError, ValueError):
-        raise StorageError("storage URL cannot be read; expected postgresql://USER@HOST/DATABASE") from None
+        raise UrlError("storage URL cannot be read; expected postgresql://USER@HOST/DATABASE") from None
     if "@" in (parsed.host or ""):
-        raise StorageError("storage URL: its user or password holds an @ or /; write them %40 and %2F")
+        raise UrlError("storage URL: its user or password holds an @ or /; write them %40 and %2F")
     if parsed.drivername not in ("postgresql", "postgres", DRIVER):
-        raise StorageError(
+        raise UrlError(
             f"storage URL: got `{parsed.drivername}`, expected postgresql://USER@HOST/DATABASE; leave it out for the "
             f"embedded server"
         )

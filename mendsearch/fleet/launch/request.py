@@ -132,7 +132,7 @@ class Request:
 
     def _command(self, python: str) -> list[str]:
         allowed = (f"--allow={package}" for package in self.allow)
-        return [python, "-m", "mendsearch", "worker", self.search, *allowed]
+        return [python, "-P", "-m", "mendsearch", "worker", self.search, *allowed]
 
     def _storage(self) -> str:
         if self.url is None:

@@ -20,7 +20,7 @@ def test_workers_of_this_machine():
     assert lines[0].startswith(
         "MENDSEARCH_STORAGE=postgresql+psycopg2://worker@db.example/searches CUDA_VISIBLE_DEVICES=''"
     )
-    assert lines[0].endswith(f"{sys.executable} -m mendsearch worker mine")
+    assert lines[0].endswith(f"{sys.executable} -P -m mendsearch worker mine")
 
 
 def test_workers_on_inherited_gpus(monkeypatch):
@@ -35,7 +35,7 @@ def test_an_array_of_slurm():
     made = Request("mine", "slurm", URL, gpus="4", memory="8G", time="60", sbatch=["--nice=1"]).resolved(LOGS)
     assert isinstance(made, Slurm)
     assert (made.workers, made.gpus, made.cpus, made.memory, made.time) == (4, 1, 4, "8G", "60")
-    assert made.command == [sys.executable, "-m", "mendsearch", "worker", "mine"]
+    assert made.command == [sys.executable, "-P", "-m", "mendsearch", "worker", "mine"]
     assert "--nice=1" in made.rendered()
 
 
@@ -43,7 +43,7 @@ def test_a_job_of_kubernetes():
     made = Request("mine", "kubernetes", URL, workers=4, cpus=2, image="i", namespace="n", allow=["own"]).resolved(LOGS)
     assert isinstance(made, Kubernetes)
     assert (made.workers, made.gpus, made.cpus, made.image, made.namespace) == (4, 0, 2, "i", "n")
-    assert made.command == ["python", "-m", "mendsearch", "worker", "mine", "--allow=own"]
+    assert made.command == ["python", "-P", "-m", "mendsearch", "worker", "mine", "--allow=own"]
 
 
 @pytest.mark.parametrize(
