@@ -8,6 +8,9 @@ import subprocess
 import sys
 from pathlib import Path
 
+import optuna
+from optuna.trial import FrozenTrial
+
 COMMAND = [sys.executable, "-m", "mendsearch"]
 ENVIRONMENT = {key: value for key, value in os.environ.items() if key != "MENDSEARCH_STORAGE"} | {
     "OMP_NUM_THREADS": "1"
@@ -42,3 +45,15 @@ def start(*arguments: str, cwd: Path, storage: str) -> subprocess.Popen[str]:
         # a shell starts background jobs with SIGINT ignored, and that is inherited; a user's terminal does not
         preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
     )
+
+
+def trials_of(storage: str, name: str) -> list[FrozenTrial]:
+    """Trials of a study as stock Optuna reads them, none where there is no study yet; leaves no connection behind."""
+    stock = optuna.storages.RDBStorage(storage)
+    try:
+        return optuna.load_study(study_name=name, storage=stock).trials
+    except KeyError:
+        return []
+    finally:
+        stock.remove_session()
+        stock.engine.dispose()

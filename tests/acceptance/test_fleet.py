@@ -1,19 +1,17 @@
 """Searches that many workers run, as a user runs them: processes of their own, real signals, a real database that goes away."""
 
 import json
-import os
 import shutil
 import signal
 import subprocess
 import time
 from pathlib import Path
 
-import optuna
 import pytest
 from optuna.trial import TrialState
 
 import mendstore
-from tests.acceptance.cli import ENVIRONMENT, mendsearch, start
+from tests.acceptance.cli import COMMAND, ENVIRONMENT, mendsearch, start, trials_of
 
 EXAMPLE = Path(__file__).parents[2] / "examples" / "user_model"
 SPEC = """
@@ -33,13 +31,6 @@ def counted(storage, name):
     return [trial for trial in trials_of(storage, name) if trial.state in COUNTED]
 
 
-def trials_of(storage, name):
-    try:
-        return optuna.load_study(study_name=name, storage=storage).trials
-    except KeyError:
-        return []
-
-
 def wait_until(condition, process, seconds=90):
     deadline = time.monotonic() + seconds
     while not condition():
@@ -47,7 +38,7 @@ def wait_until(condition, process, seconds=90):
             pytest.fail(f"it ended before: {process.stderr.read()}")
         if time.monotonic() > deadline:
             pytest.fail("the moment never came")
-        time.sleep(0.02)
+        time.sleep(0.1)
 
 
 def ending(process):
@@ -209,8 +200,8 @@ def test_a_network_of_ones_own_needs_the_workers_leave_and_the_same_code(tmp_pat
 
 def test_no_password_is_printed_when_the_database_cannot_be_reached(tmp_path):
     ended = subprocess.run(
-        ["python", "-m", "mendsearch", "worker", "postgresql://u:secret@127.0.0.1:1/db", "x"],
-        cwd=tmp_path, env=ENVIRONMENT | {"PATH": os.environ["PATH"]}, capture_output=True, text=True, check=False,
+        [*COMMAND, "worker", "postgresql://u:secret@127.0.0.1:1/db", "x"],
+        cwd=tmp_path, env=ENVIRONMENT, capture_output=True, text=True, check=False,
     )  # fmt: skip
     assert ended.returncode == 3
     assert "secret" not in ended.stderr + ended.stdout

@@ -4,11 +4,10 @@ import json
 import signal
 import time
 
-import optuna
 import pytest
 from optuna.trial import TrialState
 
-from tests.acceptance.cli import mendsearch, start
+from tests.acceptance.cli import mendsearch, start, trials_of
 
 TRIALS = 25
 SPEC = """
@@ -30,11 +29,8 @@ MOMENTS = {
 
 
 def finished_trials(storage, name):
-    try:
-        study = optuna.load_study(study_name=name, storage=storage)
-    except KeyError:
-        return {}
-    return {trial.number: trial for trial in study.get_trials(states=(TrialState.COMPLETE, TrialState.PRUNED))}
+    counted = (TrialState.COMPLETE, TrialState.PRUNED)
+    return {trial.number: trial for trial in trials_of(storage, name) if trial.state in counted}
 
 
 def wait_for(moment, process, out, storage, name):

@@ -49,6 +49,7 @@ def any_tensor(draw):
     return tensor.transpose(0, -1) if draw(st.booleans()) and len(shape) > 1 else tensor
 
 
+@pytest.mark.filterwarnings("ignore:Generating overly large repr")  # of an example; only its values matter
 @given(
     given_tensors=st.dictionaries(st.text("ab/.", min_size=1), any_tensor(), max_size=3),
     size=st.sampled_from([3, 50, 2**22]),
