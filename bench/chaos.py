@@ -32,6 +32,7 @@ from mendsearch.files import read_json, write_json
 from mendsearch.fleet.ends import report_ends
 from mendsearch.fleet.launch import STORAGE_VARIABLE, RestartPolicy, Supervisor, cpu_slots
 from mendsearch.fleet.launch.restarts import meaning
+from mendsearch.fleet.launch.supervisor import OnExit
 
 RESULTS = Path("bench/results/chaos.json")
 WORK = Path("bench/work/chaos")
@@ -68,6 +69,43 @@ FULL = Scale(500, 8, (1.0, 3.0), 12.0, 900.0, Weather(2, 5, 30, 20, 27, 70, 25, 
 SHORT = Scale(40, 4, (0.1, 0.4), 3.0, 120.0, Weather(1.5, 5, 8, 9, 8, 12, 1, 0.3, 5))
 
 
+class Ends:
+    """How workers ended, and which of them no fault of ours explains.
+
+    Args:
+        journals: that say whether a worker had come so far as to work.
+    """
+
+    def __init__(self, journals: Path) -> None:
+        self._journals = journals
+        self.codes, self.at_start = Counter[int](), Counter[int]()
+        self.at_work: list[str] = []
+
+    def noted_before(self, tell: OnExit | None) -> OnExit:
+        """For a supervisor: take note, then do what it does otherwise."""
+
+        def note(pid: int, code: int, tail: str) -> None:
+            self.codes[code] += 1
+            if code not in SIGNALLED | {0}:
+                if any('"joined"' in path.read_text() for path in self._journals.glob(f"{pid}-*")):
+                    self.at_work.append(f"{meaning(code)}: {tail[-600:]}")
+                else:
+                    self.at_start[code] += 1
+            if tell is not None:
+                tell(pid, code, tail)
+
+        return note
+
+    def summary(self) -> dict[str, Any]:
+        """For the record."""
+        return {
+            "ends_of_workers": {meaning(code): count for code, count in sorted(self.codes.items())},
+            "ended_of_themselves_at_start": {meaning(code): count for code, count in sorted(self.at_start.items())},
+            "ended_of_themselves_at_work": len(self.at_work),
+            "of_these": self.at_work[:3],
+        }
+
+
 def storm(
     server: BenchServer, side: Literal["ours", "stock"], scale: Scale, folder: Path, apart: bool
 ) -> dict[str, Any]:
@@ -88,13 +126,12 @@ def storm(
         study_id = registered(server, job.name, scale.trials, scale.lease_s).study_id
     else:
         study_id = stock_study(server.url, job.name, 0)._study_id
-    ends = Counter[int]()
-    strange: list[str] = []
+    ends = Ends(folder / "journals")
     started = time.monotonic()
     with network(server, apart) as (url, prefix, wire), (folder / "supervisor.log").open("w") as news:
         tell = report_ends(mendstore.Database(url), job.name) if side == "ours" else None
         say = lambda line: print(line, file=news, flush=True)  # noqa: E731
-        fleet = _supervisor(scale, prefix, url, folder, _note_ends(ends, strange, folder / "journals", tell), say)
+        fleet = _supervisor(scale, prefix, url, folder, ends.noted_before(tell), say)
         done = lambda: _done(server, study_id) / scale.trials  # noqa: E731
         weather = Storm(scale.weather, server, wire, lambda: fleet.pids, scale.lease_s, done)
         fleet.start()
@@ -109,9 +146,7 @@ def storm(
         "finished": over,
         "seconds": round(time.monotonic() - started, 1),
         "faults": dict(sorted(weather.faults.items())),
-        "ends_of_workers": {meaning(code): count for code, count in sorted(ends.items())},
-        "strange_ends": len(strange),
-        "strange": strange[:5],
+        **ends.summary(),
         **_found(server, study_id, folder / "journals"),
     }
     return found | (_items(server, study_id) if side == "ours" else {})
@@ -122,29 +157,13 @@ def _supervisor(
     prefix: list[str],
     url: str,
     folder: Path,
-    on_exit: Callable[[int, int, str], None],
+    on_exit: OnExit,
     say: Callable[[str], None],
 ) -> Supervisor:
     command = [*prefix, sys.executable, str(HERE / "fleet_worker.py"), str(folder / "job.json")]
     environment = {**os.environ, STORAGE_VARIABLE: url, "PYTHONWARNINGS": "ignore"}
     slots = cpu_slots(scale.workers)
     return Supervisor(command, environment, slots, folder / "logs", on_exit, policy=POLICY, say=say)
-
-
-def _note_ends(
-    ends: Counter[int], strange: list[str], journals: Path, tell: Callable[[int, int, str], None] | None
-) -> Callable[[int, int, str], None]:
-    """Count how workers end; what no fault of ours explains is strange."""
-
-    def note(pid: int, code: int, tail: str) -> None:
-        ends[code] += 1
-        joined = any('"joined"' in path.read_text() for path in journals.glob(f"{pid}-*"))
-        if code not in SIGNALLED | {0} and (code != AWAY or joined):
-            strange.append(f"{meaning(code)}: {tail[-600:]}")
-        if tell is not None:
-            tell(pid, code, tail)
-
-    return note
 
 
 def _watched(fleet: Supervisor, deadline: float) -> bool:
@@ -215,9 +234,11 @@ def faultless(found: dict[str, Any]) -> list[str]:
         "acknowledged_but_missing": 0,
         "counted_twice": 0,
         "values_that_nobody_computed": 0,
-        "strange_ends": 0,
+        "ended_of_themselves_at_work": 0,
     }
     wrong = [f"{key}: got {found[key]}, expected {value}" for key, value in wanted.items() if found[key] != value]
+    unready = set(found["ended_of_themselves_at_start"]) - {meaning(AWAY)}
+    wrong += [f"workers could not start: {what}" for what in sorted(unready)]
     left = set(found["items"]) - {"done", "set_aside"}
     return wrong + [f"items {found['items'][state]} {state} at the end" for state in sorted(left)]
 

@@ -2,9 +2,9 @@
 
 A trial is claimed, with 37 parameters, and recorded, with five attributes and its value; nothing is scored, and
 proposals cost nothing on either side. Ours is `mendstore.Queue`. Stock is what `study.optimize` does with RDBStorage
-and heartbeats: look for stale trials, ask, heartbeat, attributes, tell. Trials of both are taken in turn on one server,
-in studies that hold 100, 1,000 and 10,000 trials; without a network between, and with 2 ms added to each round trip.
-`cpu_ms` is processor time, of the client and of its server processes: a busy machine changes it little.
+and heartbeats: look for stale trials, ask, heartbeat, attributes, tell. Trials of both, in studies that hold 100,
+1,000 and 10,000 trials, are taken in turn on one server; without a network between, and with 2 ms added to each round
+trip. `cpu_ms` is processor time, of the client and of its server processes: a busy machine changes it little.
 """
 
 from __future__ import annotations
@@ -38,50 +38,58 @@ ROUNDS = {0: 100, 2: 40}
 WARM_UP = 3
 
 
-def measured(server: BenchServer, size: int, delay_ms: int) -> dict[str, Any]:
-    """Milliseconds a trial of both sides, in turn."""
-    search = ours(server, fresh(f"ours-{size}"), trials=10**6)
-    fill(server, search.study_id, size)
-    stock_name = fresh(f"stock-{size}")
-    fill(server, stock_study(server.url, stock_name, 0)._study_id, size)
+class Bench:
+    """Both sides of one size: a queue of ours and a study of stock, and what was measured of them.
+
+    Args:
+        server: with both.
+        url: by which they are reached.
+        size: trials that both hold.
+    """
+
+    def __init__(self, server: BenchServer, url: str, size: int) -> None:
+        search = ours(server, fresh(f"ours-{size}"), trials=10**6)
+        fill(server, search.study_id, size)
+        stock_name = fresh(f"stock-{size}")
+        fill(server, stock_study(server.url, stock_name, 0)._study_id, size)
+        self._queue = mendstore.Queue(mendstore.Database(url), search, "cpu", WORK / "spool")
+        self._study, self._source = stock_study(url, stock_name, 1), random.Random(0)
+        self.taken: dict[str, list[float]] = {"ours": [], "stock": [], "claim": [], "finish": []}
+        self.cpu_ms: dict[str, list[float]] = {"ours": [], "stock": []}
+
+    def round(self, server: BenchServer) -> None:
+        """A trial of each side."""
+        for side in ("ours", "stock"):
+            before, began = server.cpu_s(), time.process_time()
+            if side == "ours":
+                parts = _ours(self._queue, self._source)
+                self.taken["claim"].append(parts[0])
+                self.taken["finish"].append(parts[1])
+                self.taken["ours"].append(sum(parts))
+            else:
+                self.taken["stock"].append(_timed(lambda: StockTrial(self._study).finish(-1.0)))
+            client_s, after = time.process_time() - began, server.cpu_s()
+            backends_s = sum(after[pid] - before.get(pid, 0.0) for pid in server.backends() if pid in after)
+            self.cpu_ms[side].append(1000 * (client_s + backends_s))
+
+    def summary(self) -> dict[str, Any]:
+        """Medians and quartiles; the first rounds, which warm up, are left out."""
+        found: dict[str, Any] = {key: _spread(values[WARM_UP:]) for key, values in self.taken.items()}
+        for side, values in self.cpu_ms.items():
+            found[side]["cpu_ms"] = round(statistics.median(values[WARM_UP:]), 2)
+        return found | {"stock_over_ours": round(found["stock"]["median_ms"] / found["ours"]["median_ms"], 1)}
+
+
+def measured(server: BenchServer, delay_ms: int) -> dict[str, Any]:
+    """All sizes and both sides, in turn."""
     with proxied(server.socket, delay_ms) if delay_ms else nullcontext() as proxy:
         url = server.url if proxy is None else server.through("127.0.0.1", proxy.port)
-        database = mendstore.Database(url)
-        queue = mendstore.Queue(database, search, "cpu", WORK / "spool")
-        study, source = stock_study(url, stock_name, 1), random.Random(0)
-        taken: dict[str, list[float]] = {"ours": [], "stock": [], "claim": [], "finish": []}
-        cpu = {"ours": 0.0, "stock": 0.0}
-        for round_ in range(ROUNDS[delay_ms] + WARM_UP):
-            if round_ == WARM_UP:
-                before = server.cpu_s()
-            began = time.process_time()
-            mine = _ours(queue, source)
-            between = time.process_time()
-            theirs = _timed(lambda: StockTrial(study).finish(-1.0))
-            if round_ >= WARM_UP:
-                cpu["ours"] += between - began
-                cpu["stock"] += time.process_time() - between
-                taken["claim"].append(mine[0])
-                taken["finish"].append(mine[1])
-                taken["ours"].append(sum(mine))
-                taken["stock"].append(theirs)
-        for pid, application in server.backends().items():
-            side = "ours" if application == "mendsearch" else "stock"
-            cpu[side] += server.cpu_s().get(pid, 0.0) - before.get(pid, 0.0)
-        database.close()
-        study._storage.remove_session()
-        trip = _round_trip(url)
-    found = {key: _spread(values) for key, values in taken.items()}
-    for side, seconds in cpu.items():
-        found[side]["cpu_ms"] = round(1000 * seconds / ROUNDS[delay_ms], 2)
-    factor = found["stock"]["median_ms"] / found["ours"]["median_ms"]
-    return {
-        "round_trip_ms": trip,
-        "load": round(os.getloadavg()[0], 1),
-        "trials": ROUNDS[delay_ms],
-        **found,
-        "stock_over_ours": round(factor, 1),
-    }
+        benches = {size: Bench(server, url, size) for size in SIZES}
+        for _ in range(ROUNDS[delay_ms] + WARM_UP):
+            for bench in benches.values():
+                bench.round(server)
+        common = {"round_trip_ms": _round_trip(url), "trials": ROUNDS[delay_ms], "load": round(os.getloadavg()[0], 1)}
+    return {f"{size} trials, {delay_ms} ms": common | bench.summary() for size, bench in benches.items()}
 
 
 def _ours(queue: mendstore.Queue, source: random.Random) -> tuple[float, float]:
@@ -132,13 +140,12 @@ def main() -> None:
     found = (None if given.again else read_json(RESULTS)) or {"cells": {}}
     with serving(WORK) as server:
         for delay_ms in DELAYS_MS:
-            for size in SIZES:
-                name = f"{size} trials, {delay_ms} ms"
-                if name in found["cells"]:
-                    continue
-                found["machine"] = server.machine()
-                found["cells"][name] = cell = measured(server, size, delay_ms)
-                write_json(RESULTS, found)
+            if all(f"{size} trials, {delay_ms} ms" in found["cells"] for size in SIZES):
+                continue
+            found["machine"] = server.machine()
+            found["cells"] |= (cells := measured(server, delay_ms))
+            write_json(RESULTS, found)
+            for name, cell in cells.items():
                 print(f"{name:20s} ours {cell['ours']} stock {cell['stock']} x{cell['stock_over_ours']}", flush=True)
     found["verdict"] = verdict(found["cells"])
     write_json(RESULTS, found)

@@ -61,7 +61,8 @@ class Wire(Protocol):
 
 
 class Namespace:
-    """A network of the workers' own, in a namespace of the kernel: a cut is silence, as of a switch that lost power."""
+    """A network of the workers' own, in a namespace of the kernel: what was sent is lost without
+    a word, what is begun is told that the network is unreachable."""
 
     name, here, there, host, guest = "mendbench", "mend-host", "mend-guest", "10.231.77.1", "10.231.77.2"
 
