@@ -2,7 +2,8 @@
 
 The bare passes are those of the same candidate, built by `build_pruned` as a plain network, on the same images: batch
 norms in training mode over the calibration images, then evaluation mode over the validation images, in the same
-batches; once in the precision of a trial, once in single precision. They take turns.
+batches; once in the precision of a trial, once in single precision. They take turns; milliseconds are by the clock and
+of the processors.
 """
 
 from __future__ import annotations
@@ -10,11 +11,13 @@ from __future__ import annotations
 import resource
 import statistics
 import time
+from contextlib import nullcontext
+from functools import partial
 from typing import Any
 
 import torch
 from networks import parser, trained
-from rows import RESULTS
+from rows import RESULTS, clocked
 from torch import nn
 from torchvision.models import resnet50
 
@@ -46,28 +49,21 @@ def measure(model: nn.Module, calibration: torch.Tensor, validation: torch.Tenso
         plain = build_pruned(model, scorer.weights.of(counts)).eval()
         fitted = calibration[: weights_module.TRIAL_IMAGES] if kind == "sequence" else calibration
         batches = [fitted] if kind == "sequence" else list(even_batches(fitted, weights_module.BATCH))
-        times: dict[str, list[float]] = {"scoring": [], "bare": [], "bare_single": []}
-        for turn in range(rounds + 1):
-            started = time.perf_counter()
-            scorer.score(counts)
-            between = time.perf_counter()
-            with fast_passes(scorer.weights.device):
-                bare(plain, batches, scorer)
-            after = time.perf_counter()
-            bare(plain, batches, scorer)
-            if turn:
-                times["scoring"].append(1000 * (between - started))
-                times["bare"].append(1000 * (after - between))
-                times["bare_single"].append(1000 * (time.perf_counter() - after))
-        scoring, alone, single = (statistics.median(taken) for taken in times.values())
-        found[kind] = {
-            "scoring_ms": scoring,
-            "bare_ms": alone,
-            "bare_single_ms": single,
-            "other_ms": scoring - alone,
-            "ratio": scoring / alone,
-            "ratio_single": scoring / single,
+        sides = {
+            "scoring": partial(scorer.score, counts),
+            "bare": partial(bare, plain, batches, scorer, fast=True),
+            "bare_single": partial(bare, plain, batches, scorer, fast=False),
         }
+        turns = [{side: clocked(work) for side, work in sides.items()} for _ in range(rounds + 1)][1:]
+        row = found[kind] = {
+            f"{side}{suffix}_ms": 1000 * statistics.median(turn[side][clock] for turn in turns)
+            for clock, suffix in enumerate(("", "_cpu"))
+            for side in sides
+        }
+        row["other_ms"] = row["scoring_ms"] - row["bare_ms"]
+        for suffix in ("", "_cpu"):
+            row["ratio" + suffix] = row[f"scoring{suffix}_ms"] / row[f"bare{suffix}_ms"]
+            row["ratio_single" + suffix] = row[f"scoring{suffix}_ms"] / row[f"bare_single{suffix}_ms"]
     return found
 
 
@@ -82,18 +78,19 @@ def refine(model: nn.Module, calibration: torch.Tensor) -> dict[str, float]:
     return {"refined_s": taken, "refined_peak_bytes": 1024 * resource.getrusage(resource.RUSAGE_SELF).ru_maxrss}
 
 
-def bare(plain: nn.Module, batches: list[torch.Tensor], scorer: Scorer) -> None:
-    """The forward passes alone."""
-    with averaging(plain):
-        for images in batches:
-            plain(images)
-    with evaluating(plain):
-        seen = 0
-        for images in scorer._images:
-            plain(images)
-            seen += len(images)
-            if seen >= scoring_module.TRIAL_IMAGES:
-                break
+def bare(plain: nn.Module, batches: list[torch.Tensor], scorer: Scorer, fast: bool) -> None:
+    """The forward passes alone, in the precision of a trial or in single precision."""
+    with fast_passes(scorer.weights.device) if fast else nullcontext():
+        with averaging(plain):
+            for images in batches:
+                plain(images)
+        with evaluating(plain):
+            seen = 0
+            for images in scorer._images:
+                plain(images)
+                seen += len(images)
+                if seen >= scoring_module.TRIAL_IMAGES:
+                    break
 
 
 def main() -> None:
