@@ -98,7 +98,7 @@ def _values(channel: Tensor) -> Tensor | None:
 
 
 def _places(bits: Tensor, known: Tensor) -> Tensor:
-    return torch.searchsorted(known, bits, out_int32=True).clamp_(max=len(known) - 1)
+    return torch.searchsorted(known, bits.contiguous(), out_int32=True).clamp_(max=len(known) - 1)
 
 
 def _indices(tensor: Tensor, palette: Tensor) -> Tensor:
