@@ -7,12 +7,12 @@ alone; the digits network, whose figures depend on its training, is the mean of 
 from __future__ import annotations
 
 import statistics
-import time
 from typing import Any
 
 import torch
 from networks import Trained, digits, parser, trained
-from rows import RESULTS
+from rows import RESULTS, clocked
+from torch import nn
 from torchvision.models import resnet50
 
 from mendsearch.config import Budget, ReconstructionName
@@ -23,8 +23,9 @@ from mendsearch.mending.weights import Weights
 from mendsearch.prepruning import pre_prune
 from mendsearch.ranking import CRITERIA, RankingInputs
 from mendsearch.record import versions
-from mendsearch.statistics import input_statistics
+from mendsearch.statistics import InputStatistics, input_statistics
 
+BATCH = 128
 RATES = (0.4, 0.2, 0.1)
 SEEDS = range(5)
 """Of the trainings of the digits network."""
@@ -64,21 +65,27 @@ def mean(tables: list[dict[str, Any]]) -> dict[str, Any]:
 
 
 def rank_resnet50(count: int) -> dict[str, float]:
-    """Seconds to rank a ResNet-50 at 224x224, forward passes apart."""
+    """Seconds to rank a ResNet-50 at 224x224, forward passes apart, by the clock and of the processors."""
     torch.manual_seed(0)
     model, images = resnet50().eval(), torch.randn(count, 3, 224, 224)
     coupling = pose(model, images, Budget(macs=0.4)).coupling
-    started = time.perf_counter()
-    with torch.no_grad():
-        for batch in images.split(128):
-            model(batch)
-    forward = time.perf_counter() - started
-    started = time.perf_counter()
-    moments = input_statistics(model, coupling, images, 128)
-    gathered = time.perf_counter() - started
-    started = time.perf_counter()
-    CRITERIA["gram"].rank(RankingInputs(model, coupling, moments, images, 0))
-    return {"forward": forward, "statistics": gathered - forward, "gram": time.perf_counter() - started}
+    moments: dict[str, InputStatistics] = {}
+    clocks = {
+        "forward": clocked(lambda: forward(model, images)),
+        "statistics": clocked(lambda: moments.update(input_statistics(model, coupling, images, BATCH))),
+        "gram": clocked(lambda: CRITERIA["gram"].rank(RankingInputs(model, coupling, moments, images, 0))),
+    }
+    clock, cpu = ({name: taken[index] for name, taken in clocks.items()} for index in (0, 1))
+    clock["statistics"] -= clock["forward"]
+    cpu["statistics"] -= cpu["forward"]
+    return clock | {f"{name}_cpu": taken for name, taken in cpu.items()}
+
+
+@torch.no_grad()
+def forward(model: nn.Module, images: torch.Tensor) -> None:
+    """The passes that the statistics need."""
+    for batch in images.split(BATCH):
+        model(batch)
 
 
 def main() -> None:
