@@ -18,7 +18,7 @@ CREATE TABLE mend_searches (
     blobs jsonb NOT NULL DEFAULT '{}',                 -- digest by role
     lease_s double precision NOT NULL,
     stopping boolean NOT NULL DEFAULT false,
-    heard_at timestamptz,                              -- when any worker renewed last
+    heard_at timestamptz,                              -- when a worker renewed last, to a sixteenth of a lease
     grace_until timestamptz,                           -- no lease ends before: every one starts anew after an outage
     created_at timestamptz NOT NULL DEFAULT clock_timestamp()
 );

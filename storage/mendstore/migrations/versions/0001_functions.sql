@@ -1,6 +1,6 @@
 -- Each function is one round trip and one transaction. Locks are taken in one order: the row of `studies`, as stock
--- Optuna does when it makes a trial, then items. `mend_finish` alone takes no lock on the study as a rule, so workers
--- finish side by side. The clock is the database's.
+-- Optuna does when it makes a trial, then workers, then items. `mend_finish` and `mend_renew` take no lock on the study as
+-- a rule, so workers finish and renew side by side. The clock is the database's.
 
 CREATE FUNCTION mend_now() RETURNS timestamp LANGUAGE sql AS
 $$ SELECT timezone('utc', clock_timestamp()) $$;   -- as stock Optuna keeps times
@@ -59,12 +59,12 @@ DECLARE
     v_study integer; v_search mend_searches; v_proposal jsonb; v_item bigint; v_trial integer; v_params jsonb;
     v_claims jsonb := '[]'; v_new integer := 0;
 BEGIN
-    UPDATE mend_workers SET seen_at = clock_timestamp(), ended_at = NULL, ending = NULL
-    WHERE worker_id = p_worker RETURNING study_id INTO v_study;
-    IF v_study IS NULL THEN
+    SELECT study_id INTO v_study FROM mend_workers WHERE worker_id = p_worker;
+    PERFORM 1 FROM studies WHERE study_id = v_study FOR UPDATE;
+    UPDATE mend_workers SET seen_at = clock_timestamp(), ended_at = NULL, ending = NULL WHERE worker_id = p_worker;
+    IF NOT FOUND THEN
         RETURN jsonb_build_object('status', 'deleted', 'claims', v_claims);
     END IF;
-    PERFORM 1 FROM studies WHERE study_id = v_study FOR UPDATE;
     SELECT * INTO v_search FROM mend_searches WHERE study_id = v_study;
     SELECT coalesce(jsonb_agg(mend_claim_of(item_id) ORDER BY item_id), '[]') INTO v_claims FROM mend_items
     WHERE worker_id = p_worker AND state = 'leased' AND NOT p_holding @> to_jsonb(item_id);
@@ -211,35 +211,47 @@ BEGIN
     RETURN v_items;
 END $$;
 
--- Renew the leases of a worker, and put back what others let expire. Says what the worker still holds.
+-- Renew the leases of a worker. Says what it still holds.
 --
--- Where no worker was heard for half a lease, or the server has just started, the database was away: nobody could
--- renew, so nothing expires before a whole lease has passed.
+-- Whoever comes when nobody has for a sixteenth of a lease also puts back what others let expire, under the lock on the
+-- study; a thousand workers would else each look at all of them. Where no worker was heard for half a lease, or the
+-- server has just started, the database was away: nobody could renew, so nothing expires before a whole lease has passed.
 CREATE FUNCTION mend_renew(p_worker bigint) RETURNS jsonb LANGUAGE plpgsql AS $$
-DECLARE v_study integer; v_search mend_searches; v_now timestamptz := clock_timestamp(); v_lease interval; v_lost bigint;
+DECLARE
+    v_study integer; v_search mend_searches; v_now timestamptz := clock_timestamp(); v_lease interval; v_lost bigint;
+    v_looks boolean;
 BEGIN
-    SELECT study_id INTO v_study FROM mend_workers WHERE worker_id = p_worker;
+    SELECT s.* INTO v_search FROM mend_searches s JOIN mend_workers USING (study_id) WHERE worker_id = p_worker;
     IF NOT FOUND THEN
         RETURN jsonb_build_object('held', '[]'::jsonb, 'stopping', true);
     END IF;
-    PERFORM 1 FROM studies WHERE study_id = v_study FOR UPDATE;
-    UPDATE mend_workers SET seen_at = v_now, ended_at = NULL, ending = NULL WHERE worker_id = p_worker;
-    SELECT * INTO v_search FROM mend_searches WHERE study_id = v_study;
+    v_study := v_search.study_id;
     v_lease := make_interval(secs => v_search.lease_s);
-    IF v_search.heard_at < v_now - v_lease / 2 THEN
-        v_search.grace_until := v_now + v_lease;
-        PERFORM mend_event(v_study, p_worker, 'outage', 'no worker was heard for ' || round(extract(epoch FROM v_now - v_search.heard_at)) || ' s');
+    v_looks := coalesce(v_search.heard_at NOT BETWEEN v_now - v_lease / 16 AND v_now, true);
+    IF v_looks THEN
+        PERFORM 1 FROM studies WHERE study_id = v_study FOR UPDATE;
+        SELECT * INTO v_search FROM mend_searches WHERE study_id = v_study;
+        v_now := clock_timestamp();
+        v_looks := coalesce(v_search.heard_at NOT BETWEEN v_now - v_lease / 16 AND v_now, true);
     END IF;
-    UPDATE mend_searches SET heard_at = v_now, grace_until = v_search.grace_until WHERE study_id = v_study;
+    UPDATE mend_workers SET seen_at = v_now, ended_at = NULL, ending = NULL WHERE worker_id = p_worker;
     UPDATE mend_items SET expires_at = v_now + v_lease WHERE worker_id = p_worker AND state = 'leased';
-    IF v_now > coalesce(v_search.grace_until, v_now - v_lease) AND v_now > pg_postmaster_start_time() + v_lease THEN
-        FOR v_lost IN
-            SELECT DISTINCT worker_id FROM mend_items WHERE study_id = v_study AND state = 'leased' AND expires_at < v_now
-        LOOP
-            PERFORM mend_leave(v_lost, 'lost: its lease ran out', '', true);
-        END LOOP;
-        UPDATE mend_workers SET ended_at = v_now, ending = 'lost'
-        WHERE study_id = v_study AND ended_at IS NULL AND seen_at < v_now - v_lease;
+    IF v_looks THEN
+        IF v_search.heard_at < v_now - v_lease / 2 THEN
+            v_search.grace_until := v_now + v_lease;
+            PERFORM mend_event(v_study, p_worker, 'outage', 'no worker was heard for ' || round(extract(epoch FROM v_now - v_search.heard_at)) || ' s');
+        END IF;
+        UPDATE mend_searches SET heard_at = v_now, grace_until = v_search.grace_until WHERE study_id = v_study;
+        IF v_now > coalesce(v_search.grace_until, v_now - v_lease) AND v_now > pg_postmaster_start_time() + v_lease THEN
+            FOR v_lost IN
+                SELECT DISTINCT worker_id FROM mend_items
+                WHERE study_id = v_study AND state = 'leased' AND expires_at < v_now
+            LOOP
+                PERFORM mend_leave(v_lost, 'lost: its lease ran out', '', true);
+            END LOOP;
+            UPDATE mend_workers SET ended_at = v_now, ending = 'lost'
+            WHERE study_id = v_study AND ended_at IS NULL AND seen_at < v_now - v_lease;
+        END IF;
     END IF;
     RETURN jsonb_build_object('stopping', v_search.stopping, 'held', coalesce(
         (SELECT jsonb_agg(item_id) FROM mend_items WHERE worker_id = p_worker AND state = 'leased'), '[]'));
