@@ -19,7 +19,7 @@ from mendsearch.files import write_json
 from mendsearch.loading import load
 from mendsearch.mending.sampler import make_sampler
 from mendsearch.mending.search import Search
-from mendsearch.mending.study import Place, run_study
+from mendsearch.mending.study import Place, _run_in_database
 from mendsearch.preparation import rank
 from mendsearch.progress import Reporter
 from mendsearch.record import Record, versions
@@ -38,14 +38,9 @@ def measure(spec: Spec, url: str) -> dict[str, Any]:
     before = dict(steps)
     forget(url, spec.name)
     started = time.perf_counter()
-    study, _ = run_study(
-        search,
-        spec.mend.model_copy(update={"trials": TRIALS}),
-        place=Place(url, spec.name),
-        name=spec.name,
-        seed=0,
-        reporter=Reporter(quiet=True),
-    )
+    mend = spec.mend.model_copy(update={"trials": TRIALS})
+    # the trials alone: `run_study` would refine the few best too
+    study = _run_in_database(search, mend, Place(url, spec.name), 0, Reporter(quiet=True))
     total = time.perf_counter() - started
     taken = {step: 1000 * (steps[step] - before[step]) / TRIALS for step in steps}
     taken["propose and project"] = _proposing(study, search, spec)
