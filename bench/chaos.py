@@ -27,7 +27,6 @@ from fleet_study import fresh, stock_study
 from fleet_study import ours as registered
 from fleet_worker import Job
 
-import mendstore
 from mendsearch.files import read_json, write_json
 from mendsearch.fleet.ends import report_ends
 from mendsearch.fleet.launch import STORAGE_VARIABLE, RestartPolicy, Supervisor, cpu_slots
@@ -129,7 +128,7 @@ def storm(
     ends = Ends(folder / "journals")
     started = time.monotonic()
     with network(server, apart) as (url, prefix, wire), (folder / "supervisor.log").open("w") as news:
-        tell = report_ends(mendstore.Database(url), job.name) if side == "ours" else None
+        tell = report_ends(url, job.name) if side == "ours" else None
         say = lambda line: print(line, file=news, flush=True)  # noqa: E731
         fleet = _supervisor(scale, prefix, url, folder, ends.noted_before(tell), say)
         done = lambda: _done(server, study_id) / scale.trials  # noqa: E731

@@ -14,8 +14,6 @@ import random
 import sys
 import threading
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Literal
@@ -87,29 +85,6 @@ def score(source: random.Random, job: Job) -> float:
     return -source.random()
 
 
-@contextmanager
-def working(
-    database: mendstore.Database, search: mendstore.Registered, spool: Path, ended: threading.Event
-) -> Iterator[tuple[mendstore.Queue, mendstore.Keeper]]:
-    """As `mendsearch.mending.fleet.working` has it."""
-    queue = mendstore.Queue(database, search, "cpu", spool)
-    keeper = mendstore.Keeper(queue, TRIAL_LIMIT_S, on_stop=ended.set, say=say)
-    keeper.start()
-    ending = "finished"
-    try:
-        yield queue, keeper
-        ending = "stopped" if ended.is_set() else ending
-    except BaseException as error:
-        ending = f"{type(error).__name__}: {error}".splitlines()[0]
-        raise
-    finally:
-        keeper.close()
-        try:
-            queue.leave(ending)
-        except mendstore.StorageError as error:
-            say(f"could not say goodbye: {error}")
-
-
 def ours(url: str, job: Job, journal: Journal) -> int:
     """As `mendsearch.fleet.worker.run_worker` has it; returns an exit code."""
     ended, joined = threading.Event(), list[mendstore.Queue]()
@@ -129,7 +104,8 @@ def ours(url: str, job: Job, journal: Journal) -> int:
     database = mendstore.Database(url, OUTAGE_S, ended, lambda reason: say(f"the study database is away: {reason}"))
     source = random.Random(os.getpid() + time.time_ns())
     try:
-        with working(database, search, Path(job.folder) / "spool", ended) as (queue, keeper):
+        spool = Path(job.folder) / "spool"
+        with mendstore.working(database, search, "cpu", spool, TRIAL_LIMIT_S, ended, say) as (queue, keeper):
             joined.append(queue)
             journal.note("joined")
             while claim := _take(queue, keeper, source, ended):

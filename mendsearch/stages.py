@@ -30,7 +30,7 @@ from mendsearch.latency import latencies_ms
 from mendsearch.loading import Loaded, load
 from mendsearch.mending.loop import Winner, ended
 from mendsearch.mending.search import Search
-from mendsearch.mending.study import Place, enrol, open_database, run_study
+from mendsearch.mending.study import Place, enrol, open_database, run_study, winner_of
 from mendsearch.preparation import rank, train_dense
 from mendsearch.progress import Reporter
 from mendsearch.record import Record, check_spec, study_counts, versions
@@ -105,7 +105,8 @@ def create(spec: Spec, out: Path, storage: str, store: str | None, reporter: Rep
     with _alone(out):
         check_spec(spec, out)
         loaded, search, _ = _prepared(spec, out, storage, reporter)
-        return _published(spec, loaded, search, storage, store, reporter)
+        database = open_database(storage, spec.fleet, reporter)
+        return _published(database, _place(spec, loaded, storage), search, spec.mend.trials, store, reporter)
 
 
 @contextmanager
@@ -127,15 +128,15 @@ def _prepared(spec: Spec, out: Path, storage: str, reporter: Reporter) -> tuple[
     return loaded, rank(loaded, spec, record, reporter), record
 
 
+def _place(spec: Spec, loaded: Loaded, storage: str) -> Place:
+    return Place(storage, spec.name, spec.fleet, portable_spec(spec, loaded), own_versions(spec.model.name))
+
+
 def _published(
-    spec: Spec, loaded: Loaded, search: Search, storage: str, store: str | None, reporter: Reporter
+    database: mendstore.Database, place: Place, search: Search, trials: int, store: str | None, reporter: Reporter
 ) -> mendstore.Registered:
-    database = open_database(storage, spec.fleet, reporter)
-    versions = own_versions(spec.model.name)
-    place = Place(storage, spec.name, spec.fleet, portable_spec(spec, loaded), versions)
-    registered = enrol(database, place, search, spec.mend.trials)
+    registered = enrol(database, place, search, trials)
     publish(database, registered, search, store, reporter)
-    database.close()
     return registered
 
 
@@ -143,20 +144,14 @@ def _mended(
     spec: Spec, loaded: Loaded, search: Search, out: Path, storage: str, reporter: Reporter, workers: int
 ) -> tuple[optuna.Study, Winner]:
     """Stage three."""
-    if workers:
-        registered = _published(spec, loaded, search, storage, None, reporter)
-        database = open_database(storage, spec.fleet, reporter)
-        run_crew(database, registered, workers, spec.model.name, out / "workers", reporter)
-        database.close()
-    # with all trials done, this process finds none to run, and chooses
-    return run_study(
-        search,
-        spec.mend,
-        place=Place(storage, spec.name, spec.fleet, portable_spec(spec, loaded), own_versions(spec.model.name)),
-        name=spec.name,
-        seed=spec.seed,
-        reporter=reporter,
-    )
+    place = _place(spec, loaded, storage)
+    if not workers:
+        return run_study(search, spec.mend, place=place, name=spec.name, seed=spec.seed, reporter=reporter)
+    database = open_database(storage, spec.fleet, reporter)
+    registered = _published(database, place, search, spec.mend.trials, None, reporter)
+    run_crew(database, registered, workers, spec.model.name, out / "workers", reporter)
+    study = optuna.load_study(study_name=spec.name, storage=mendstore.MendStorage(database))
+    return study, winner_of(study, search, reporter)
 
 
 def _run(spec: Spec, out: Path, storage: str, reporter: Reporter, workers: int) -> Outcome:

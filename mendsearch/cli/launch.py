@@ -84,7 +84,7 @@ def launch(
         namespace=namespace,
         secret=secret,
     )
-    asked = request.resolved(EMBEDDED / "logs" / name, report_ends(mendstore.Database(url), name) if url else None)
+    asked = request.resolved(EMBEDDED / "logs" / name, report_ends(url, name) if url else None)
     if dry_run:
         print(asked.rendered())
         return

@@ -103,7 +103,9 @@ def _run(spec: Spec, out: Path, storage: str | None, as_json: bool, workers: int
 def _say_if_it_has_more(spec: Spec, url: str, reporter: Reporter) -> None:
     """A finished run does nothing, which surprises where its search has been given more trials."""
     with contextlib.suppress(mendstore.StorageError):  # the result stands in the folder, whatever the database says
-        trials = mendstore.find(mendstore.Database(url), spec.name).trials
+        database = mendstore.Database(url)
+        trials = mendstore.find(database, spec.name).trials
+        database.close()
         if trials > spec.mend.trials:
             reporter.say(
                 f"the search has {trials} trials now, this result is of {spec.mend.trials}; to choose among all: "

@@ -10,12 +10,12 @@ from pathlib import Path
 import torch
 
 import mendstore
-from mendsearch.errors import MendsearchError
 from mendsearch.fleet.code import ALLOW_VARIABLE
 from mendsearch.fleet.ends import report_ends
 from mendsearch.fleet.launch import STORAGE_VARIABLE, Slot, Supervisor, cpu_slots, gpu_slots
 from mendsearch.fleet.launch.devices import visible_gpus
 from mendsearch.importing import is_import_path
+from mendsearch.mending.study import check_done
 from mendsearch.progress import Reporter
 
 POLL_S = 0.2
@@ -60,7 +60,7 @@ def run_crew(
         environment,
         _slots(workers),
         log_dir,
-        report_ends(database, registered.name),
+        report_ends(database.url, registered.name),
         say=say,
     )
     counted = time.monotonic()
@@ -75,10 +75,7 @@ def run_crew(
                     stage.advance("" if best is None else f"best score {best:.4f}", done)
         finally:
             supervisor.close()
-    if mendstore.progress(database, registered.study_id)[0] < registered.trials:
-        raise MendsearchError(
-            f"the workers ended before the search was done: {news[-1] if news else 'no reason given'}"
-        )
+    check_done(database, registered, news[-1] if news else "its workers ended")
 
 
 def _slots(workers: int) -> list[Slot]:

@@ -6,16 +6,21 @@ import mendstore
 from mendsearch.fleet.launch.restarts import final, meaning
 from mendsearch.fleet.launch.supervisor import OnExit
 
+PATIENCE_S = 2.0
+"""Enough for a server that has just been started anew; nothing is supervised meanwhile."""
 
-def report_ends(database: mendstore.Database, name: str) -> OnExit:
+
+def report_ends(url: str, name: str) -> OnExit:
     """A callback of `Supervisor`: what a worker that died held waits again at once, with its last lines as the log.
 
     Without it the lease would run out first. A worker that ended by itself has given back what it held.
 
     Args:
-        database: of the search; it may be away, and then leases do it.
+        url: of the study database; where that is away, leases do it.
         name: of the search.
     """
+
+    database = mendstore.Database(url, PATIENCE_S)
 
     def report(pid: int, code: int, tail: str) -> None:
         if final(code):

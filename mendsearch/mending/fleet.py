@@ -4,10 +4,8 @@ from __future__ import annotations
 
 import threading
 import traceback
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -22,7 +20,6 @@ from mendsearch.errors import MendsearchError
 from mendsearch.mending.sampler import SpaceSampler
 from mendsearch.mending.search import Search
 from mendsearch.mending.space import Space
-from mendsearch.progress import Reporter
 
 PAUSE_S = 0.25
 """Between two questions whether the last candidates, which others have, are done."""
@@ -63,7 +60,6 @@ class FleetSource:
         self._queue, self._study, self._space, self._sampler = queue, study, space, sampler
         self._keeper, self._ended, self._failures = keeper, ended, 0
         self._best: tuple[Ints, float] | None = None
-        self._seen = 0
 
     def done(self) -> int:
         """Trials that ended with a score, of all workers, when this one claimed last."""
@@ -128,7 +124,7 @@ class FleetSource:
 
     def _proposal(self) -> Ints:
         number = len(self._study.get_trials(deepcopy=False))
-        return self._sampler.candidate(self._study, _asking(number), self._queue.ordinal)
+        return self._sampler.candidate(self._study, _asking(number))
 
     def _claimed(self, claim: mendstore.Claim, proposal: Ints) -> Claimed:
         """The candidate of a claim; where a person asked for some restorations, the others are as proposed."""
@@ -178,27 +174,3 @@ def register(database: mendstore.Database, name: str, search: Search, trials: in
         starts=list(distinct.items()),
         lease_s=fleet.lease_s,
     )
-
-
-@contextmanager
-def working(
-    database: mendstore.Database, registered: mendstore.Registered, fleet: FleetSpec, device: str, spool: Path,
-    ended: threading.Event, reporter: Reporter,
-) -> Iterator[tuple[mendstore.Queue, mendstore.Keeper]]:  # fmt: skip
-    """Within the scope this process is a worker of the search; however it ends, what it holds goes back."""
-    queue = mendstore.Queue(database, registered, device, spool)
-    keeper = mendstore.Keeper(queue, fleet.trial_limit_s, on_stop=ended.set, say=reporter.say)
-    keeper.start()
-    ending = "finished"
-    try:
-        yield queue, keeper
-        ending = "stopped" if ended.is_set() else ending
-    except BaseException as error:
-        ending = f"{type(error).__name__}: {error}".splitlines()[0]
-        raise
-    finally:
-        keeper.close()
-        try:
-            queue.leave(ending)
-        except mendstore.StorageError as error:
-            reporter.say(f"could not say goodbye: {error}")

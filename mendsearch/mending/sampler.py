@@ -55,16 +55,15 @@ class SpaceSampler(BaseSampler):
             return {}
         return self._space.params(self.candidate(study, trial))
 
-    def candidate(self, study: Study, trial: FrozenTrial, stream: int = 0) -> Ints:
+    def candidate(self, study: Study, trial: FrozenTrial) -> Ints:
         """Keep counts (G,) of a candidate that the study does not have yet, where there is one.
 
         Args:
             study: the same in every call.
             trial: that asks; it may be one that the study does not hold.
-            stream: tells workers apart that ask at once.
         """
         with BLAS.limit(limits=1):  # small matrices; threads would only wait for one another
-            return self._fresh(study, trial, np.random.default_rng((self._seed, trial.number, stream)))
+            return self._fresh(study, trial, np.random.default_rng((self._seed, trial.number)))
 
     def _fresh(self, study: Study, trial: FrozenTrial, generator: np.random.Generator) -> Ints:
         tried, scores = self._history.read(study, but=trial._trial_id)

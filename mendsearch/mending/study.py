@@ -13,8 +13,9 @@ import torch
 
 import mendstore
 from mendsearch.config import FleetSpec, MendSpec
+from mendsearch.errors import MendsearchError
 from mendsearch.mending.description import description
-from mendsearch.mending.fleet import FleetSource, register, working
+from mendsearch.mending.fleet import FleetSource, register
 from mendsearch.mending.loop import Winner, choose, run_trials
 from mendsearch.mending.memory import StudySource
 from mendsearch.mending.sampler import make_sampler
@@ -56,6 +57,7 @@ def run_study(
         reporter: where progress goes.
 
     Raises:
+        MendsearchError: the search was stopped before all its trials were done.
         mendstore.StorageError: the database stayed away, or its study of that name is of another search.
     """
     optuna.logging.set_verbosity(optuna.logging.WARNING)
@@ -66,13 +68,34 @@ def run_study(
         run_trials(source, search.space, search.scorer, mend.trials, reporter, early_stopping=mend.early_stopping)
     else:
         study = _run_in_database(search, mend, place, seed, reporter)
-    return study, choose(study, search.space, search.scorer, (search.pre_pruned, search.uniform), reporter)
+    return study, winner_of(study, search, reporter)
+
+
+def winner_of(study: optuna.Study, search: Search, reporter: Reporter) -> Winner:
+    """The best candidate of a study, the controls among those that it is chosen from."""
+    return choose(study, search.space, search.scorer, (search.pre_pruned, search.uniform), reporter)
 
 
 def _run_in_database(search: Search, mend: MendSpec, place: Place, seed: int, reporter: Reporter) -> optuna.Study:
     database = open_database(place.url, place.fleet, reporter)
     registered = enrol(database, place, search, mend.trials)
-    return work(database, registered, search, mend, place.fleet, seed, reporter, threading.Event())
+    study = work(database, registered, search, mend, place.fleet, seed, reporter, threading.Event())
+    check_done(database, registered, "its workers were asked to stop")
+    return study
+
+
+def check_done(database: mendstore.Database, registered: mendstore.Registered, reason: str) -> None:
+    """See that all trials have ended, before a winner is chosen.
+
+    Raises:
+        MendsearchError: some have not, for the reason given.
+    """
+    done, _ = mendstore.progress(database, registered.study_id)
+    if done < registered.trials:
+        raise MendsearchError(
+            f"search `{registered.name}` ended at {done} of {registered.trials} trials: {reason}; run the same command "
+            f"again to go on"
+        )
 
 
 def open_database(
@@ -113,7 +136,8 @@ def work(
     `joined` is called once the process is a worker.
     """
     study = optuna.load_study(study_name=registered.name, storage=mendstore.MendStorage(database))
-    with working(database, registered, fleet, device_name(search), spool_folder(), ended, reporter) as (queue, keeper):
+    device, spool, limit_s = device_name(search), spool_folder(), fleet.trial_limit_s
+    with mendstore.working(database, registered, device, spool, limit_s, ended, reporter.say) as (queue, keeper):
         joined(queue)
         sampler = make_sampler(mend.sampler, search.space, search.curves, search.starts, seed + queue.ordinal)
         source = FleetSource(queue, study, search.space, sampler, keeper, ended)

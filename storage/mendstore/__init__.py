@@ -10,7 +10,7 @@ Everything here works in an environment that has no PyTorch, so that a dashboard
 from mendstore.blobs import Blobs, Collected, collect
 from mendstore.database import Database, check_version, failures_named, upgrade
 from mendstore.errors import SearchNameError, StorageError
-from mendstore.keeper import Keeper
+from mendstore.keeper import Keeper, working
 from mendstore.processes import surely_dead, this_process
 from mendstore.queue import Claim, Queue, Result
 from mendstore.searches import Registered, describe, enlarge, find, name_blobs, progress, register, remove, stop
@@ -53,4 +53,5 @@ __all__ = [
     "this_process",
     "upgrade",
     "without_password",
+    "working",
 ]

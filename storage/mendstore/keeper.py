@@ -1,4 +1,4 @@
-"""The thread that keeps a worker's claims alive, and ends a worker that hangs."""
+"""A process as a worker: the thread that keeps its claims alive and ends it when it hangs, and its end."""
 
 from __future__ import annotations
 
@@ -8,10 +8,14 @@ import sys
 import tempfile
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
 
+from mendstore.database import Database
 from mendstore.errors import StorageError
 from mendstore.queue import Queue
+from mendstore.searches import Registered
 
 HUNG = 4
 """Exit code of a worker that the watchdog ends."""
@@ -83,3 +87,45 @@ class Keeper(threading.Thread):
             self._say(f"its claims run out by themselves: {error}")
         sys.stderr.flush()
         os._exit(HUNG)
+
+
+@contextmanager
+def working(
+    database: Database,
+    search: Registered,
+    device: str,
+    spool: Path,
+    trial_limit_s: float,
+    ended: threading.Event,
+    say: Callable[[str], None],
+) -> Iterator[tuple[Queue, Keeper]]:
+    """Within the scope this process is a worker of the search; however it ends, what it holds goes back.
+
+    Args:
+        database: of the search.
+        search: to work at.
+        device: what the worker computes on, for people to read.
+        spool: folder of this node for results that cannot be written.
+        trial_limit_s: how long one candidate may take.
+        ended: set when the search asks its workers to end.
+        say: where a line for people goes.
+
+    Raises:
+        StorageError: the database stayed away.
+    """
+    queue = Queue(database, search, device, spool)
+    keeper = Keeper(queue, trial_limit_s, on_stop=ended.set, say=say)
+    keeper.start()
+    ending = "finished"
+    try:
+        yield queue, keeper
+        ending = "stopped" if ended.is_set() else ending
+    except BaseException as error:
+        ending = f"{type(error).__name__}: {error}".splitlines()[0]
+        raise
+    finally:
+        keeper.close()
+        try:
+            queue.leave(ending)
+        except StorageError as error:
+            say(f"could not say goodbye: {error}")

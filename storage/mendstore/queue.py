@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Any, Literal
 
@@ -122,8 +123,7 @@ class Queue:
         Raises:
             StorageError: the database stayed away; the result is on the disk, and this node's next worker writes it.
         """
-        spooled = lambda: self._spool.add(result.item_id, asdict(result))  # noqa: E731
-        how = self._write(result, spooled)
+        how = self._write(result, partial(self._spool.add, result.item_id, asdict(result)))
         self._spool.remove(result.item_id)
         self._holding.discard(result.item_id)
         self.done += how != "dropped"

@@ -75,6 +75,7 @@ def new_database(server: mendstore.EmbeddedServer) -> str:
 def browser() -> Iterator[Browser]:
     path = shutil.which("chromium") or shutil.which("google-chrome")
     if path is None:
+        # CI installs one; a user who runs the suite may have none
         pytest.skip("no Chromium here; on Debian: apt-get install chromium")
     with sync_playwright() as playwright:
         opened = playwright.chromium.launch(executable_path=path, args=["--no-sandbox"])

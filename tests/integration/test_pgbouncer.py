@@ -16,7 +16,7 @@ import psycopg2
 import pytest
 
 import mendstore
-from tests.integration.postgres.access import ask
+from tests.integration.postgres.access import ask, connected
 from tests.integration.postgres.fleet_server import SHIPPED, FleetServer, fleet_server, free_port
 from tests.integration.postgres.searches import as_stock_optuna_sees_it, register, result_of, work
 
@@ -24,17 +24,14 @@ PGBOUNCER = shutil.which("pgbouncer", path=f"{os.environ['PATH']}:/usr/sbin")
 pytestmark = pytest.mark.skipif(PGBOUNCER is None, reason="pgbouncer is not installed; apt-get install pgbouncer")
 SECRETS = "SELECT format('\"%s\" \"%s\"', rolname, rolpassword) FROM pg_authid WHERE rolname IN ('mend_worker', 'mend_viewer')"
 POOL = 2
-OWN = """\
-%include {shipped}
-[databases]
-mendsearch = host=127.0.0.1 port={server} dbname=mendsearch
-[pgbouncer]
+OWN = """
 listen_addr = 127.0.0.1
 listen_port = {port}
 unix_socket_dir =
 auth_file = {folder}/userlist.txt
 default_pool_size = {pool}
 reserve_pool_size = 0
+stats_users = mend_worker
 """
 
 
@@ -46,10 +43,11 @@ class Bouncer:
         self._fleet, self._folder, self.port = fleet, folder, free_port()
         assert SECRETS in (SHIPPED / "README.md").read_text().replace("\\", "").replace("\n  ", "")
         (folder / "userlist.txt").write_text(fleet.administer("--command", SECRETS) + "\n")
-        shutil.copy(SHIPPED / "pgbouncer.ini", folder / "shipped.ini")
-        (folder / "own.ini").write_text(
-            OWN.format(shipped=folder / "shipped.ini", server=fleet.port, port=self.port, folder=folder, pool=POOL)
-        )
+        shipped = (SHIPPED / "pgbouncer.ini").read_text()
+        assert "port=5432" in shipped
+        # at the end of the last section: one that is begun again forgets what it said
+        own = OWN.format(port=self.port, folder=folder, pool=POOL)
+        (folder / "own.ini").write_text(shipped.replace("port=5432", f"port={fleet.port}") + own)
 
     def start(self) -> None:
         """Start it, and wait until it answers."""
@@ -106,6 +104,13 @@ def connections(fleet: FleetServer) -> int:
     """How many connections workers have to Postgres itself."""
     statement = "SELECT count(*) FROM pg_stat_activity WHERE usename = 'mend_worker'"
     return int(fleet.administer("--command", statement))
+
+
+def test_it_is_in_transaction_mode(bouncer: Bouncer) -> None:
+    with connected(bouncer.url("mend_worker").replace("/mendsearch", "/pgbouncer")) as cursor:
+        cursor.execute("SHOW CONFIG")
+        config = {row[0]: row[1] for row in cursor.fetchall()}
+    assert (config["pool_mode"], config["max_client_conn"]) == ("transaction", "2000")
 
 
 def test_the_whole_life_of_a_search(bouncer: Bouncer, name: str, tmp_path: Path) -> None:

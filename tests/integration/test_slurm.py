@@ -117,6 +117,7 @@ def cluster():
     """The environment in which the commands of Slurm reach a cluster of one node."""
     missing = [program for program in PROGRAMS if shutil.which(program, path=PATH) is None]
     if missing:
+        # CI installs it; elsewhere only root can
         pytest.skip(f"needs Debian's slurm-wlm and munge: no {', '.join(missing)}")
     folder = Path(tempfile.mkdtemp(prefix="slurm-"))  # sockets have short paths
     with socket.socket() as one, socket.socket() as two:

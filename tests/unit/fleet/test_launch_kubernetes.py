@@ -194,6 +194,7 @@ class ApiServer(BaseHTTPRequestHandler):
 def cluster(tmp_path, monkeypatch):
     """What a cluster was told; kubectl's configuration names it, with the namespace `team`."""
     if shutil.which("kubectl") is None:
+        # no package of it goes with the others that CI installs; the manifests are checked without it
         pytest.skip("needs kubectl")
     server = ThreadingHTTPServer(("127.0.0.1", 0), ApiServer)
     server.applied = []

@@ -84,6 +84,25 @@ def test_a_search_whose_every_candidate_fails_ends_with_the_reason(storage, name
         run(search, 6, storage, name)
 
 
+def test_a_search_that_is_stopped_meanwhile_has_no_winner_yet_and_goes_on(storage, name):
+    search, seen = search_of("residual", macs=0.4), []
+    score = search.scorer.score
+
+    def scored(counts, rival=None):
+        seen.append(counts)
+        if len(seen) == 3:
+            database = mendstore.Database(storage)
+            mendstore.stop(database, mendstore.find(database, name))
+            database.close()
+        return score(counts, rival)
+
+    search.scorer.score = scored
+    with pytest.raises(MendsearchError, match=r"ended at 3 of 6 trials.*again to go on"):
+        run(search, 6, storage, name)
+    study, _ = run(search, 6, storage, name)
+    assert [trial.state for trial in study.trials] == [TrialState.COMPLETE] * 6
+
+
 def test_what_a_person_asks_for_in_the_dashboard_is_made_to_fit_and_tried(storage, name):
     search = search_of("residual", macs=0.4)
     run(search, 6, storage, name)
