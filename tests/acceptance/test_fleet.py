@@ -3,7 +3,6 @@
 import json
 import shutil
 import signal
-import subprocess
 import time
 from pathlib import Path
 
@@ -11,7 +10,7 @@ import pytest
 from optuna.trial import TrialState
 
 import mendstore
-from tests.acceptance.cli import COMMAND, ENVIRONMENT, mendsearch, start, trials_of
+from tests.acceptance.cli import ENVIRONMENT, mendsearch, start, trials_of
 
 EXAMPLE = Path(__file__).parents[2] / "examples" / "user_model"
 SPEC = """
@@ -198,10 +197,10 @@ def test_a_network_of_ones_own_needs_the_workers_leave_and_the_same_code(tmp_pat
     assert other.stderr.count("\n") == 1
 
 
-def test_no_password_is_printed_when_the_database_cannot_be_reached(tmp_path):
-    ended = subprocess.run(
-        [*COMMAND, "worker", "postgresql://u:secret@127.0.0.1:1/db", "x"],
-        cwd=tmp_path, env=ENVIRONMENT, capture_output=True, text=True, check=False,
-    )  # fmt: skip
+@pytest.mark.parametrize("command", [("worker", "x"), ("status",), ("status", "x")], ids=" ".join)
+def test_a_database_that_cannot_be_reached_is_one_line_without_the_password(tmp_path, command):
+    verb, *name = command
+    ended = mendsearch(verb, "postgresql://u:secret@127.0.0.1:1/db", *name, cwd=tmp_path)
     assert ended.returncode == 3
+    assert ended.stderr.count("\n") == 1
     assert "secret" not in ended.stderr + ended.stdout
