@@ -16,7 +16,7 @@ import typer
 from rich.console import Console
 
 import mendstore
-from mendsearch.errors import MendsearchError
+from mendsearch.errors import MendsearchError, UsageError
 
 EMBEDDED = Path(".mendsearch")
 Json = Annotated[bool, typer.Option("--json", help="One JSON document on stdout; progress goes to stderr.")]
@@ -67,8 +67,39 @@ def guarded(command: Callable[P, None]) -> Callable[P, None]:
 
 
 def storage_of(url: str | None) -> str:
-    """The URL given, or that of the embedded server, started."""
-    return url if url is not None else mendstore.EmbeddedServer(EMBEDDED).start()
+    """The URL given, or that of the embedded server, made and started where it does not run."""
+    if url is not None:
+        return url
+    server = mendstore.EmbeddedServer(EMBEDDED)
+    if server.exists and not server.running:
+        print(f"starting the database under {EMBEDDED}/ again; `mendsearch db stop` ends it", file=sys.stderr)
+    return server.start()
+
+
+def existing_storage(verb: str, url: str | None) -> str:
+    """As `storage_of`, for a verb that means nothing where no database was ever made.
+
+    Raises:
+        UsageError: there is no embedded database in this folder.
+    """
+    if url is None and not mendstore.EmbeddedServer(EMBEDDED).exists:
+        raise UsageError(f"{verb}: got no storage URL, and there is no database under {EMBEDDED}/; give postgresql://…")
+    return storage_of(url)
+
+
+def look_up(url: str, name: str) -> tuple[mendstore.Registered, int]:
+    """The search of that name and how many trials are done, before PyTorch is imported or a worker is started for it.
+
+    Raises:
+        mendstore.SearchNameError: there is none.
+    """
+    database = mendstore.Database(url)
+    try:
+        mendstore.check_version(database)
+        search = mendstore.find(database, name)
+        return search, mendstore.progress(database, search.study_id)[0]
+    finally:
+        database.close()
 
 
 def show(value: Any, table: Any, as_json: bool) -> None:

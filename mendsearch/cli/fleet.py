@@ -10,11 +10,12 @@ from typing import Annotated
 import typer
 
 import mendstore
-from mendsearch.cli.common import EMBEDDED, STORE_HELP, SetKeys, Storage, guarded, storage_of
+from mendsearch.cli.common import STORE_HELP, SetKeys, Storage, existing_storage, guarded, look_up, storage_of
 from mendsearch.config import load_spec
 from mendsearch.errors import UsageError
 from mendsearch.importing import is_import_path
 from mendsearch.progress import Reporter
+from mendview.words import plural
 
 Target = Annotated[str | None, typer.Argument(metavar="[URL]", help="postgresql://… or MENDSEARCH_STORAGE.")]
 Name = Annotated[str | None, typer.Argument(metavar="NAME", help="The search.")]
@@ -59,10 +60,12 @@ def worker(
     ] = None,
 ) -> None:
     """One worker, until the search's trials are done. On Ctrl-C, SIGTERM or SIGUSR1 it gives back what it has."""
+    url, name = target("worker", url, name)
+    look_up(url, name)  # PyTorch takes seconds to import
+
     from mendsearch.fleet.code import allowed
     from mendsearch.fleet.worker import run_worker
 
-    url, name = target("worker", url, name)
     raise typer.Exit(run_worker(url, name, allowed(allow or ()), outage, trial_limit, Reporter()))
 
 
@@ -90,7 +93,7 @@ def resume(
         mendstore.enlarge(database, search, to=int(trials))
     wanted = mendstore.find(database, name).trials
     workers = mendstore.alive(database, search.study_id, search.lease_s)
-    print(f"search `{name}`: {done} of {wanted} trials done, {workers} workers at work")
+    print(f"search `{name}`: {done} of {wanted} trials done, {plural(workers, 'worker')} at work")
     if done < wanted and not workers:
         print(f"start some: mendsearch launch '{mendstore.without_password(url)}' {name} --workers 2")
 
@@ -104,7 +107,8 @@ def stop(url: Target = None, name: Name = None) -> None:
     search = mendstore.find(database, name)
     mendstore.stop(database, search)
     workers = mendstore.alive(database, search.study_id, search.lease_s)
-    print(f"search `{name}`: {workers} workers were asked to end; go on by: mendsearch resume {name}")
+    asked = f"{plural(workers, 'worker')} asked to end" if workers else "no worker is at work, and none will start"
+    print(f"search `{name}`: {asked}; go on by: mendsearch resume {name}")
 
 
 @guarded
@@ -123,7 +127,8 @@ def delete(
     with contextlib.suppress(mendstore.SearchNameError):  # a study of stock Optuna has no workers
         search = mendstore.find(database, name)
         if workers := mendstore.alive(database, search.study_id, search.lease_s):
-            raise UsageError(f"delete: search `{name}` has {workers} workers at work; `mendsearch stop` it first")
+            at_work = plural(workers, "worker")
+            raise UsageError(f"delete: search `{name}` has {at_work} at work; `mendsearch stop` it first")
     if not yes:
         typer.confirm(f"Remove search `{name}` with all its trials?", abort=True)
     mendstore.remove(database, name)
@@ -138,7 +143,8 @@ def gc(
     """Remove weights and images that no search needs any more."""
     from mendstore.blobs import collect
 
-    database = mendstore.Database(mendstore.normalised(storage_of(url)))
+    url = existing_storage("gc", url or os.environ.get("MENDSEARCH_STORAGE"))
+    database = mendstore.Database(mendstore.normalised(url))
     mendstore.check_version(database)
     found = collect(database, store=store)
     print(f"removed: {found.blobs} blobs, {found.leftovers} leftovers of uploads, {found.bytes / 2**20:.1f} MiB")
@@ -150,6 +156,4 @@ def target(verb: str, first: str | None, second: str | None) -> tuple[str, str]:
         first, second = os.environ.get("MENDSEARCH_STORAGE") or None, first
     if second is None or "://" in second:
         raise UsageError(f"{verb}: got no name of a search; `mendsearch status` lists them")
-    if first is None and not mendstore.EmbeddedServer(EMBEDDED).exists:
-        raise UsageError(f"{verb}: got no storage URL, and there is no embedded database here; give postgresql://…")
-    return mendstore.normalised(storage_of(first)), second
+    return mendstore.normalised(existing_storage(verb, first)), second

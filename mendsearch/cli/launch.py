@@ -11,7 +11,7 @@ from typing import Annotated
 import typer
 
 import mendstore
-from mendsearch.cli.common import EMBEDDED, guarded, storage_of
+from mendsearch.cli.common import EMBEDDED, guarded, look_up, storage_of
 from mendsearch.errors import UsageError
 from mendsearch.fleet.ends import report_ends
 from mendsearch.fleet.launch import STORAGE_VARIABLE, BackendName, Request
@@ -90,8 +90,8 @@ def launch(
         return
     if url is not None:
         _hide_password(url)
-        if backend == "local":
-            _find(url, name)
+        if backend == "local" and not _wanting(url, name):
+            return
     raise typer.Exit(asked.launch(_say))
 
 
@@ -103,14 +103,14 @@ def _target(first: str | None, second: str | None) -> tuple[str | None, str]:
     return url, name
 
 
-def _find(url: str, name: str) -> None:
-    """See that the search is there, before workers are started one after another only to say that it is not."""
-    database = mendstore.Database(url)
-    try:
-        mendstore.check_version(database)
-        mendstore.find(database, name)
-    finally:
-        database.close()
+def _wanting(url: str, name: str) -> bool:
+    """Whether the search has work for workers, before they are started one after another only to end."""
+    search, done = look_up(url, name)
+    if search.stopping:
+        raise UsageError(f"launch: search `{name}` was stopped; let it go on first: mendsearch resume {name}")
+    if done >= search.trials:
+        print(f"search `{name}` has all its {done} trials; for more: mendsearch resume {name} --trials +200")
+    return done < search.trials
 
 
 def _hide_password(url: str) -> None:

@@ -12,7 +12,7 @@ import typer
 from rich.console import Console
 
 import mendstore
-from mendsearch.cli.common import EMBEDDED, Json, guarded, show, storage_of
+from mendsearch.cli.common import EMBEDDED, Json, existing_storage, guarded, show, storage_of
 from mendsearch.errors import UsageError
 from mendview.overview import Overview, overview, summary
 from mendview.reading import Look, Reader
@@ -33,10 +33,11 @@ def status(
 ) -> None:
     """Searches of a database, or one of them at a glance: how it goes, the best score, workers, when it ends."""
     url, name = _place(url, name)
-    if url is None and not mendstore.EmbeddedServer(EMBEDDED).exists:
+    if url is None and name is None and not watched and not mendstore.EmbeddedServer(EMBEDDED).exists:
+        print(f"no database under {EMBEDDED}/ yet, and no storage URL; `mendsearch run` makes one", file=sys.stderr)
         found: list[Overview] = []
     else:
-        reader = Reader(storage_of(url))
+        reader = Reader(existing_storage("status", url))
         if watched:
             return watch(lambda: reader.look(lambda look: _one(look, name)), Console())
         found = reader.look(lambda look: _many(look, name))
@@ -90,7 +91,7 @@ def report(
         search = find_search(look, name=wanted)
         return None if search is None else report_of(look, search)
 
-    text = Reader(storage_of(url)).look(make)
+    text = Reader(existing_storage("report", url)).look(make)
     if text is None:
         raise UsageError(f"report: no search `{name}` in this database; `mendsearch status` lists them")
     path = out or Path(name.replace("/", "_") + ".html")

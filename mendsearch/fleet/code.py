@@ -48,8 +48,8 @@ def check_versions(theirs: Mapping[str, str], ours: Mapping[str, str]) -> None:
     for what, wanted in theirs.items():
         if ours.get(what) != wanted:
             raise UsageError(
-                f"this worker has {what} {ours.get(what, 'not at all')}, the search was created with {wanted}; install "
-                f"the same here"
+                f"scores would not compare: the search was created with {what} {wanted}, this worker has "
+                f"{ours.get(what, 'none')}; install the same here, or create the search anew under another name"
             )
 
 

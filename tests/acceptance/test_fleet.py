@@ -91,13 +91,19 @@ def test_resume_adds_trials_stop_ends_workers_and_delete_waits_for_them(created,
     wait_until(lambda: len(counted(storage, name)) >= 3, worker)
     refused = mendsearch("delete", name, "--yes", cwd=node, storage=storage)
     assert refused.returncode == 2
-    assert "1 workers at work" in refused.stderr
+    assert "1 worker at work" in refused.stderr
     stopped = mendsearch("stop", name, cwd=node, storage=storage)
-    assert "1 workers were asked to end" in stopped.stdout
+    assert "1 worker asked to end" in stopped.stdout
     assert ending(worker) == 0
     done = len(counted(storage, name))
+    launched = mendsearch("launch", name, "--workers", "1", cwd=node, storage=storage)
+    assert (launched.returncode, launched.stderr.count("\n")) == (2, 1)
+    assert f"mendsearch resume {name}" in launched.stderr
     ended = mendsearch("resume", storage, name, "--trials", str(done), cwd=node)
     assert f"{done} of {done} trials done" in ended.stdout
+    launched = mendsearch("launch", name, "--workers", "1", cwd=node, storage=storage)
+    assert (launched.returncode, launched.stderr) == (0, "")
+    assert f"has all its {done} trials" in launched.stdout
     ended = mendsearch("resume", storage, name, "--trials", "+2", cwd=node)
     assert f"{done} of {done + 2} trials done, 0 workers" in ended.stdout
     assert mendsearch("worker", name, cwd=node, storage=storage).returncode == 0

@@ -140,9 +140,8 @@ class Supervisor:
             if seat.attempt is not None:
                 seat.attempt.send(number)
         name = signal.Signals(number).name
-        self._say(
-            f"{name}: passed on to {len(self.pids)} workers, which have {patience_s:.0f} s; a second one kills them"
-        )
+        asked = len(self.pids)
+        self._say(f"workers asked to end by {name}: {asked}; they have {patience_s:.0f} s, a second signal kills them")
 
     def run(self) -> int:
         """Start the workers and stay until all have ended; returns `exit_code`. To be called in the main thread."""

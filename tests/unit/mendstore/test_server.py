@@ -33,9 +33,12 @@ def test_it_starts_stops_and_starts_again_with_what_it_holds(own):
     assert not own.stop()
     url = own.start()
     assert own.exists
+    assert own.running
     assert url == own.start()
     ask(url, "CREATE TABLE kept (n integer)")
     assert own.stop()
+    assert own.exists
+    assert not own.running
     assert not own.stop()
     assert ask(own.start(), "SELECT count(*) FROM kept") == 0
 
