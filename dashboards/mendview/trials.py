@@ -16,6 +16,8 @@ EACH = 600
 """Up to so many trials each is drawn by itself; past it they are summed up in spans."""
 SPANS = 120
 RECENT = 200
+PAUSE_S = 60.0
+"""No trial ended for so long, and for five times what one takes: the search paused, and its rate is of the rest."""
 
 _SCORED = """
     trials t JOIN trial_values v ON v.trial_id = t.trial_id AND v.objective = 0 AND v.value_type = 'FINITE'
@@ -98,17 +100,21 @@ def pace(look: Look, search: Search) -> Pace:
     )
     recent = look.one(
         """
+        WITH late AS (
+            SELECT state, datetime_complete - datetime_start AS took,
+                extract(epoch FROM datetime_complete - lag(datetime_complete) OVER ended) AS gap_s
+            FROM (SELECT * FROM trials WHERE study_id = :study AND state IN ('COMPLETE', 'PRUNED', 'FAIL')
+                  AND datetime_complete IS NOT NULL ORDER BY number DESC LIMIT :recent) last
+            WINDOW ended AS (ORDER BY datetime_complete)
+        ), usual AS (SELECT extract(epoch FROM percentile_cont(0.5) WITHIN GROUP (ORDER BY took)) AS usual_s FROM late)
         SELECT timezone('utc', clock_timestamp()) AS now, count(*) AS recent,
             count(*) FILTER (WHERE state = 'FAIL') AS failing, count(*) FILTER (WHERE state <> 'FAIL') AS done,
-            extract(epoch FROM max(datetime_complete) - min(datetime_complete)) AS span_s,
-            extract(epoch FROM percentile_cont(0.5) WITHIN GROUP (ORDER BY datetime_complete - datetime_start))
-                AS usual_s
-        FROM (SELECT state, datetime_start, datetime_complete FROM trials
-              WHERE study_id = :study AND state IN ('COMPLETE', 'PRUNED', 'FAIL') AND datetime_complete IS NOT NULL
-              ORDER BY number DESC LIMIT :recent) late
+            sum(gap_s) FILTER (WHERE NOT gap_s > greatest(:pause, 5 * usual_s)) AS span_s, min(usual_s) AS usual_s
+        FROM late CROSS JOIN usual
         """,
         study=search.study_id,
         recent=RECENT,
+        pause=PAUSE_S,
     )
     ends = [row["last"] for row in counted if row["last"] is not None]
     begins = [row["first"] for row in counted if row["first"] is not None]

@@ -14,12 +14,14 @@ Tone = Literal["good", "fair", "bad", "calm"]
 STUCK = 20
 """Usual trials long that none has ended, before a search with live workers is called stuck."""
 STUCK_S = 120.0
+STUCK_FIRST_S = 900.0
+"""The same where none has ended yet, so that nobody knows how long one takes."""
 FAILING = 0.25
 """Share of the last attempts that failed, past which a search is in trouble."""
 
 
-def _quiet(pace: Pace) -> bool:
-    return pace.quiet_s > max(STUCK_S, STUCK * (pace.usual_s or 0))
+def _quiet(pace: Pace, for_s: float) -> bool:
+    return for_s > (STUCK_FIRST_S if pace.usual_s is None else max(STUCK_S, STUCK * pace.usual_s))
 
 
 def state_of(search: Search, pace: Pace, crew: Crew) -> str:
@@ -27,14 +29,15 @@ def state_of(search: Search, pace: Pace, crew: Crew) -> str:
     if search.wanted is None:
         if search.results:
             return "finished"
-        return "empty" if not pace.states else "idle" if _quiet(pace) else "running"
+        return "empty" if not pace.states else "idle" if _quiet(pace, pace.quiet_s) else "running"
     if pace.done >= search.wanted:
         return "finished"
     if search.stopping:
         return "stopping" if crew.alive else "stopped"
     if not crew.alive:
         return "halted" if crew.all else "waiting"
-    return "stuck" if _quiet(pace) else "running"
+    since_s = min(pace.quiet_s, crew.here_s)  # after a pause, workers that have just joined are not stuck
+    return "stuck" if _quiet(pace, since_s) else "running"
 
 
 def verdict_of(

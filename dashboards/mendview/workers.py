@@ -63,6 +63,7 @@ class Crew:
         lost: given up for lost.
         ended: that ended by themselves.
         hosts: of those alive.
+        here_s: seconds since the first of those alive joined.
         leased: candidates being scored.
         waiting: candidates that wait for a worker.
         retried: candidates that took more than one attempt.
@@ -75,6 +76,7 @@ class Crew:
     lost: int = 0
     ended: int = 0
     hosts: int = 0
+    here_s: float = 0.0
     leased: int = 0
     waiting: int = 0
     retried: int = 0
@@ -96,8 +98,10 @@ def crew(look: Look, search: Search) -> Crew:
         SELECT count(*) FILTER (WHERE open AND heard) AS alive, count(*) FILTER (WHERE open AND NOT heard) AS silent,
             count(*) FILTER (WHERE NOT open AND ending LIKE 'lost%') AS lost,
             count(*) FILTER (WHERE NOT open AND coalesce(ending, '') NOT LIKE 'lost%') AS ended,
-            count(DISTINCT host) FILTER (WHERE open AND heard) AS hosts
-        FROM (SELECT host, ending, ended_at IS NULL AS open,
+            count(DISTINCT host) FILTER (WHERE open AND heard) AS hosts,
+            coalesce(extract(epoch FROM clock_timestamp() - min(started_at) FILTER (WHERE open AND heard)), 0)::float
+                AS here_s
+        FROM (SELECT host, ending, started_at, ended_at IS NULL AS open,
                   seen_at > clock_timestamp() - make_interval(secs => :lease) AS heard
               FROM mend_workers WHERE study_id = :study) w
         """,

@@ -79,7 +79,8 @@ def pace(done=50, quiet_s=1.0, failing=0, recent=50):
     ("changed", "crew", "pace", "state"),
     [
         ({}, Crew(alive=2), pace(), "running"),
-        ({}, Crew(alive=2), pace(quiet_s=600), "stuck"),
+        ({}, Crew(alive=2, here_s=3600), pace(quiet_s=600), "stuck"),
+        ({}, Crew(alive=2, here_s=20), pace(quiet_s=3600), "running"),
         ({}, Crew(lost=2), pace(), "halted"),
         ({}, Crew(), pace(0), "waiting"),
         ({"stopping": True}, Crew(alive=1), pace(), "stopping"),

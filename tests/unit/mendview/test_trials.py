@@ -1,4 +1,8 @@
+from datetime import datetime, timedelta
+
+import optuna
 import pytest
+from optuna.trial import create_trial
 
 from mendview import trials
 from mendview.searches import find_search
@@ -22,6 +26,18 @@ def test_trials_are_counted_by_state(ask, made):
     assert seen.states == {state.lower(): made.states.count(state) for state in set(made.states)}
     assert seen.done == DONE
     assert seen.rate > 0
+
+
+def test_a_pause_is_no_part_of_the_rate(reader, storage, name):
+    study = optuna.create_study(storage=storage, study_name=name)
+    begun = datetime(2026, 1, 1)
+    for number in range(40):  # one a second, with a night between
+        at = begun + timedelta(seconds=number, hours=12 if number >= 20 else 0)
+        trial = create_trial(value=1.0)
+        trial.datetime_start, trial.datetime_complete = at, at + timedelta(seconds=1)
+        study.add_trial(trial)
+    seen = reader.look(lambda look: trials.pace(look, find_search(look, name=name)))
+    assert seen.rate == pytest.approx(1, abs=0.05)
 
 
 def test_improvements_are_the_running_best_in_order_of_ending(ask, made):
