@@ -13,6 +13,7 @@ from optuna.trial import TrialState
 import mendstore
 from mendview import figures, overview, trials, workers
 from mendview.importance import importance as importance_of
+from mendview.pace import pace_of
 from mendview.reading import Look, Reader
 from mendview.searches import Search, find_search
 
@@ -84,7 +85,7 @@ def throughput(study: str, url: str | None = None) -> go.Figure:
     """Trials an hour over time, by host."""
 
     def make(look: Look, search: Search) -> figures.Figure:
-        pace = trials.pace(look, search)
+        pace = pace_of(look, search)
         spans = workers.throughput(look, search, pace.first, pace.last) if pace.first and pace.last else []
         return figures.throughput(spans)
 

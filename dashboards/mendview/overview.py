@@ -7,10 +7,11 @@ from dataclasses import dataclass
 from typing import Any
 
 from mendview import trials, workers
+from mendview.pace import Pace, pace_of
 from mendview.reading import Look
 from mendview.searches import Search
 from mendview.structure import Counts, Structure
-from mendview.trials import Pace, Trial
+from mendview.trials import Trial
 from mendview.verdict import Tone, state_of, verdict_of
 from mendview.words import count, percent, plural, score, span
 from mendview.workers import Crew
@@ -79,7 +80,7 @@ def overview(look: Look, search: Search, known: dict[str, float] | None = None) 
         search: of it.
         known: scores of the controls that an earlier look found; they do not change, and are added here.
     """
-    pace, crew = trials.pace(look, search), workers.crew(look, search)
+    pace, crew = pace_of(look, search), workers.crew(look, search)
     best = next(iter(trials.top(look, search, 1)), None) if search.objectives == 1 else None
     controls = {} if known is None else known
     for name, counts in (("pre_pruned", search.structure.pre_pruned), ("uniform", search.structure.uniform)):

@@ -13,6 +13,7 @@ from mendview import figures, overview
 from mendview.figures.network import movers
 from mendview.importance import importance
 from mendview.overview import Overview, changes
+from mendview.pace import Pace
 from mendview.pages import Page, Panel, front_page, network_page, render, search_page
 from mendview.reading import Look
 from mendview.scripts import PLOTLY, STATIC, in_letters
@@ -20,7 +21,6 @@ from mendview.searches import Search
 from mendview.server.answers import body, embedded
 from mendview.structure import read_results, read_structure
 from mendview.tables import CAPTION
-from mendview.trials import Pace
 from mendview.verdict import verdict_of
 from mendview.workers import Crew
 

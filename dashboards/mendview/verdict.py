@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Literal
 
+from mendview.pace import Pace
 from mendview.searches import Search
-from mendview.trials import Pace, Trial
+from mendview.trials import Trial
 from mendview.words import plural, signed, span
 from mendview.workers import Crew
 

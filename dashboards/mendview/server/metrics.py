@@ -10,7 +10,8 @@ from prometheus_client.core import GaugeMetricFamily, Metric
 from prometheus_client.registry import Collector
 
 import mendstore
-from mendview import trials, workers
+from mendview import workers
+from mendview.pace import pace_of
 from mendview.reading import Look, Reader
 from mendview.searches import Search, find_search, list_searches
 
@@ -69,7 +70,7 @@ def _measure(look: Look) -> list[Metric]:
         search, name = find_search(look, study_id=listed.study_id), listed.name
         if search is None:
             continue
-        pace = trials.pace(look, search)
+        pace = pace_of(look, search)
         for state in ("complete", "pruned", "running", "waiting", "fail"):
             by_state.add_metric([name, state], pace.states.get(state, 0))
         if listed.best is not None:

@@ -5,8 +5,8 @@ import optuna
 import pytest
 
 from mendview import overview
+from mendview.pace import Pace
 from mendview.searches import find_search, list_searches
-from mendview.trials import Pace
 from mendview.verdict import state_of, verdict_of
 from mendview.workers import Crew
 from tests.unit.mendview.conftest import DONE, TRIALS

@@ -5,6 +5,7 @@ import pytest
 from optuna.trial import create_trial
 
 from mendview import trials
+from mendview.pace import pace_of
 from mendview.searches import find_search
 from tests.unit.mendview.conftest import DONE
 
@@ -22,7 +23,7 @@ def complete(made):
 
 
 def test_trials_are_counted_by_state(ask, made):
-    seen = ask(trials.pace)
+    seen = ask(pace_of)
     assert seen.states == {state.lower(): made.states.count(state) for state in set(made.states)}
     assert seen.done == DONE
     assert seen.rate > 0
@@ -36,7 +37,7 @@ def test_a_pause_is_no_part_of_the_rate(reader, storage, name):
         trial = create_trial(value=1.0)
         trial.datetime_start, trial.datetime_complete = at, at + timedelta(seconds=1)
         study.add_trial(trial)
-    seen = reader.look(lambda look: trials.pace(look, find_search(look, name=name)))
+    seen = reader.look(lambda look: pace_of(look, find_search(look, name=name)))
     assert seen.rate == pytest.approx(1, abs=0.05)
 
 

@@ -76,7 +76,7 @@ def test_what_is_not_there_is_said(app, made, path):
 
 
 def test_files_outside_our_own_are_not_given(app):
-    for name in ("../pages.py", "..%2Fpages.py", "none.js"):
+    for name in ("../report.py", "..%2Freport.py", "none.js"):
         assert ask(app, f"/mend/static/{name}")["status"] in (403, 404)
 
 

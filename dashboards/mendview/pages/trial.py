@@ -1,0 +1,54 @@
+"""One trial."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from mendview import figures, trials, workers
+from mendview.pages.base import Importances, Known, Page, Panel, begin, render
+from mendview.reading import Look
+from mendview.searches import Search
+from mendview.structure import Counts
+from mendview.trials import Trial
+
+
+def trial_page(look: Look, search: Search, known: Known, importances: Importances, number: int | None = None) -> Page:
+    """One candidate against the best, layer by layer; its log if it failed. The best one where no number is given."""
+    seen, page = begin(look, search, known, "trial")
+    trial = seen.best if number is None else trials.one(look, search, number)
+    names = {worker.worker_id: worker for worker in workers.workers(look, search)} if trial and trial.worker else {}
+    page.parts["trial"] = render(
+        "trial", trial=trial, best=seen.best, number=number, base=page.base, done=seen.pace.done,
+        dense=search.structure.dense, worker=names.get(trial.worker) if trial and trial.worker else None,
+    )  # fmt: skip
+    page.layout.append(Panel("trial"))
+    if trial is not None and trial.keep_counts and search.structure.widths:
+        other = {"best": seen.best.keep_counts} if seen.best and seen.best.number != trial.number else {}
+        page.figures["channels"] = figures.channels(search.structure, trial.keep_counts, f"trial {trial.number}", other)
+        page.parts["layers"] = render(
+            "layers", rows=_layers(search, trial, seen.best), best=seen.best.number if seen.best else None
+        )
+        page.layout += [
+            Panel("channels", "Channels", "Dots: what the best trial keeps." if other else "", whole=True),
+            Panel("layers", "Layers", whole=True),
+        ]
+    return page
+
+
+def _layers(search: Search, trial: Trial, best: Trial | None) -> list[dict[str, Any]]:
+    structure, kept = search.structure, trial.keep_counts
+    other: Counts = best.keep_counts if best else {}
+    if not structure.layers:
+        return [
+            {"layer": "–", "group": name, "kept": kept.get(name, "–"), "width": width, "best": other.get(name, "–"),
+             "macs": None, "share": None}
+            for name, width in structure.widths.items()
+        ]  # fmt: skip
+    return [
+        {
+            "layer": layer.name, "group": layer.writes or "–", "kept": kept.get(layer.writes or "", "–"),
+            "width": structure.widths.get(layer.writes or "", "–"), "best": other.get(layer.writes or "", "–"),
+            "macs": layer.macs * structure.share(layer, kept), "share": structure.share(layer, kept),
+        }
+        for layer in structure.layers
+    ]  # fmt: skip
