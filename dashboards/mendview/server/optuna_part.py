@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import ctypes
 import gzip
+import sys
 import threading
 from collections.abc import Iterable
 from typing import Any
@@ -17,6 +19,7 @@ from mendview.server.gate import Environ, Start, Wsgi
 PATHS = ("/dashboard", "/api", "/static", "/csv", "/artifacts", "/favicon.ico", "/incompatible-rdb-schema")
 LINK = b'<script defer src="/mend/static/link.js"></script></head>'
 PLAIN_BYTES = 2048
+LARGE_BYTES = 1_000_000
 
 
 class OptunaPart:
@@ -65,6 +68,9 @@ class OptunaPart:
             return body
         content = b"".join(body)
         getattr(body, "close", lambda: None)()
+        del body
+        if len(content) > LARGE_BYTES:
+            _trim()
         headers = [
             (name, value)
             for name, value in begun["headers"]
@@ -84,3 +90,10 @@ class OptunaPart:
         if not self._edits:  # every transaction begins READ ONLY, also behind a pooler of transactions
             storage._stock.engine.update_execution_options(postgresql_readonly=True)
         return storage
+
+
+def _trim() -> None:
+    """Give memory back to the system after a whole study, which glibc would keep: 90 MB with 10,000 trials."""
+    trim = getattr(ctypes.CDLL(None), "malloc_trim", None) if sys.platform == "linux" else None
+    if trim is not None:
+        trim(0)
