@@ -40,6 +40,7 @@ VIEWERS, VIEWED_S = 10, 20
 SLIM = "import sys; sys.modules.update(dict.fromkeys(['torch', 'sklearn', 'scipy'])); "
 """Before both servers: the dashboard's image has none of the extra `torch`."""
 OURS = [sys.executable, "-c", SLIM + "from mendsearch.cli import app; app()", "dashboard"]
+WHOLE = [sys.executable, "-m", "mendsearch", "dashboard"]
 STOCK = [sys.executable, "-c", SLIM + "from optuna_dashboard._cli import main; main()"]
 KINDS = {"search": "", "network": "network", "front": "front", "fleet": "fleet", "trial": "trial"}
 SEEN = "UPDATE mend_workers SET seen_at = now() WHERE study_id = :study AND ended_at IS NULL"
@@ -172,6 +173,14 @@ def watched(address: str, made: Made) -> dict[str, float]:
     }
 
 
+def studied(address: str, process: psutil.Process, made: Made) -> dict[str, float]:
+    """Optuna Dashboard opened on the study twice."""
+    body, seconds = fetched(f"{address}api/studies/{made.study_id}")
+    _, later = fetched(f"{address}api/studies/{made.study_id}")
+    sizes = {"mb": len(body) / 1e6, "gzip_mb": len(gzip.compress(body, 1)) / 1e6}
+    return {"s": seconds, "again_s": later, "memory_mb": mb(process), **sizes}
+
+
 def measure(browser: Browser, url: str) -> dict[str, Any]:
     made = make_search(url, "big", trials=TRIALS + 2000, done=TRIALS, workers=WORKERS, groups=GROUPS, lost=3)
     found: dict[str, Any] = {"trials": TRIALS, "workers": WORKERS, "coupling_groups": GROUPS, "cores": os.cpu_count()}
@@ -183,16 +192,12 @@ def measure(browser: Browser, url: str) -> dict[str, Any]:
             report, seconds = fetched(f"{address}mend/{made.study_id}/report")
             found["report"] = {"mb": round(len(report) / 1e6, 2), "s": seconds}
             found["memory_our_pages_mb"] = mb(process)
-            body, seconds = fetched(f"{address}api/studies/{made.study_id}")
-            _, later = fetched(f"{address}api/studies/{made.study_id}")
-            found["optuna_dashboard_inside"] = {
-                "s": seconds, "mb": len(body) / 1e6, "gzip_mb": len(gzip.compress(body, 1)) / 1e6, "again_s": later,
-                "memory_mb": mb(process),
-            }  # fmt: skip
+            found["optuna_dashboard_inside"] = studied(address, process, made)
+        with serving(*WHOLE, url, "--no-open") as (address, process):
+            found["with_the_extra_torch"] = {"memory_at_start_mb": mb(process), "watched": watched(address, made)}
+            found["with_the_extra_torch"] |= {"memory_our_pages_mb": mb(process), **studied(address, process, made)}
         with serving(*STOCK, url, "--server", "wsgiref") as (address, process):
-            body, seconds = fetched(f"{address}api/studies/{made.study_id}")
-            _, later = fetched(f"{address}api/studies/{made.study_id}")
-            found["stock"] = {"s": seconds, "mb": len(body) / 1e6, "again_s": later, "memory_mb": mb(process)}
+            found["stock"] = studied(address, process, made)
     return found
 
 
