@@ -208,6 +208,7 @@ def _export(
         "search": spec.name,
         "model": {"name": spec.model.name, "kwargs": loaded.kwargs},
         "budget": {"given": spec.budget.limits(), "absolute": search.problem.limits.absolute},
+        "test_images": len(loaded.splits.test),  # type: ignore[arg-type]  # map-style, checked by `split`
         "dense": dense,
         **rows,
         "trials": study_counts(study),

@@ -55,6 +55,7 @@ def structure_of(groups: int, rate: float = 0.4) -> dict[str, Any]:
     curves = {n: [round((1 - k / w) ** 2, 4) for k in range(w + 1)] for n, w in widths.items()}
     return {
         "groups": names, "widths": widths, "floor": floor, "pre_pruned": pre, "uniform": keep, "dense_score": 0.0,
+        "controls": {"pre_pruned": -0.36, "uniform": -0.34},
         "budget": {"macs": dense["macs"] * rate}, "dense": dense, "layers": layers, "error_curves": curves,
     }  # fmt: skip
 
@@ -72,7 +73,7 @@ def results_of(structure: dict[str, Any], counts: dict[str, int], score: float, 
     return {
         "search": name, "model": {"name": "torchvision:resnet18", "kwargs": {}},
         "budget": {"given": {"macs": 0.4}, "absolute": structure["budget"]},
-        "dense": row(0.934, 1.0),
+        "test_images": 10_000, "dense": row(0.934, 1.0),
         "uniform": row(0.912, 0.4, keep_counts=structure["uniform"], score=score - 0.09),
         "pre_pruned": row(0.907, 0.4, keep_counts=structure["pre_pruned"], score=score - 0.12),
         "mended": row(0.926, 0.4, keep_counts=counts, score=score),

@@ -10,11 +10,14 @@ from mendview import trials, workers
 from mendview.pace import Pace, pace_of
 from mendview.reading import Look
 from mendview.searches import Search
-from mendview.structure import Counts, Structure
+from mendview.structure import CONTROLS, TITLES, Counts, Structure
 from mendview.trials import Trial
 from mendview.verdict import Tone, state_of, verdict_of
-from mendview.words import count, percent, plural, score, span
+from mendview.words import amount, count, percent, plural, score, signed, span
 from mendview.workers import Crew
+
+REFINED = 10
+"""The best trials, of which the first few distinct ones are refined before one is chosen."""
 
 
 @dataclass(frozen=True)
@@ -46,7 +49,8 @@ class Overview:
         tone: whether it goes well.
         verdict: the same in a sentence.
         best: the best trial, or None.
-        controls: scores of `pre_pruned` and `uniform`, where known.
+        chosen: the trial whose structure the result has, or None.
+        controls: scores of `pre_pruned` and `uniform`, where known, as trials are scored.
         changes: by coupling group in network order, of the best trial or of the result.
         pace: how trials come in.
         crew: the workers.
@@ -59,6 +63,7 @@ class Overview:
     tone: Tone
     verdict: str
     best: Trial | None
+    chosen: Trial | None
     controls: Mapping[str, float]
     changes: list[Change]
     pace: Pace
@@ -72,29 +77,19 @@ class Overview:
         return self.state not in ("finished", "stopped")
 
 
-def overview(look: Look, search: Search, known: dict[str, float] | None = None) -> Overview:
-    """A search at a glance.
-
-    Args:
-        look: a moment of the database.
-        search: of it.
-        known: scores of the controls that an earlier look found; they do not change, and are added here.
-    """
+def overview(look: Look, search: Search) -> Overview:
+    """A search at a glance."""
     pace, crew = pace_of(look, search), workers.crew(look, search)
-    best = next(iter(trials.top(look, search, 1)), None) if search.objectives == 1 else None
-    controls = {} if known is None else known
-    for name, counts in (("pre_pruned", search.structure.pre_pruned), ("uniform", search.structure.uniform)):
-        result = search.results.get(name, {}).get("score")
-        found = controls.get(name) if result is None else result
-        found = trials.score_of(look, search, counts) if found is None else found
-        if found is not None:
-            controls[name] = float(found)
+    top = trials.top(look, search, REFINED) if search.objectives == 1 else []
+    best, result = next(iter(top), None), search.results.get("mended", {}).get("keep_counts")
+    controls = search.structure.controls
     since = _since(look, search, best)
     left_s = _left(search, pace)
     state = state_of(search, pace, crew)
     tone, verdict = verdict_of(search, state, pace, crew, best, since, controls)
     return Overview(
-        search=search, state=state, tone=tone, verdict=verdict, best=best, controls=dict(controls),
+        search=search, state=state, tone=tone, verdict=verdict, best=best, controls=controls,
+        chosen=next((trial for trial in top if result and trial.keep_counts == result), None),
         changes=changes(search.structure, mended(search, best)), pace=pace, crew=crew,
         left_s=left_s if state in ("running", "stuck", "stopping") else None, since_best=since,
     )  # fmt: skip
@@ -189,8 +184,26 @@ def _left(search: Search, pace: Pace) -> float | None:
 
 def headline(seen: Overview) -> str:
     """The best score, in words."""
-    if seen.best is None:
-        return "no score yet"
-    text = f"{score(seen.best.score)} (trial {seen.best.number})"
-    accuracy = seen.search.results.get("mended", {}).get("accuracy")
-    return f"{percent(accuracy, 2)} accuracy, score {text}" if accuracy is not None else text
+    row = seen.search.results.get("mended", {})
+    if "accuracy" in row:
+        of = f" (trial {seen.chosen.number})" if seen.chosen else ""
+        return f"{percent(row['accuracy'], 2)} test accuracy{of}"
+    return "no score yet" if seen.best is None else f"score {score(seen.best.score)} (trial {seen.best.number})"
+
+
+def rivals(seen: Overview) -> list[str]:
+    """What stands beside the best network, in words: the controls, and what it costs."""
+    rows, best, dense = seen.search.results, seen.best, seen.search.structure.dense
+    if "accuracy" in rows.get("mended", {}):
+        known = [name for name in (*CONTROLS, "dense") if "accuracy" in rows.get(name, {})]
+        lines = [f"{TITLES[name]} {percent(rows[name]['accuracy'], 2)}" for name in known]
+    elif best is not None and best.score is not None:
+        lines = [
+            f"{TITLES[name]} {score(value)} ({signed(best.score - value)})" for name, value in seen.controls.items()
+        ]
+    else:
+        lines = []
+    macs = rows.get("mended", {}).get("macs", best.macs if best else None)
+    if macs and dense.get("macs"):
+        lines.append(f"{amount(macs)} MACs, {percent(macs / dense['macs'])} of dense")
+    return lines

@@ -14,7 +14,7 @@ from mendview.overview import Overview
 from mendview.reading import Look, Reader
 from mendview.searches import find_search
 from mendview.structure import TITLES
-from mendview.words import amount, percent, score, signed
+from mendview.words import percent
 
 AGREEING = 20
 
@@ -50,16 +50,9 @@ def publish(study: optuna.Study, url: str) -> bool:
 
 def note(seen: Overview) -> str:
     """The search in a few lines of Markdown."""
-    best, results, dense = seen.best, seen.search.results, seen.search.structure.dense
+    results = seen.search.results
     lines = [f"## {_plain(seen.verdict)}", "", f"{overview.progress(seen)}; {seen.state}.", ""]
-    if best is not None:
-        lines += [f"- best score **{score(best.score)}**, trial {best.number}"]
-        lines += [
-            f"- {TITLES[name]}: {score(value)} ({signed((best.score or 0) - value)})"
-            for name, value in seen.controls.items()
-        ]
-        if best.macs and dense.get("macs"):
-            lines.append(f"- {amount(best.macs)} MACs, {percent(best.macs / dense['macs'])} of dense")
+    lines += [f"- best: **{overview.headline(seen)}**", *(f"- {line}" for line in overview.rivals(seen))]
     lines.append(f"- against pre-pruned: {overview.mending(seen)}")
     lines += [
         f"    - `{_plain(change.group)}`: {change.control} → {change.kept} of {change.width} channels"

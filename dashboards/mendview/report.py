@@ -36,8 +36,7 @@ def report_of(look: Look, search: Search) -> str:
         except (ValueError, RuntimeError):  # Optuna refuses where nothing varies
             return None
 
-    known: dict[str, float] = {}
-    pages = [make(look, search, known, importances) for make in (search_page, network_page, front_page)]
+    pages = [make(look, search, importances) for make in (search_page, network_page, front_page)]
     merged = Page("report", search.name, pages[0].what, search.study_id)
     for page in pages:
         merged.parts |= page.parts
@@ -125,6 +124,7 @@ def _overview_of(
     search = Search(
         study_id=0, name=result["search"], sign=1, objectives=1, wanted=None, stopping=False, lease_s=0.0,
         created_at=None, model=result["model"]["name"], structure=structure, results=rows,
+        test_images=result.get("test_images"),
     )  # fmt: skip
     states = {"complete": "complete", "pruned": "stopped_early", "fail": "failed"}
     counts = {state: number for state, key in states.items() if (number := result["trials"].get(key, 0))}
@@ -132,15 +132,6 @@ def _overview_of(
     controls = {name: rows[name]["score"] for name in ("pre_pruned", "uniform") if "score" in rows[name]}
     tone, verdict = verdict_of(search, "finished", pace, Crew(), None, 0, controls)
     return Overview(
-        search,
-        "finished",
-        tone,
-        verdict,
-        None,
-        controls,
-        changes(structure, rows["mended"]["keep_counts"]),
-        pace,
-        Crew(),
-        None,
-        0,
-    )
+        search=search, state="finished", tone=tone, verdict=verdict, best=None, chosen=None, controls=controls,
+        changes=changes(structure, rows["mended"]["keep_counts"]), pace=pace, crew=Crew(), left_s=None, since_best=0,
+    )  # fmt: skip

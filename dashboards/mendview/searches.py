@@ -8,7 +8,7 @@ from datetime import datetime
 from typing import Any
 
 from mendview.reading import Look
-from mendview.structure import Structure, read_results, read_structure
+from mendview.structure import Structure, read_results, read_structure, read_test_images
 
 LISTED = 200
 
@@ -54,6 +54,7 @@ class Search:
         model: name of the network, or an empty string.
         structure: of the network.
         results: rows of the finished run, or empty.
+        test_images: of which `results` has the accuracy, or None.
     """
 
     study_id: int
@@ -67,6 +68,7 @@ class Search:
     model: str
     structure: Structure
     results: dict[str, Any]
+    test_images: int | None
 
 
 def list_searches(look: Look) -> list[Listed]:
@@ -155,6 +157,7 @@ def find_search(look: Look, *, study_id: int | None = None, name: str | None = N
         model=_model(ours["spec"] if ours else attributes.get("results")),
         structure=read_structure(attributes.get("structure")),
         results=read_results(attributes.get("results")),
+        test_images=read_test_images(attributes.get("results")),
     )
 
 

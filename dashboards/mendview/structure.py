@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 Counts = dict[str, int]
+CONTROLS = ("pre_pruned", "uniform")
 ROWS = ("dense", "uniform", "pre_pruned", "mended")
 TITLES = {"dense": "dense", "uniform": "uniform", "pre_pruned": "pre-pruned", "mended": "mended", "random": "random"}
 
@@ -44,6 +45,7 @@ class Structure:
         floor: channels from which mending started.
         pre_pruned: channels of the control that mending must beat.
         uniform: channels of the other control.
+        controls: scores of `pre_pruned` and `uniform`, as trials are scored.
         dense_score: of the dense network.
         budget: limits in absolute numbers.
         dense: cost of the dense network.
@@ -55,6 +57,7 @@ class Structure:
     floor: Counts = field(default_factory=dict)
     pre_pruned: Counts = field(default_factory=dict)
     uniform: Counts = field(default_factory=dict)
+    controls: dict[str, float] = field(default_factory=dict)
     dense_score: float | None = None
     budget: dict[str, float] = field(default_factory=dict)
     dense: dict[str, float] = field(default_factory=dict)
@@ -92,6 +95,7 @@ def read_structure(value: Any) -> Structure:
         floor=_within(value.get("floor"), widths),
         pre_pruned=_within(value.get("pre_pruned"), widths),
         uniform=_within(value.get("uniform"), widths),
+        controls={name: value for name, value in _numbers(value.get("controls")).items() if name in CONTROLS},
         dense_score=float(score) if isinstance(score, int | float) and _is_number(score) else None,
         budget=_numbers(value.get("budget")),
         dense=_numbers(value.get("dense")),
@@ -111,6 +115,12 @@ def read_results(value: Any) -> dict[str, Any]:
             numbers = _numbers({key: item for key, item in row.items() if key != "keep_counts"})
             rows[name] = {**numbers, "keep_counts": read_counts(row.get("keep_counts"))}
     return rows
+
+
+def read_test_images(value: Any) -> int | None:
+    """From the same attribute: how many images its accuracies are of."""
+    number = value.get("test_images") if isinstance(value, dict) else None
+    return int(number) if isinstance(number, int) and _is_number(number) and number > 0 else None
 
 
 def read_counts(value: Any) -> Counts:

@@ -32,7 +32,8 @@ def result_rows(result: dict[str, Any], dense_score: float) -> list[tuple[str, .
 HEADINGS = ("network", "test accuracy", "score", "MACs", "parameters", "latency")
 CAPTION = (
     "test accuracy: after the same fine-tuning for all pruned rows. score: minus the divergence from the dense "
-    "network's outputs on the validation split, before fine-tuning. latency: one image, here."
+    "network's outputs on the validation split, before fine-tuning, with weights refined as a trial's are not. "
+    "latency: one image, here."
 )
 
 

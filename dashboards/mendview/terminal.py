@@ -17,8 +17,7 @@ import mendstore
 from mendview import overview
 from mendview.figures.network import movers
 from mendview.overview import Overview
-from mendview.structure import TITLES
-from mendview.words import amount, count, percent, score, signed, span
+from mendview.words import count, score, span
 
 STYLES = {"good": "green", "fair": "yellow", "bad": "bold red", "calm": "cyan"}
 EVERY_S = 2.0
@@ -30,7 +29,7 @@ def at_a_glance(seen: Overview) -> RenderableType:
     answers.add_column(style="dim", no_wrap=True)
     answers.add_column(overflow="fold")
     for heading, lines in (
-        ("best network", _best(seen)),
+        ("best network", [overview.headline(seen), *overview.rivals(seen)]),
         ("mending changed", _changes(seen)),
         ("fleet", _fleet(seen)),
         ("ends", [overview.ending(seen)]),
@@ -113,21 +112,11 @@ class _Nothing:
 def _line(seen: Overview) -> str:
     parts = (
         overview.progress(seen),
-        f"best {overview.headline(seen)}",
+        f"best: {overview.headline(seen)}",
         overview.fleet(seen),
         f"ends: {overview.ending(seen)}",
     )
     return f"{', '.join(parts)}. {seen.verdict}"
-
-
-def _best(seen: Overview) -> list[str]:
-    lines, best, dense = [overview.headline(seen)], seen.best, seen.search.structure.dense
-    for name, value in seen.controls.items():
-        if best is not None and best.score is not None:
-            lines.append(f"{TITLES[name]} {score(value)} ({signed(best.score - value)})")
-    if best is not None and best.macs and dense.get("macs"):
-        lines.append(f"{amount(best.macs)} MACs, {percent(best.macs / dense['macs'])} of dense")
-    return lines
 
 
 def _changes(seen: Overview) -> list[str]:

@@ -155,30 +155,6 @@ def scattered(look: Look, search: Search, number: int = 400) -> list[Row]:
     return [{**row, "macs": number_of(row["macs"]), "params": number_of(row["params"])} for row in rows]
 
 
-def score_of(look: Look, search: Search, counts: Counts, within: int = 100) -> float | None:
-    """The score of a structure, where one of the first trials was of it: searches begin with their controls.
-
-    Of a control that was stopped early it is what its score was expected to be.
-    """
-    if not counts:
-        return None
-    rows = look.all(
-        """
-        SELECT a.value_json AS counts,
-            coalesce(v.value, (SELECT i.intermediate_value FROM trial_intermediate_values i
-                               WHERE i.trial_id = t.trial_id ORDER BY step DESC LIMIT 1)) AS score
-        FROM trials t JOIN trial_user_attributes a ON a.trial_id = t.trial_id AND a.key = 'keep_counts'
-        LEFT JOIN trial_values v ON v.trial_id = t.trial_id AND v.objective = 0
-        WHERE t.study_id = :study AND t.state IN ('COMPLETE', 'PRUNED') AND t.number < :within ORDER BY t.number
-        """,
-        study=search.study_id,
-        within=within,
-    )
-    return next(
-        (float(row["score"]) for row in rows if row["score"] is not None and read_counts(row["counts"]) == counts), None
-    )
-
-
 def _attribute(key: str) -> str:
     return f"(SELECT a.value_json FROM trial_user_attributes a WHERE a.trial_id = s.trial_id AND a.key = '{key}')"  # noqa: S608
 

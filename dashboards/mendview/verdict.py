@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from typing import Literal
 
@@ -74,14 +75,23 @@ def _finished(search: Search, best: Trial | None, controls: Mapping[str, float])
     known = {name: results[name]["accuracy"] for name in wanted if "accuracy" in results.get(name, {})}
     if "mended" in known and len(known) > 1:
         rival = max((name for name in known if name != "mended"), key=lambda name: known[name])
-        points = 100 * (known["mended"] - known[rival])
-        name = rival.replace("_", "-")
+        points, name = 100 * (known["mended"] - known[rival]), rival.replace("_", "-")
+        noise = _noise(known["mended"], known[rival], search.test_images)
+        if abs(points) <= noise:
+            of = f"; the noise of {search.test_images:,} test images is {noise:.2f}" if search.test_images else ""
+            return "fair", f"Finished: level with {name} after fine-tuning ({signed(points, 2)} points{of})."
         if points > 0:
             return "good", f"Finished: {signed(points, 2)} points of accuracy over {name}."
-        return "fair", f"Finished: no better than {name} after fine-tuning ({signed(points, 2)} points)."
+        return "fair", f"Finished: behind {name} after fine-tuning ({signed(points, 2)} points)."
     if best is not None and best.score is not None and controls:
         ahead = search.sign * (best.score - max(controls.values(), key=lambda value: search.sign * value))
         side = "above" if search.sign * ahead > 0 else "below"
         text = f"Finished: its score is {abs(ahead):.4f} {side} the better control's; not fine-tuned yet."
         return ("good" if ahead > 0 else "fair"), text
     return "good", "Finished."
+
+
+def _noise(first: float, second: float, images: int | None) -> float:
+    """Standard error, in points, of the difference of two accuracies on as many images each."""
+    spread = sum(max(0.0, part * (1 - part)) for part in (first, second))
+    return 100 * math.sqrt(spread / images) if images else 0.0

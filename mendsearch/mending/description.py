@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from typing import Any
 
 import numpy as np
@@ -15,7 +16,10 @@ MOST_CHANNELS = 8192
 
 
 def description(search: Search) -> dict[str, str]:
-    """By attribute, JSON: coupling groups in network order with their channels, budget, costs and error curves."""
+    """By attribute, JSON: coupling groups in network order with their channels, budget, costs and error curves.
+
+    The controls are scored here, as a trial would be.
+    """
     coupling, limits = search.problem.coupling, search.problem.limits
     curves = {}
     if coupling.widths.sum() <= MOST_CHANNELS:
@@ -27,6 +31,7 @@ def description(search: Search) -> dict[str, str]:
         "floor": coupling.keep_counts(search.space.floor),
         "pre_pruned": coupling.keep_counts(search.pre_pruned),
         "uniform": coupling.keep_counts(search.uniform),
+        "controls": _controls(search),
         "dense_score": search.scorer.dense_score(),
         "dense": limits.model.cost(coupling.widths),
         "budget": limits.absolute,
@@ -34,6 +39,12 @@ def description(search: Search) -> dict[str, str]:
         "layers": _layers(search),
     }
     return {STRUCTURE: json.dumps(structure)}
+
+
+def _controls(search: Search) -> dict[str, float]:
+    structures = {"pre_pruned": search.pre_pruned, "uniform": search.uniform}
+    scores = {name: search.scorer.score(counts).value for name, counts in structures.items()}
+    return {name: score for name, score in scores.items() if math.isfinite(score)}
 
 
 def _layers(search: Search) -> list[dict[str, Any]]:

@@ -44,7 +44,7 @@ def front(runs: Mapping[str, Mapping[str, Any]], cost: str) -> Figure:
         )  # fmt: skip
     alt = f"Test accuracy against {COSTS[cost]} of {plural(len(runs), 'finished search', 'finished searches')}."
     xaxis = {"rangemode": "tozero"} | ({} if cost == "latency_ms" else {"tickformat": ".3~s"})
-    return figure(data, alt, x=COSTS[cost], y="test accuracy", height=360, xaxis=xaxis, yaxis={"tickformat": ".1%"})
+    return figure(data, alt, x=COSTS[cost], y="test accuracy", height=360, xaxis=xaxis, yaxis={"tickformat": ".2~%"})
 
 
 def scatter(trials: Sequence[Row], cost: str, sign: int = 1) -> Figure:

@@ -112,7 +112,7 @@ def fidelity(results: Mapping[str, Any]) -> Figure:
     ]  # fmt: skip
     alt = "Score before fine-tuning against test accuracy after it."
     return figure(
-        data, alt, x="score", y="test accuracy", height=300, showlegend=False, yaxis={"tickformat": ".1%"},
+        data, alt, x="score", y="test accuracy", height=300, showlegend=False, yaxis={"tickformat": ".2~%"},
         margin={"t": 28, "r": 40, "b": 44, "l": 58},
     )  # fmt: skip
 

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable
 
-from mendview.pages.base import Importances, Known, Page, Panel, render, short
+from mendview.pages.base import Importances, Page, Panel, render, short
 from mendview.pages.fleet import fleet_page
 from mendview.pages.front import front_page
 from mendview.pages.network import network_page
@@ -12,11 +12,11 @@ from mendview.pages.trial import trial_page
 from mendview.reading import Look
 from mendview.searches import Search
 
-PAGES: dict[str, Callable[[Look, Search, Known, Importances, int | None], Page]] = {
+PAGES: dict[str, Callable[[Look, Search, Importances, int | None], Page]] = {
     "search": search_page, "network": network_page, "front": front_page, "fleet": fleet_page, "trial": trial_page,
 }  # fmt: skip
 
 __all__ = [
-    "PAGES", "Importances", "Known", "Page", "Panel", "fleet_page", "front_page", "network_page", "render",
+    "PAGES", "Importances", "Page", "Panel", "fleet_page", "front_page", "network_page", "render",
     "search_page", "searches_page", "short", "trial_page",
 ]  # fmt: skip

@@ -21,7 +21,6 @@ from mendview.structure import TITLES
 
 TEMPLATES = Path(__file__).parents[1] / "templates"
 
-Known = dict[str, float]
 Importances = Callable[[Search, int], Mapping[str, float] | None]
 
 
@@ -84,9 +83,9 @@ def _template(name: str) -> SimpleTemplate:
     return SimpleTemplate(name=f"{name}.tpl", lookup=[str(TEMPLATES)])
 
 
-def begin(look: Look, search: Search, known: Known, kind: str) -> tuple[Overview, Page]:
+def begin(look: Look, search: Search, kind: str) -> tuple[Overview, Page]:
     """A search at a glance, and a page of it with the verdict."""
-    seen = overview.overview(look, search, known)
+    seen = overview.overview(look, search)
     budget = ", ".join(
         f"{words.amount(limit)} {figures.COSTS.get(cost, cost)}"
         + (f" ({limit / search.structure.dense[cost]:.0%} of dense)" if search.structure.dense.get(cost) else "")

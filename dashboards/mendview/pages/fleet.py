@@ -7,14 +7,14 @@ from typing import Any
 
 from mendview import figures, trials, words, workers
 from mendview.overview import Overview
-from mendview.pages.base import Importances, Known, Page, Panel, begin, render
+from mendview.pages.base import Importances, Page, Panel, begin, render
 from mendview.reading import Look
 from mendview.searches import Search
 
 
-def fleet_page(look: Look, search: Search, known: Known, importances: Importances, number: int | None = None) -> Page:
+def fleet_page(look: Look, search: Search, importances: Importances, number: int | None = None) -> Page:
     """Workers, leases, faults, candidates that were set aside."""
-    seen, page = begin(look, search, known, "fleet")
+    seen, page = begin(look, search, "fleet")
     found = workers.workers(look, search)
     if seen.crew.all:
         page.parts["crew"] = render("crew", cards=_crew_cards(seen, workers.claim_gaps(look, search)))

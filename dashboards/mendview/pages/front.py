@@ -5,15 +5,15 @@ from __future__ import annotations
 from typing import Any
 
 from mendview import figures, trials, words
-from mendview.pages.base import Importances, Known, Page, Panel, begin, render
+from mendview.pages.base import Importances, Page, Panel, begin, render
 from mendview.reading import Look
 from mendview.searches import Search, find_search
 from mendview.tables import CAPTION
 
 
-def front_page(look: Look, search: Search, known: Known, importances: Importances, number: int | None = None) -> Page:
+def front_page(look: Look, search: Search, importances: Importances, number: int | None = None) -> Page:
     """Accuracy against cost, over all finished searches of the same network."""
-    _, page = begin(look, search, known, "front")
+    _, page = begin(look, search, "front")
     runs = _runs(look, search)
     if runs:
         titles = {

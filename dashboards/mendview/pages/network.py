@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from mendview import figures, overview, trials, words
-from mendview.pages.base import Importances, Known, Page, Panel, begin, render
+from mendview.pages.base import Importances, Page, Panel, begin, render
 from mendview.reading import Look
 from mendview.searches import Search
 
@@ -11,9 +11,9 @@ AGREEING = 20
 """Best trials whose agreement is shown."""
 
 
-def network_page(look: Look, search: Search, known: Known, importances: Importances, number: int | None = None) -> Page:
+def network_page(look: Look, search: Search, importances: Importances, number: int | None = None) -> Page:
     """Every coupling group in network order, and what mending does to it."""
-    seen, page = begin(look, search, known, "network")
+    seen, page = begin(look, search, "network")
     structure, kept = search.structure, overview.mended(search, seen.best)
     if not structure.widths or not kept:
         text = "No structure yet: it is known when the search was made by mendsearch and a trial has a score."

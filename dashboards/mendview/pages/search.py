@@ -6,16 +6,16 @@ from datetime import timedelta
 
 from mendview import figures, overview, trials, words, workers
 from mendview.figures.network import movers
-from mendview.pages.base import Importances, Known, Page, Panel, begin, render
+from mendview.pages.base import Importances, Page, Panel, begin, render
 from mendview.reading import Look
 from mendview.searches import Search
 from mendview.tables import CAPTION
 from mendview.trials import EACH
 
 
-def search_page(look: Look, search: Search, known: Known, importances: Importances, number: int | None = None) -> Page:
+def search_page(look: Look, search: Search, importances: Importances, number: int | None = None) -> Page:
     """Is it going well, how good is the best network, what did mending change, is the fleet alive, when does it end."""
-    seen, page = begin(look, search, known, "search")
+    seen, page = begin(look, search, "search")
     total = sum(seen.pace.states.values())
     page.parts["cards"] = render("cards", seen=seen, page=page, overview=overview, movers=movers, timedelta=timedelta)
     page.layout += [Panel("cards")]

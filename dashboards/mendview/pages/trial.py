@@ -5,16 +5,16 @@ from __future__ import annotations
 from typing import Any
 
 from mendview import figures, trials, workers
-from mendview.pages.base import Importances, Known, Page, Panel, begin, render
+from mendview.pages.base import Importances, Page, Panel, begin, render
 from mendview.reading import Look
 from mendview.searches import Search
 from mendview.structure import Counts
 from mendview.trials import Trial
 
 
-def trial_page(look: Look, search: Search, known: Known, importances: Importances, number: int | None = None) -> Page:
+def trial_page(look: Look, search: Search, importances: Importances, number: int | None = None) -> Page:
     """One candidate against the best, layer by layer; its log if it failed. The best one where no number is given."""
-    seen, page = begin(look, search, known, "trial")
+    seen, page = begin(look, search, "trial")
     trial = seen.best if number is None else trials.one(look, search, number)
     names = {worker.worker_id: worker for worker in workers.workers(look, search)} if trial and trial.worker else {}
     page.parts["trial"] = render(

@@ -38,7 +38,6 @@ class Answers:
         self._reader = reader
         self._importances = Importances(reader)
         self._entries: dict[tuple[int | None, str, int | None], _Entry] = {}
-        self._controls: dict[int, dict[str, float]] = {}
         self._lock = threading.Lock()
 
     def page(self, study_id: int | None, kind: str, number: int | None = None) -> Page | None:
@@ -64,11 +63,7 @@ class Answers:
         search = find_search(look, study_id=study_id)
         if search is None:
             return None
-        with self._lock:
-            if len(self._controls) > KEPT:
-                self._controls.clear()
-            known = self._controls.setdefault(study_id, {})
-        return PAGES[kind](look, search, known, self._importances, number)
+        return PAGES[kind](look, search, self._importances, number)
 
 
 def whole(page: Page, api: str, found: bool = True, away: str = "") -> str:

@@ -5,6 +5,9 @@
 % if "accuracy" in row:
 <div class="big" id="best">{{words.percent(row["accuracy"], 2)}}</div>
 <p>test accuracy, fine-tuned; dense {{words.percent(results.get("dense", {}).get("accuracy"), 2)}}</p>
+% if seen.chosen is not None:
+<p><a href="{{page.base}}trial/{{seen.chosen.number}}">trial {{seen.chosen.number}}</a>, score {{words.score(seen.chosen.score)}}, {{words.score(row.get("score"))}} once refined</p>
+% end
 % for name in ("uniform", "pre_pruned"):
 % if "accuracy" in results.get(name, {}):
 <p>{{titles[name]}} <strong>{{words.percent(results[name]["accuracy"], 2)}}</strong></p>

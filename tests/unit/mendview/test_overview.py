@@ -20,7 +20,7 @@ def test_a_running_search_answers_the_five_questions(reader, made):
     seen = see(reader, made)
     assert (seen.state, seen.tone) == ("running", "good")
     assert seen.best.number == made.best
-    assert set(seen.controls) == {"pre_pruned", "uniform"}
+    assert seen.controls == made.structure["controls"]
     assert [change.group for change in seen.changes] == made.structure["groups"]
     assert seen.crew.alive == 5
     assert seen.left_s == pytest.approx((TRIALS - DONE) / seen.pace.rate)
@@ -32,6 +32,39 @@ def test_a_finished_search_says_what_it_gained(reader, finished):
     assert (seen.state, seen.live) == ("finished", False)
     assert seen.verdict == "Finished: +1.40 points of accuracy over uniform."
     assert overview.ending(seen) == "it has ended"
+
+
+def test_the_network_of_a_finished_search_is_the_result_not_the_best_trial(reader, finished):
+    seen = see(reader, finished)
+    search = replace(seen.search, results=seen.search.results | {"mended": {"accuracy": 0.9, "macs": 1, "score": -0.1}})
+    assert seen.chosen.number == finished.best
+    assert overview.headline(seen) == f"92.60% test accuracy (trial {finished.best})"
+    assert overview.rivals(seen)[:3] == ["pre-pruned 90.70%", "uniform 91.20%", "dense 93.40%"]
+    assert overview.headline(replace(seen, search=search, chosen=None)) == "90.00% test accuracy"
+
+
+@pytest.mark.parametrize(
+    ("mended", "images", "tone", "said"),
+    [
+        (0.90, 10_000, "good", "Finished: +1.00 points of accuracy over uniform."),
+        (
+            0.90,
+            1_000,
+            "fair",
+            "level with uniform after fine-tuning (+1.00 points; the noise of 1,000 test images is 1.37",
+        ),
+        (0.88, 10_000, "fair", "Finished: behind uniform after fine-tuning (−1.00 points)."),
+        (0.89, None, "fair", "Finished: level with uniform after fine-tuning (+0.00 points)."),
+        (7.0, 10, "good", "points of accuracy over uniform."),
+    ],
+)
+def test_a_difference_within_noise_is_no_gain(reader, finished, mended, images, tone, said):
+    seen = see(reader, finished)
+    results = {"mended": {"accuracy": mended}, "uniform": {"accuracy": 0.89}, "pre_pruned": {"accuracy": 0.8}}
+    search = replace(seen.search, results=results, test_images=images)
+    found = verdict_of(search, "finished", seen.pace, seen.crew, seen.best, 0, {})
+    assert found[0] == tone
+    assert said in found[1]
 
 
 def test_a_study_of_stock_optuna_is_shown_as_far_as_it_goes(reader, storage, name):

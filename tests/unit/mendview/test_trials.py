@@ -78,12 +78,6 @@ def test_a_failed_attempt_shows_its_log(ask, made):
     assert ask(trials.one, 10**6) is None
 
 
-def test_the_controls_are_found_among_the_first_trials(ask, made):
-    assert ask(trials.score_of, made.structure["pre_pruned"]) == made.scores[0]
-    assert ask(trials.score_of, made.structure["uniform"]) == made.scores[1]
-    assert ask(trials.score_of, {"other": 1}) is None
-
-
 def test_a_scatter_keeps_the_best_and_stays_small(ask, made):
     rows = ask(trials.scattered, 100)
     assert rows[0]["number"] == made.best
