@@ -28,12 +28,14 @@ class Finetuned:
         model: a plain dense network.
         counts: (G,) int64.
         score: before fine-tuning.
+        accuracy_before: on the test split, before fine-tuning (0-1).
         accuracy: on the test split, after fine-tuning (0-1).
     """
 
     model: nn.Module
     counts: Ints
     score: float
+    accuracy_before: float
     accuracy: float
 
 
@@ -68,6 +70,7 @@ def _finetune_one(
     if found is None:
         score = search.scorer.refined_score(counts)
         pruned = search.scorer.build(counts)
+        before = accuracy(pruned, splits.test)
         train(
             pruned,
             splits.train,
@@ -79,14 +82,14 @@ def _finetune_one(
             on_epoch=lambda loss: advance(f"loss {loss:.4f}"),
         )
         write_tensors(folder / f"{key}.safetensors", pruned.state_dict())
-        found = {"score": score, "accuracy": accuracy(pruned, splits.test)}
+        found = {"score": score, "accuracy_before": before, "accuracy": accuracy(pruned, splits.test)}
         write_json(folder / f"{key}.json", found)
         (folder / f"{key}.pt").unlink(missing_ok=True)
     else:
         for _ in range(spec.finetune.epochs):
             advance("")
     state = read_tensors(folder / f"{key}.safetensors")
-    return Finetuned(build_pruned(model, state).eval(), counts, found["score"], found["accuracy"])
+    return Finetuned(build_pruned(model, state).eval(), counts, **found)
 
 
 def _key(counts: Ints) -> str:

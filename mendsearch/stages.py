@@ -43,14 +43,10 @@ class Outcome:
     Attributes:
         result: as `result.json` holds it.
         dense_score: score of the dense network, for the table.
-        widths: of every coupling group in the dense network, in network order.
-        floor: channels from which mending started.
     """
 
     result: dict[str, Any]
     dense_score: float
-    widths: dict[str, int]
-    floor: dict[str, int]
 
 
 def finished(spec: Spec, out: Path) -> Outcome | None:
@@ -67,7 +63,7 @@ def finished(spec: Spec, out: Path) -> Outcome | None:
         or result["trials"]["complete"] + result["trials"]["stopped_early"] < spec.mend.trials
     ):
         return None
-    return Outcome(result, **stages["structure"])
+    return Outcome(result, stages["score"]["dense"])
 
 
 def run(spec: Spec, out: Path, storage: str, reporter: Reporter, workers: int = 0) -> Outcome:
@@ -156,19 +152,14 @@ def _mended(
 
 def _run(spec: Spec, out: Path, storage: str, reporter: Reporter, workers: int) -> Outcome:
     loaded, search, record = _prepared(spec, out, storage, reporter)
-    coupling = search.problem.coupling
-    record["structure"] = {
-        "dense_score": search.scorer.dense_score(),
-        "widths": coupling.keep_counts(coupling.widths),
-        "floor": coupling.keep_counts(search.space.floor),
-    }
+    record["score"] = {"dense": search.scorer.dense_score()}
     study, winner = _mended(spec, loaded, search, out, storage, reporter, workers)
     seconds = sum(trial.duration.total_seconds() for trial in ended(study) if trial.duration is not None)
     record["mend"] = {"seconds": seconds}
     structures = {"uniform": search.uniform, "pre_pruned": search.pre_pruned, "mended": winner.counts}
     tuned = finetune(search, structures, spec, loaded.splits, record, reporter)
     result = _export(spec, loaded, search, study, winner, tuned, record, storage, reporter)
-    return Outcome(result, **record["structure"])
+    return Outcome(result, record["score"]["dense"])
 
 
 def _export(
@@ -193,8 +184,14 @@ def _export(
     pruned = Pruned(tuned["mended"].model, keep_counts, winner.score, cost["macs"], cost["params"], study)
     save(pruned, record.out / "model", name=spec.model.name, kwargs=loaded.kwargs)
     rows = {
-        name: {"accuracy": row.accuracy, **costs.cost(row.counts), "latency_ms": latency[name]}
-        | {"keep_counts": coupling.keep_counts(row.counts), "score": row.score}
+        name: {
+            "accuracy": row.accuracy,
+            "accuracy_before": row.accuracy_before,
+            **costs.cost(row.counts),
+            "latency_ms": latency[name],
+            "keep_counts": coupling.keep_counts(row.counts),
+            "score": row.score,
+        }
         for name, row in tuned.items()
     }
     rows["mended"]["score"] = winner.score

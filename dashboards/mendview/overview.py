@@ -198,7 +198,9 @@ def rivals(seen: Overview) -> list[str]:
         known = [name for name in (*CONTROLS, "dense") if "accuracy" in rows.get(name, {})]
         lines = [f"{TITLES[name]} {percent(rows[name]['accuracy'], 2)}" for name in known]
     elif best is not None and best.score is not None:
-        lines = [
+        yardstick = f"of validation images get the class of {seen.search.structure.yardstick}"
+        lines = [f"{percent(best.agreement)} {yardstick}"] if best.agreement is not None else []
+        lines += [
             f"{TITLES[name]} {score(value)} ({signed(best.score - value)})" for name, value in seen.controls.items()
         ]
     else:

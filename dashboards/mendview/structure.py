@@ -46,6 +46,7 @@ class Structure:
         pre_pruned: channels of the control that mending must beat.
         uniform: channels of the other control.
         controls: scores of `pre_pruned` and `uniform`, as trials are scored.
+        yardstick: what candidates are held against, in words.
         dense_score: of the dense network.
         budget: limits in absolute numbers.
         dense: cost of the dense network.
@@ -58,6 +59,7 @@ class Structure:
     pre_pruned: Counts = field(default_factory=dict)
     uniform: Counts = field(default_factory=dict)
     controls: dict[str, float] = field(default_factory=dict)
+    yardstick: str = "the dense network"
     dense_score: float | None = None
     budget: dict[str, float] = field(default_factory=dict)
     dense: dict[str, float] = field(default_factory=dict)
@@ -96,6 +98,7 @@ def read_structure(value: Any) -> Structure:
         pre_pruned=_within(value.get("pre_pruned"), widths),
         uniform=_within(value.get("uniform"), widths),
         controls={name: value for name, value in _numbers(value.get("controls")).items() if name in CONTROLS},
+        yardstick="the labels" if value.get("yardstick") == "labels" else "the dense network",
         dense_score=float(score) if isinstance(score, int | float) and _is_number(score) else None,
         budget=_numbers(value.get("budget")),
         dense=_numbers(value.get("dense")),

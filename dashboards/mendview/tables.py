@@ -6,21 +6,25 @@ from typing import Any
 
 from rich.table import Table
 
+from mendview import words
+
 ROWS = ("dense", "uniform", "pre_pruned", "mended")
 
 
 def result_rows(result: dict[str, Any], dense_score: float) -> list[tuple[str, ...]]:
-    """The rows of a result: name, accuracy, score, MACs, parameters, latency."""
+    """The rows of a result: name, accuracy, that before fine-tuning, score, MACs, parameters, latency."""
     rows: list[tuple[str, ...]] = []
     for name in ROWS:
         row = result[name]
         score = dense_score if name == "dense" else row["score"]
+        before = f"{row['accuracy_before']:.2%}" if "accuracy_before" in row else ""
         share = f"{row['macs']:,} ({row['macs'] / result['dense']['macs']:.1%})"
         rows.append(
             (
                 name.replace("_", "-"),
                 f"{row['accuracy']:.2%}",
-                f"{score:.4f}",
+                before,
+                words.score(score),
                 share,
                 f"{row['params']:,}",
                 f"{row['latency_ms']:.2f} ms",
@@ -29,7 +33,7 @@ def result_rows(result: dict[str, Any], dense_score: float) -> list[tuple[str, .
     return rows
 
 
-HEADINGS = ("network", "test accuracy", "score", "MACs", "parameters", "latency")
+HEADINGS = ("network", "test accuracy", "before fine-tuning", "score", "MACs", "parameters", "latency")
 CAPTION = (
     "test accuracy: after the same fine-tuning for all pruned rows. score: minus the divergence from the dense "
     "network's outputs on the validation split, before fine-tuning, with weights refined as a trial's are not. "

@@ -6,9 +6,11 @@ from datetime import datetime
 
 
 def score(value: float | None) -> str:
-    """A score with a true minus sign."""
+    """A score with a true minus sign; -0.0 is the dense network's, up to rounding."""
     if value is None:
         return "–"
+    if value == 0:
+        return "0"
     return f"{value:.2e}".replace("-", "−") if 0 < abs(value) < 5e-4 else f"{value:.4f}".replace("-", "−")
 
 

@@ -6,19 +6,20 @@ import contextlib
 import signal
 import sys
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import optuna
 import typer
 
 import mendstore
-from mendsearch.cli.common import Json, SetKeys, Storage, guarded, show, storage_of
+from mendsearch.cli.common import Json, SetKeys, Storage, guarded, look_up, show, storage_of
 from mendsearch.config import Spec, load_spec
 from mendsearch.demo import demo_spec
 from mendsearch.errors import ModelError, UsageError
 from mendsearch.progress import Reporter
 from mendview.publish import publish
-from mendview.report import write_report
+from mendview.reading import Reader
+from mendview.report import report_named, save
 from mendview.tables import result_table, structure_table
 
 Workers = Annotated[
@@ -80,17 +81,15 @@ def _run(spec: Spec, out: Path, storage: str | None, as_json: bool, workers: int
 
     signal.signal(signal.SIGTERM, lambda number, _: sys.exit(128 + number))
     reporter = Reporter()
-    outcome = stages.finished(spec, out)
-    if outcome is None or storage is None:
-        storage = storage_of(storage)
+    outcome, url = stages.finished(spec, out), mendstore.normalised(storage_of(storage))
     if outcome is None:
-        outcome = stages.run(spec, out, mendstore.normalised(storage), reporter, workers)
-        _publish(spec.name, mendstore.normalised(storage))
+        outcome = stages.run(spec, out, url, reporter, workers)
+        _publish(spec.name, url)
+        _report(spec.name, url, out / "report.html")
     else:
-        _say_if_it_has_more(spec, mendstore.normalised(storage), reporter)
-    write_report(out / "report.html", outcome.result, outcome.dense_score, outcome.widths, outcome.floor)
+        _look_again(spec.name, url, out / "report.html", outcome.result, reporter)
     show(outcome.result, result_table(outcome.result, outcome.dense_score), as_json)
-    shown = mendstore.without_password(mendstore.normalised(storage))
+    shown = mendstore.without_password(url)
     reporter.say(f"in {out}: result.json, report.html, model/ (mendsearch.load)")
     reporter.say(f"study `{spec.name}`: optuna-dashboard '{shown}'")
     if ".mendsearch" in shown:
@@ -100,17 +99,18 @@ def _run(spec: Spec, out: Path, storage: str | None, as_json: bool, workers: int
         reporter.say(f"watch it: mendsearch dashboard '{shown}'")
 
 
-def _say_if_it_has_more(spec: Spec, url: str, reporter: Reporter) -> None:
+def _look_again(name: str, url: str, report: Path, result: dict[str, Any], reporter: Reporter) -> None:
     """A finished run does nothing, which surprises where its search has been given more trials."""
     with contextlib.suppress(mendstore.StorageError):  # the result stands in the folder, whatever the database says
-        database = mendstore.Database(url)
-        trials = mendstore.find(database, spec.name).trials
-        database.close()
-        if trials > spec.mend.trials:
+        trials, counted = look_up(url, name)[0].trials, result["trials"]
+        done = counted["complete"] + counted["stopped_early"]
+        if trials > done:
             reporter.say(
-                f"the search has {trials} trials now, this result is of {spec.mend.trials}; to choose among all: "
+                f"the search has {trials} trials now, this result is of {done}; to choose among all: "
                 f"--set mend.trials={trials}"
             )
+        if not report.is_file():  # ended between the two
+            _report(name, url, report)
 
 
 def _publish(name: str, url: str) -> None:
@@ -118,6 +118,14 @@ def _publish(name: str, url: str) -> None:
     database = mendstore.Database(url)
     publish(optuna.load_study(study_name=name, storage=mendstore.MendStorage(database)), url)
     database.close()
+
+
+def _report(name: str, url: str, path: Path) -> None:
+    reader = Reader(url)
+    text = reader.look(lambda look: report_named(look, name))
+    reader.close()
+    if text is not None:
+        save(path, text)
 
 
 def _shape(text: str) -> tuple[int, ...]:

@@ -79,22 +79,18 @@ def report(
     out: Annotated[Path | None, typer.Option("--out", "-o", help="HTML file to write; NAME.html if not given.")] = None,
 ) -> None:
     """Write one self-contained HTML file of a search: it opens offline, prints, and can be sent to a colleague."""
-    from mendview.report import report_of, save
+    from mendview.report import report_named, save
 
     url, name = _place(url, name)
     if name is None:
         raise UsageError("report: which search? got no name; `mendsearch status` lists them")
     wanted = name
     optuna.logging.set_verbosity(optuna.logging.WARNING)
-
-    def make(look: Look) -> str | None:
-        search = find_search(look, name=wanted)
-        return None if search is None else report_of(look, search)
-
-    text = Reader(existing_storage("report", url)).look(make)
+    text = Reader(existing_storage("report", url)).look(lambda look: report_named(look, wanted))
     if text is None:
         raise UsageError(f"report: no search `{name}` in this database; `mendsearch status` lists them")
     path = out or Path(name.replace("/", "_") + ".html")
+    path.parent.mkdir(parents=True, exist_ok=True)
     save(path, text)
     print(f"{path}: {path.stat().st_size / 1e6:.1f} MB", file=sys.stderr)
 

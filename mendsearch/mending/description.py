@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from mendsearch.coupling.layout import Ints
 from mendsearch.mending.search import Search
 
 STRUCTURE = "structure"
@@ -32,6 +33,7 @@ def description(search: Search) -> dict[str, str]:
         "pre_pruned": coupling.keep_counts(search.pre_pruned),
         "uniform": coupling.keep_counts(search.uniform),
         "controls": _controls(search),
+        "yardstick": "labels" if search.scorer.by_label else "dense",
         "dense_score": search.scorer.dense_score(),
         "dense": limits.model.cost(coupling.widths),
         "budget": limits.absolute,
@@ -43,8 +45,15 @@ def description(search: Search) -> dict[str, str]:
 
 def _controls(search: Search) -> dict[str, float]:
     structures = {"pre_pruned": search.pre_pruned, "uniform": search.uniform}
-    scores = {name: search.scorer.score(counts).value for name, counts in structures.items()}
-    return {name: score for name, score in scores.items() if math.isfinite(score)}
+    scores = {name: _score(search, counts) for name, counts in structures.items()}
+    return {name: score for name, score in scores.items() if score is not None and math.isfinite(score)}
+
+
+def _score(search: Search, counts: Ints) -> float | None:
+    try:
+        return search.scorer.score(counts).value
+    except Exception:  # a trial that fails says why; here the control is only not shown
+        return None
 
 
 def _layers(search: Search) -> list[dict[str, Any]]:

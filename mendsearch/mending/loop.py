@@ -72,8 +72,8 @@ def run_trials(
 ) -> None:
     """Score what the source gives until it has no more.
 
-    Every trial records the value, and `keep_counts`, `macs`, `params` and `seconds` of the candidate as user
-    attributes. A candidate that was scored already is not scored again: its score is recorded.
+    Every trial records the value, and `keep_counts`, `macs`, `params`, `agreement` and `seconds` of the candidate as
+    user attributes. A candidate that was scored already is not scored again: its score is recorded.
 
     Args:
         source: of candidates.
@@ -96,6 +96,8 @@ def run_trials(
                 source.failed(candidate, error)
                 continue
             attrs = _attributes(space, candidate.counts) | {"seconds": time.perf_counter() - started}
+            if scored is not None:
+                attrs["agreement"] = scored.agreement
             value = candidate.known if scored is None else scored.value
             source.record(
                 candidate, value, attrs, len(scored.losses) if scored is not None and scored.stopped else None

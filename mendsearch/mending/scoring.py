@@ -34,11 +34,13 @@ class Scored:
         value: the score; where scoring was stopped, what it is expected to be.
         losses: (n,) float32, of the images looked at.
         stopped: whether scoring was stopped before the last image.
+        agreement: share (0-1) of the images looked at that get the dense network's class, or their label's.
     """
 
     value: float
     losses: Tensor
     stopped: bool
+    agreement: float
 
 
 class Scorer:
@@ -53,10 +55,13 @@ class Scorer:
         weights: of the candidates.
         validation: (N, C, H, W) float32 images.
         labels: (N,) int64, or None.
+
+    Attributes:
+        by_label: whether candidates are held against labels.
     """
 
     def __init__(self, weights: Weights, validation: Tensor, labels: Tensor | None) -> None:
-        self.weights, self._by_label = weights, labels is not None
+        self.weights, self.by_label = weights, labels is not None
         # in an order of their own, so that the first images are a fair part where they came sorted
         order = torch.randperm(len(validation), generator=torch.Generator().manual_seed(0))
         self._trial = min(TRIAL_IMAGES, len(validation))
@@ -74,7 +79,7 @@ class Scorer:
     @property
     def version(self) -> tuple[object, ...]:
         """Differs where the same candidate would get another score."""
-        return VERSION, self._by_label, self._trial, BATCH, CHECKS, *self.weights.version
+        return VERSION, self.by_label, self._trial, BATCH, CHECKS, *self.weights.version
 
     @torch.no_grad()
     def score(self, counts: Ints, rival: Scored | None = None) -> Scored:
@@ -106,24 +111,31 @@ class Scorer:
     def _evaluate(self, state: dict[str, Tensor], images: int, rival: Scored | None = None) -> Scored:
         slicer, seen = self.weights.slicer, 0
         losses: list[Tensor] = []
+        hits: list[Tensor] = []
         with self.weights.timings.step("validate"), slicer.sized(state), evaluating(slicer.model):
             for part, targets in zip(self._images, self._targets, strict=True):
-                losses.append(self._losses(slicer.forward(state, part), targets))
+                outputs = slicer.forward(state, part)
+                losses.append(self._losses(outputs, targets))
+                hits.append(outputs.argmax(1) == (targets if self.by_label else targets.argmax(1)))
                 seen += len(part)
                 if rival is not None and seen in self._checks and seen < images:
                     behind = torch.cat(losses) - rival.losses[:seen]
                     if _beyond_doubt(behind):
-                        return Scored(rival.value - float(behind.mean()), torch.cat(losses), True)
+                        return Scored(rival.value - float(behind.mean()), torch.cat(losses), True, _share(hits))
                 if seen >= images:
                     break
             found = torch.cat(losses)
             loss = float(found.mean())
-        return Scored(-loss if math.isfinite(loss) else -math.inf, found, False)
+        return Scored(-loss if math.isfinite(loss) else -math.inf, found, False, _share(hits))
 
     def _losses(self, outputs: Tensor, targets: Tensor) -> Tensor:
-        if self._by_label:
+        if self.by_label:
             return functional.cross_entropy(outputs.float(), targets, reduction="none")
         return functional.kl_div(outputs.float().log_softmax(1), targets, reduction="none", log_target=True).sum(1)
+
+
+def _share(hits: list[Tensor]) -> float:
+    return float(torch.cat(hits).float().mean())
 
 
 def _beyond_doubt(behind: Tensor) -> bool:

@@ -14,7 +14,7 @@ import torch
 import mendstore
 from mendsearch.config import FleetSpec, MendSpec
 from mendsearch.errors import MendsearchError
-from mendsearch.mending.description import description
+from mendsearch.mending.description import STRUCTURE, description
 from mendsearch.mending.fleet import FleetSource, register
 from mendsearch.mending.loop import Winner, choose, run_trials
 from mendsearch.mending.memory import StudySource
@@ -112,11 +112,12 @@ def open_database(
 
 
 def enrol(database: mendstore.Database, place: Place, search: Search, trials: int) -> mendstore.Registered:
-    """Bring the schema up to date, register the search, and describe it for dashboards."""
+    """Bring the schema up to date, register the search, and, the first time, describe it for dashboards."""
     optuna.logging.set_verbosity(optuna.logging.WARNING)
     mendstore.upgrade(place.url)
     registered = register(database, place.name, search, trials, place.fleet, place.spec, place.versions)
-    mendstore.describe(database, registered, description(search))
+    if not mendstore.described(database, registered, STRUCTURE):
+        mendstore.describe(database, registered, description(search))
     return registered
 
 

@@ -13,7 +13,18 @@ from mendstore.errors import SearchNameError, StorageError
 from mendstore.keeper import Keeper, working
 from mendstore.processes import surely_dead, this_process
 from mendstore.queue import Claim, Queue, Result
-from mendstore.searches import Registered, describe, enlarge, find, name_blobs, progress, register, remove, stop
+from mendstore.searches import (
+    Registered,
+    describe,
+    described,
+    enlarge,
+    find,
+    name_blobs,
+    progress,
+    register,
+    remove,
+    stop,
+)
 from mendstore.server import EmbeddedServer
 from mendstore.storage import MendStorage
 from mendstore.studies import StudySummary, summaries
@@ -38,6 +49,7 @@ __all__ = [
     "check_version",
     "collect",
     "describe",
+    "described",
     "enlarge",
     "failures_named",
     "find",

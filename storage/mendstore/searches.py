@@ -163,6 +163,12 @@ def describe(database: Database, search: Registered, attributes: Mapping[str, st
     database.run(lambda connection: connection.execute(statement, rows))
 
 
+def described(database: Database, search: Registered, attribute: str) -> bool:
+    """Whether a study attribute is set."""
+    wanted = sa.exists().where(_attributes.c.study_id == search.study_id, _attributes.c.key == attribute)
+    return bool(database.run(lambda connection: connection.execute(sa.select(wanted)).scalar_one()))
+
+
 def name_blobs(database: Database, search: Registered, blobs: Mapping[str, str]) -> None:
     """Say which blobs, by role, a worker needs; they are kept as long as the search is."""
     _update(database, search, blobs=dict(blobs))

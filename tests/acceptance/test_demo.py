@@ -50,11 +50,14 @@ def test_the_table_and_the_progress_are_printed(demo):
 
 def test_the_result_has_every_key_that_is_promised(result):
     assert list(result) == [
-        "search", "model", "budget", "dense", "uniform", "pre_pruned", "mended", "trials", "seconds", "seed", "versions",
+        "search", "model", "budget", "test_images", "dense", "uniform", "pre_pruned", "mended", "trials", "seconds",
+        "seed", "versions",
     ]  # fmt: skip
     assert set(result["dense"]) == {"accuracy", "macs", "params", "latency_ms"}
     for row in PRUNED:
-        assert set(result[row]) == {"accuracy", "macs", "params", "latency_ms", "keep_counts", "score"}
+        assert set(result[row]) == {
+            "accuracy", "accuracy_before", "macs", "params", "latency_ms", "keep_counts", "score",
+        }  # fmt: skip
     assert result["trials"]["complete"] + result["trials"]["stopped_early"] == TRIALS
     assert result["trials"]["complete"] >= 5
     assert result["trials"]["failed"] == 0
@@ -68,6 +71,7 @@ def test_the_figures_are_plausible(result):
     assert min(macs) >= 0.99 * max(macs)
     assert result["mended"]["score"] >= max(result["uniform"]["score"], result["pre_pruned"]["score"])
     assert result["mended"]["accuracy"] > 0.9
+    assert all(0.5 < result[row]["accuracy_before"] < 0.99 for row in PRUNED)
 
 
 def test_stock_optuna_reads_the_study(url, result):

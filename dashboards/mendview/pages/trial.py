@@ -18,8 +18,8 @@ def trial_page(look: Look, search: Search, importances: Importances, number: int
     trial = seen.best if number is None else trials.one(look, search, number)
     names = {worker.worker_id: worker for worker in workers.workers(look, search)} if trial and trial.worker else {}
     page.parts["trial"] = render(
-        "trial", trial=trial, best=seen.best, number=number, base=page.base, done=seen.pace.done,
-        dense=search.structure.dense, worker=names.get(trial.worker) if trial and trial.worker else None,
+        "trial", trial=trial, seen=seen, number=number, base=page.base, structure=search.structure,
+        worker=names.get(trial.worker) if trial and trial.worker else None,
     )  # fmt: skip
     page.layout.append(Panel("trial"))
     if trial is not None and trial.keep_counts and search.structure.widths:

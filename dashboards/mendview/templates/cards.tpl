@@ -1,7 +1,7 @@
 % best, results = seen.best, seen.search.results
 % row = results.get("mended", {})
 <section class="cards" aria-label="The search at a glance">
-<div class="card best"><h2>Best network</h2>
+<div class="card best"><h2>{{"Mended network" if "accuracy" in row else "Best network so far" if seen.live else "Best network"}}</h2>
 % if "accuracy" in row:
 <div class="big" id="best">{{words.percent(row["accuracy"], 2)}}</div>
 <p>test accuracy, fine-tuned; dense {{words.percent(results.get("dense", {}).get("accuracy"), 2)}}</p>
@@ -15,7 +15,14 @@
 % end
 % elif best is not None:
 <div class="big" id="best">{{words.score(best.score)}}</div>
-<p>score of <a href="{{page.base}}trial/{{best.number}}">trial {{best.number}}</a>, {{words.count(seen.since_best)}} trials ago</p>
+<p>score of <a href="{{page.base}}trial/{{best.number}}">trial {{best.number}}</a>, {{words.plural(seen.since_best, "trial")}} ago
+% if seen.search.structure.dense_score is not None:
+; dense {{words.score(seen.search.structure.dense_score)}}
+% end
+</p>
+% if best.agreement is not None:
+<p><strong>{{words.percent(best.agreement)}}</strong> of validation images get the class of {{seen.search.structure.yardstick}}</p>
+% end
 % for name, value in seen.controls.items():
 <p>{{titles[name]}} <strong>{{words.score(value)}}</strong> ({{words.signed(best.score - value)}})</p>
 % end

@@ -1,16 +1,26 @@
+% best, chosen, dense = seen.best, seen.chosen, structure.dense
 % if trial is None:
 <p class="empty">{{"There is no trial %d in this search." % number if number is not None else "No trial has a score yet."}}</p>
 % else:
 <section class="cards" aria-label="Trial {{trial.number}}">
 <div class="card"><h2>Trial {{trial.number}}</h2><div class="big">{{words.score(trial.score)}}</div>
-<p>{{"expected score; stopped early" if trial.state == "pruned" else "score" if trial.state == "complete" else {"fail": "the attempt failed", "running": "being scored"}.get(trial.state, trial.state)}}</p></div>
+<p>{{"expected score; stopped early" if trial.state == "pruned" else "score" if trial.state == "complete" else {"fail": "the attempt failed", "running": "being scored"}.get(trial.state, trial.state)}}</p>
+% if trial.agreement is not None and trial.state == "complete":
+<p><strong>{{words.percent(trial.agreement)}}</strong> of validation images get the class of {{structure.yardstick}}</p>
+% end
+</div>
 % if best is not None:
 <div class="card"><h2>Against the best</h2>
 % if best.number == trial.number:
-<div class="big">it is the best</div><p>of {{words.count(done)}} trials</p>
+<div class="big">it is the best</div><p>of {{words.count(seen.pace.done)}} trials, by score</p>
 % else:
 <div class="big">{{words.signed(trial.score - best.score) if trial.score is not None and best.score is not None else "–"}}</div>
 <p><a href="{{base}}trial/{{best.number}}">trial {{best.number}}</a> has {{words.score(best.score)}}</p>
+% end
+% if chosen is not None and chosen.number == trial.number:
+<p><strong>its structure is the mended network</strong></p>
+% elif chosen is not None:
+<p><a href="{{base}}trial/{{chosen.number}}">trial {{chosen.number}}</a> became the mended network</p>
 % end
 </div>
 % end

@@ -59,6 +59,7 @@ def test_a_finished_study_runs_nothing_and_more_trials_go_on(storage, name):
 def test_an_error_in_scoring_is_tried_again_then_set_aside_and_the_search_goes_on(storage, name):
     search = search_of("residual", macs=0.4)
     bad, score = tuple(search.starts[0]), search.scorer.score
+    assert bad not in {tuple(search.pre_pruned), tuple(search.uniform)}
 
     def scored(counts, rival=None):
         if tuple(counts) == bad:
@@ -90,7 +91,7 @@ def test_a_search_that_is_stopped_meanwhile_has_no_winner_yet_and_goes_on(storag
 
     def scored(counts, rival=None):
         seen.append(counts)
-        if len(seen) == 3:
+        if len(seen) == 5:  # two controls, for dashboards, and three trials
             database = mendstore.Database(storage)
             mendstore.stop(database, mendstore.find(database, name))
             database.close()

@@ -3,16 +3,18 @@ import re
 from rich.console import Console
 
 from mendview.figures import channels, plotly_figure
-from mendview.report import write_report
+from mendview.report import report_of, save
+from mendview.searches import find_search
 from mendview.structure import read_structure
 from mendview.tables import result_rows, result_table
+from tests.synthetic import make_search
 
 WIDTHS, FLOOR = {"conv1": 16, "layer1.0.conv1": 32}, {"conv1": 3, "layer1.0.conv1": 5}
 
 
 def result(search="demo"):
     row = {"accuracy": 0.975, "macs": 2000, "params": 300, "latency_ms": 0.25}
-    kept = {"keep_counts": {"conv1": 7, "layer1.0.conv1": 9}, "score": -0.4321}
+    kept = {"accuracy_before": 0.95, "keep_counts": {"conv1": 7, "layer1.0.conv1": 9}, "score": -0.4321}
     return {
         "search": search,
         "model": {"name": "digits-resnet", "kwargs": {}},
@@ -29,8 +31,8 @@ def result(search="demo"):
 def test_the_table_has_every_row_and_figure():
     rows = result_rows(result(), -0.1)
     assert [row[0] for row in rows] == ["dense", "uniform", "pre-pruned", "mended"]
-    assert rows[0] == ("dense", "97.50%", "-0.1000", "10,000 (100.0%)", "300", "0.25 ms")
-    assert rows[3] == ("mended", "97.50%", "-0.4321", "2,000 (20.0%)", "300", "0.25 ms")
+    assert rows[0] == ("dense", "97.50%", "", "−0.1000", "10,000 (100.0%)", "300", "0.25 ms")
+    assert rows[3] == ("mended", "97.50%", "95.00%", "−0.4321", "2,000 (20.0%)", "300", "0.25 ms")
     console = Console(width=140, record=True)
     console.print(result_table(result(), -0.1))
     assert "pre-pruned" in console.export_text()
@@ -47,14 +49,20 @@ def test_the_figure_shows_every_structure_in_network_order():
     assert [counts[0] for counts in figure.data[2].customdata] == [4, 4]
 
 
-def test_the_page_opens_offline_and_escapes_what_it_is_given(tmp_path):
+def test_the_report_opens_offline_with_everything_once(reader, finished, tmp_path):
     path = tmp_path / "report.html"
-    write_report(path, result("<script>alert(1)</script>"), -0.1, WIDTHS, FLOOR)
+    save(path, reader.look(lambda look: report_of(look, find_search(look, study_id=finished.study_id))))
     page = path.read_text(encoding="utf-8")
-    assert "<script>alert(1)" not in page
-    assert "&lt;script&gt;alert(1)" in page
     assert not re.findall(r"""<(?:script|link|img)[^>]+(?:src|href)=["']?http""", page)
-    assert "97.50%" in page
+    assert page.count("<h2>Networks</h2>") == 1
+    assert "92.60%" in page
     assert page.count('class="packed"') == 2
     assert len(page) < 5_000_000
     assert 'href="/' not in page
+
+
+def test_a_hostile_name_is_escaped(reader, server):
+    made = make_search(server.start(), "<script>alert(1)</script>", trials=12, workers=1, lost=0, groups=3, set_aside=0)
+    page = reader.look(lambda look: report_of(look, find_search(look, study_id=made.study_id)))
+    assert "<script>alert(1)" not in page
+    assert "&lt;script&gt;alert(1)" in page
