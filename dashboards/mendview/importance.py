@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import queue
 import threading
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 
 import optuna
 from optuna.distributions import json_to_distribution
@@ -106,10 +107,22 @@ def importance(look: Look, search: Search) -> dict[str, float]:
     ]
     if len(trials) < LEAST or not wanted:
         return {}
-    study = optuna.create_study(direction="maximize" if search.sign > 0 else "minimize")
+    with _quiet():
+        study = optuna.create_study(direction="maximize" if search.sign > 0 else "minimize")
     study.add_trials(trials)
     # imports scikit-learn where it is there, which every command would pay for
     from optuna.importance import PedAnovaImportanceEvaluator, get_param_importances
 
     found = get_param_importances(study, evaluator=PedAnovaImportanceEvaluator())
     return {name.removeprefix(PREFIX): value for name, value in found.items()}
+
+
+@contextlib.contextmanager
+def _quiet() -> Iterator[None]:
+    """Optuna says on stderr that a study was made, which nobody asked for."""
+    before = optuna.logging.get_verbosity()
+    optuna.logging.set_verbosity(optuna.logging.WARNING)
+    try:
+        yield
+    finally:
+        optuna.logging.set_verbosity(before)

@@ -17,6 +17,14 @@ from mendview.structure import TITLES
 from mendview.words import percent
 
 AGREEING = 20
+FIGURES = {
+    "mend-score": "Best score",
+    "mend-channels": "Channels, in network order; hatched: restored",
+    "mend-agreement": "What the best trials agree on",
+    "mend-macs": "MACs by layer, before and after",
+    "mend-front": "Accuracy against MACs",
+}
+"""By what a figure is called in the study: its title."""
 
 
 def publish(study: optuna.Study, url: str) -> bool:
@@ -43,7 +51,8 @@ def publish(study: optuna.Study, url: str) -> bool:
         return False
     seen, drawn = made
     for key, figure in drawn.items():
-        save_plotly_graph_object(study, figures.plotly_figure(figure), graph_object_id=key)
+        made = figures.plotly_figure(figure, title=FIGURES[key])
+        save_plotly_graph_object(study, made, graph_object_id=key)
     save_note(study, note(seen))
     return True
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import shlex
 from pathlib import Path
 from typing import Annotated
 
@@ -41,7 +42,9 @@ def create(
     model = loaded.model.name
     allow = f" --allow {model.partition(':')[0].partition('.')[0]}" if is_import_path(model) else ""
     print(f"workers:  mendsearch launch '{shown}' {registered.name} --workers 2{allow}")
-    print(f"the rest: mendsearch run {spec} --out {folder}   (when the trials are done)")
+    keys = [word for key in set_ or () for word in ("--set", key)]
+    rest = shlex.join(["mendsearch", "run", str(spec), "--out", str(folder), *keys])
+    print(f"the rest: {rest}   (when the trials are done)")
 
 
 @guarded

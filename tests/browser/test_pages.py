@@ -3,6 +3,7 @@
 import pytest
 from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import expect
+from pypdf import PdfReader
 
 from tests.browser.conftest import HOSTILE
 from tests.synthetic import finish_more
@@ -144,3 +145,18 @@ def test_the_report_opens_offline(searches, visit, tmp_path, browser):
     drawn(opened, "channels")
     drawn(opened, "history")
     assert opened.locator("a").count() == 0
+
+
+def test_the_report_prints_with_every_figure_inside_the_paper(searches, visit, tmp_path):
+    page = visit(f"{searches.address}mend/{searches.finished.study_id}/")
+    path = tmp_path / "report.html"
+    with page.expect_download() as download:
+        page.get_by_role("link", name="Report").click()
+    download.value.save_as(path)
+    opened = visit(path.as_uri(), offline=True)
+    drawn(opened, "history")
+    opened.pdf(path=tmp_path / "report.pdf", prefer_css_page_size=True)
+    text = "\n".join(page.extract_text() for page in PdfReader(tmp_path / "report.pdf").pages)
+    assert "Drawing" not in text
+    assert text.count("part of the dense width") == 2
+    assert "Importance" in text

@@ -19,11 +19,17 @@ __all__ = [
 ]  # fmt: skip
 
 
-def plotly_figure(figure: Figure, dark: bool = False) -> go.Figure:
-    """The same figure as a Plotly figure, for a notebook or Optuna Dashboard."""
+def plotly_figure(figure: Figure, dark: bool = False, title: str = "") -> go.Figure:
+    """The same figure as a Plotly figure on a ground of its own, for a notebook or Optuna Dashboard, light or dark."""
     import plotly.graph_objects as go
 
     made = resolved(figure, dark)
     layout = {key: value for key, value in made["layout"].items() if key != "meta"}
     data = [{key: value for key, value in trace.items() if key != "meta"} for trace in made["data"]]
-    return go.Figure(data=data, layout={**layout, "template": "none"})
+    ground = PALETTE["--surface"][dark]
+    layout |= {"template": "none", "paper_bgcolor": ground, "plot_bgcolor": ground}
+    if title:
+        margin = {**layout["margin"], "t": layout["margin"]["t"] + 70}
+        layout |= {"title": {"text": title, "x": 0.02, "y": 0.97, "yanchor": "top"}, "margin": margin}
+        layout["height"] = layout["height"] + 70
+    return go.Figure(data=data, layout=layout)

@@ -34,6 +34,7 @@ LOGIN = "/mend/login"
 OPEN = ("/healthz", "/mend/static/mend.css", "/mend/static/theme.js", "/mend/static/icon.svg")
 """What anybody may read: it says nothing about searches."""
 TRIES, TRIES_S = 10, 60.0
+WAIT = "Too many wrong tokens; wait a minute."
 FORM_BYTES = 4096
 POLICY = (
     "default-src 'none'; script-src 'self'; style-src 'self' 'unsafe-inline'; img-src 'self' data: blob:; "
@@ -78,7 +79,10 @@ class Gate:
             )
         if path == LOGIN and self._token is not None:
             return self._log_in(environ, start)
-        if path not in OPEN and not self._known(environ):
+        known = path in OPEN or self._known(environ)
+        if known is None:
+            return _answer(start, "429 Too Many Requests", f'{{"reason": "{WAIT}"}}', "application/json")
+        if not known:
             return self._ask(environ, start)
         if method not in READING:
             if not self._edits:
@@ -87,17 +91,30 @@ class Gate:
                 return _refused(start, "the request comes from another site")
         return self._app(environ, start)
 
-    def _known(self, environ: Environ) -> bool:
+    def _known(self, environ: Environ) -> bool | None:
+        """Whether a visitor may come in; None where that is not looked at, as in `_tried`."""
         if self._token is None:
-            return True
-        kind, _, value = environ.get("HTTP_AUTHORIZATION", "").partition(" ")
-        if kind.lower() == "bearer" and _same(value.strip(), self._token):
             return True
         try:
             cookie = SimpleCookie(environ.get("HTTP_COOKIE", "")).get(COOKIE)
         except CookieError:
-            return False
-        return cookie is not None and _same(cookie.value, _session(self._token))
+            cookie = None
+        if cookie is not None and _same(cookie.value, _session(self._token)):
+            return True
+        kind, _, value = environ.get("HTTP_AUTHORIZATION", "").partition(" ")
+        return self._tried(value.strip()) if kind.lower() == "bearer" else False
+
+    def _tried(self, given: str) -> bool | None:
+        """Whether it is the token; None where too many were wrong of late, so that guesses learn nothing."""
+        assert self._token is not None
+        with self._lock:
+            now = time.monotonic()
+            if len(self._wrong) == TRIES and now - self._wrong[0] < TRIES_S:
+                return None
+            if not _same(given, self._token):
+                self._wrong.append(now)
+                return False
+            return True
 
     def _ask(self, environ: Environ, start: Start) -> Iterable[bytes]:
         path = environ.get("PATH_INFO", "/")
@@ -119,15 +136,12 @@ class Gate:
             length = 0
         form = parse_qs(environ["wsgi.input"].read(length).decode("utf-8", "replace"))
         given, target = form.get("token", [""])[0].strip(), _local(form.get("next", ["/"])[0])
-        with self._lock:
-            now = time.monotonic()
-            if len(self._wrong) == TRIES and now - self._wrong[0] < TRIES_S:
-                page = render("login", next=target, wrong="Too many wrong tokens; wait a minute.")
-                return _answer(start, "429 Too Many Requests", page, "text/html; charset=utf-8")
-            if not _same(given, self._token):
-                self._wrong.append(now)
-                page = render("login", next=target, wrong="This is not the token.")
-                return _answer(start, "403 Forbidden", page, "text/html; charset=utf-8")
+        right = self._tried(given)
+        if not right:
+            status, wrong = (
+                ("429 Too Many Requests", WAIT) if right is None else ("403 Forbidden", "This is not the token.")
+            )
+            return _answer(start, status, render("login", next=target, wrong=wrong), "text/html; charset=utf-8")
         secure = "; Secure" if environ.get("HTTP_ORIGIN", "").startswith("https:") else ""
         cookie = f"{COOKIE}={_session(self._token)}; HttpOnly; SameSite=Lax; Path=/; Max-Age={COOKIE_S}{secure}"
         return _answer(start, "303 See Other", "", headers=[("Location", target), ("Set-Cookie", cookie)])

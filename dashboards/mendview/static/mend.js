@@ -6,7 +6,7 @@
   const figures = given.figures, hashes = given.hashes, shown = new Set(), near = new Set();
   const config = { displayModeBar: false, responsive: true, doubleClick: "reset+autosize", showTips: false };
   const byTime = new Set();
-  let live = given.live, failures = 0, timer = 0;
+  let live = given.live, failures = 0, timer = 0, paper = 0;
 
   // ---- light and dark
   const stored = () => { try { return localStorage.getItem("mend-theme"); } catch { return null; } };
@@ -47,7 +47,8 @@
     }
     for (const trace of data) delete trace.meta;
     const meta = figure.layout.meta || {};
-    node.style.minWidth = meta.width ? `${meta.width}px` : "";
+    node.style.minWidth = meta.width && !paper ? `${meta.width}px` : "";
+    if (paper) layout.width = paper;
     node.setAttribute("role", "img");
     node.setAttribute("aria-label", meta.alt || "");
     if (!shown.has(id)) {
@@ -66,6 +67,11 @@
   const seen = new IntersectionObserver((entries) => {
     for (const entry of entries) if (entry.isIntersecting) { seen.unobserve(entry.target); near.add(entry.target.id); draw(entry.target.id); }
   }, { rootMargin: "300px" });
+
+  // on paper everything is there, as wide as an A4 page between its margins
+  function drawAll() { for (const node of document.querySelectorAll(".chart")) { near.add(node.id); draw(node.id); } }
+  addEventListener("beforeprint", () => { paper = 680; drawAll(); });
+  addEventListener("afterprint", () => { paper = 0; drawAll(); });
 
   document.addEventListener("click", (event) => {
     const button = event.target.closest("button[data-axis]");

@@ -80,6 +80,17 @@ def test_wrong_tokens_are_refused_and_soon_not_even_looked_at(closed):
         assert log_in(closed, "guess")["status"] == 403
     assert log_in(closed, "guess")["status"] == 429
     assert log_in(closed)["status"] == 429
+    assert ask(closed, "/metrics", HTTP_AUTHORIZATION=f"Bearer {TOKEN}")["status"] == 429
+
+
+def test_guesses_of_a_program_are_counted_too_and_a_session_goes_on(closed):
+    cookie = log_in(closed)["headers"]["Set-Cookie"].partition(";")[0]
+    for _ in range(TRIES):
+        assert ask(closed, "/metrics", HTTP_AUTHORIZATION="Bearer guess")["status"] == 401
+    assert ask(closed, "/metrics", HTTP_AUTHORIZATION="Bearer guess")["status"] == 429
+    assert ask(closed, "/metrics", HTTP_AUTHORIZATION=f"Bearer {TOKEN}")["status"] == 429
+    assert ask(closed, "/metrics", HTTP_COOKIE=cookie)["body"] == "inside"
+    assert ask(closed, "/healthz")["status"] == 200
 
 
 @pytest.mark.parametrize(
