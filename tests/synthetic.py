@@ -60,7 +60,9 @@ def structure_of(groups: int, rate: float = 0.4) -> dict[str, Any]:
     }  # fmt: skip
 
 
-def results_of(structure: dict[str, Any], counts: dict[str, int], score: float, name: str) -> dict[str, Any]:
+def results_of(
+    structure: dict[str, Any], counts: dict[str, int], score: float, name: str, trials: int
+) -> dict[str, Any]:
     """As `result.json` holds it."""
     dense = structure["dense"]
 
@@ -79,7 +81,7 @@ def results_of(structure: dict[str, Any], counts: dict[str, int], score: float, 
         "pre_pruned": row(0.907, 0.4, accuracy_before=0.84,
                           keep_counts=structure["pre_pruned"], score=score - 0.12),
         "mended": row(0.926, 0.4, accuracy_before=0.903, keep_counts=counts, score=score),
-        "trials": {"complete": 10, "stopped_early": 4, "failed": 0},
+        "trials": {"complete": trials, "stopped_early": 0, "failed": 0},
         "seconds": {"mend": 100.0, "finetune": 40.0}, "seed": 0, "versions": {"mendsearch": "0.1.0"},
     }  # fmt: skip
 
@@ -162,7 +164,7 @@ def make_search(
         _events(connection, study_id, worker_ids, lost, set_aside, log)
         attributes: dict[str, Any] = {"structure": structure}
         if finished:
-            attributes["results"] = results_of(structure, counts[best], scores[best] or 0.0, name)
+            attributes["results"] = results_of(structure, counts[best], scores[best] or 0.0, name, trials)
         _copy(connection, "study_user_attributes", ("study_id", "key", "value_json"),
               [(study_id, key, json.dumps(value)) for key, value in attributes.items()])  # fmt: skip
     engine.dispose()

@@ -138,7 +138,7 @@ def fleet(seen: Overview) -> str:
         return "no worker has joined" if seen.search.wanted is not None else "workers of stock Optuna are not known"
     if seen.state == "finished":
         return f"{plural(crew.all, 'worker')} took part"
-    return f"{crew.alive} of {plural(crew.alive + crew.silent + crew.lost, 'worker')} alive"
+    return f"{plural(crew.alive, 'worker')} alive" if crew.alive else f"no worker alive of {crew.all} that joined"
 
 
 def mending(seen: Overview) -> str:

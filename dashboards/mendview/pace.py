@@ -9,8 +9,16 @@ from mendview.reading import Look
 from mendview.searches import Search
 
 RECENT = 200
-PAUSE_S = 60.0
-"""No trial ended for so long, and for five times what one takes: the search paused, and its rate is of the rest."""
+PAUSE_S = 120.0
+"""No trial ended for so long, and for five times what one takes: the search pauses, which is no part of its rate."""
+STATES = {
+    "complete": "complete",
+    "pruned": "stopped_early",
+    "running": "running",
+    "waiting": "waiting",
+    "fail": "failed",
+}
+"""Our words for Optuna's states."""
 
 
 @dataclass(frozen=True)
@@ -18,11 +26,11 @@ class Pace:
     """How trials come in.
 
     Attributes:
-        states: number of trials by state, in lower case.
+        states: number of trials by state, in our words.
         first: when the first trial began, in UTC.
         last: when the last one ended, in UTC.
         now: the database's clock, in UTC.
-        rate: trials a second that end with a score, of late, or None.
+        rate: trials a second that end with a score, of late; None where it is not known, or none ends.
         usual_s: how long a trial takes as a rule, or None.
         failing: attempts that failed among the last `RECENT` that ended.
         recent: how many those are.
@@ -40,7 +48,7 @@ class Pace:
     @property
     def done(self) -> int:
         """Trials that ended with a score, early or not."""
-        return self.states.get("complete", 0) + self.states.get("pruned", 0)
+        return self.states.get("complete", 0) + self.states.get("stopped_early", 0)
 
     @property
     def quiet_s(self) -> float:
@@ -73,16 +81,17 @@ def pace_of(look: Look, search: Search) -> Pace:
         recent=RECENT,
         pause=PAUSE_S,
     )
-    ends = [row["last"] for row in counted if row["last"] is not None]
     begins = [row["first"] for row in counted if row["first"] is not None]
-    span = float(recent["span_s"] or 0)
+    last = max((row["last"] for row in counted if row["last"] is not None), default=None)
+    usual_s, span = None if recent["usual_s"] is None else float(recent["usual_s"]), float(recent["span_s"] or 0)
+    paused = last is not None and (recent["now"] - last).total_seconds() > max(PAUSE_S, 5 * (usual_s or 0))
     return Pace(
-        states={row["state"]: row["number"] for row in counted},
+        states={STATES[row["state"]]: row["number"] for row in counted},
         first=min(begins, default=None),
-        last=max(ends, default=None),
+        last=last,
         now=recent["now"],
-        rate=(recent["done"] - 1) / span if span > 0 and recent["done"] > 1 else None,
-        usual_s=None if recent["usual_s"] is None else float(recent["usual_s"]),
+        rate=(recent["done"] - 1) / span if span > 0 and recent["done"] > 1 and not paused else None,
+        usual_s=usual_s,
         failing=recent["failing"],
         recent=recent["recent"],
     )

@@ -8,7 +8,7 @@ from datetime import datetime
 from typing import Any
 
 from mendview.reading import Look
-from mendview.structure import Structure, read_results, read_structure, read_test_images
+from mendview.structure import Structure, read_result_trials, read_results, read_structure, read_test_images
 
 LISTED = 200
 
@@ -55,6 +55,7 @@ class Search:
         structure: of the network.
         results: rows of the finished run, or empty.
         test_images: of which `results` has the accuracy, or None.
+        result_trials: among which the result was chosen, or None.
     """
 
     study_id: int
@@ -69,6 +70,7 @@ class Search:
     structure: Structure
     results: dict[str, Any]
     test_images: int | None
+    result_trials: int | None
 
 
 def list_searches(look: Look) -> list[Listed]:
@@ -158,6 +160,7 @@ def find_search(look: Look, *, study_id: int | None = None, name: str | None = N
         structure=read_structure(attributes.get("structure")),
         results=read_results(attributes.get("results")),
         test_images=read_test_images(attributes.get("results")),
+        result_trials=read_result_trials(attributes.get("results")),
     )
 
 

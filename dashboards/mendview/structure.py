@@ -123,7 +123,13 @@ def read_results(value: Any) -> dict[str, Any]:
 def read_test_images(value: Any) -> int | None:
     """From the same attribute: how many images its accuracies are of."""
     number = value.get("test_images") if isinstance(value, dict) else None
-    return int(number) if isinstance(number, int) and _is_number(number) and number > 0 else None
+    return number if isinstance(number, int) and _is_number(number) and number > 0 else None
+
+
+def read_result_trials(value: Any) -> int | None:
+    """From the same attribute: among how many trials its structure was chosen."""
+    counts = _numbers(value.get("trials")) if isinstance(value, dict) else {}
+    return int(counts.get("complete", 0) + counts.get("stopped_early", 0)) or None
 
 
 def read_counts(value: Any) -> Counts:

@@ -17,6 +17,7 @@ import mendstore
 from mendview import overview
 from mendview.figures.network import movers
 from mendview.overview import Overview
+from mendview.pace import STATES
 from mendview.words import count, score, span
 
 STYLES = {"good": "green", "fair": "yellow", "bad": "bold red", "calm": "cyan"}
@@ -61,9 +62,7 @@ def searches_table(found: Iterable[Overview]) -> Table:
     ):
         table.add_column(heading, justify="left" if heading in ("search", "state", "ends") else "right")
     for seen in found:
-        states = [
-            count(seen.pace.states.get(state, 0)) for state in ("complete", "pruned", "running", "waiting", "fail")
-        ]
+        states = [count(seen.pace.states.get(state, 0)) for state in STATES.values()]
         best = "" if seen.best is None else score(seen.best.score)
         alive = "" if seen.search.wanted is None else str(seen.crew.alive)
         ends = "" if seen.left_s is None else f"in {span(seen.left_s)}"
@@ -111,7 +110,7 @@ class _Nothing:
 
 def _line(seen: Overview) -> str:
     parts = (
-        overview.progress(seen),
+        f"{seen.search.name}: {overview.progress(seen)}",
         f"best: {overview.headline(seen)}",
         overview.fleet(seen),
         f"ends: {overview.ending(seen)}",
@@ -128,7 +127,7 @@ def _fleet(seen: Overview) -> list[str]:
     lines, crew = [overview.fleet(seen)], seen.crew
     if seen.pace.rate and seen.live and seen.state == "running":
         lines[0] += f", {count(3600 * seen.pace.rate)} trials an hour"
-    failed = seen.pace.states.get("fail", 0)
+    failed = seen.pace.states.get("failed", 0)
     known = ((crew.silent, "silent"), (crew.lost, "lost"), (crew.set_aside, "set aside"), (failed, "attempts failed"))
     trouble = ", ".join(f"{number} {text}" for number, text in known if number)
     return [*lines, trouble] if trouble else lines

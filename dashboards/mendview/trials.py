@@ -85,8 +85,8 @@ def each(look: Look, search: Search) -> list[Row]:
     )
 
 
-def spans(look: Look, search: Search, trials: int) -> list[Row]:
-    """Trials in `SPANS` spans by number: the best of each, quartiles of the complete, and how they ended."""
+def spans(look: Look, search: Search, trials: int, most: int = SPANS) -> list[Row]:
+    """Trials in `most` spans by number: the best of each, quartiles of the complete, and how they ended."""
     return look.all(
         """
         SELECT min(number) AS number, max(at) AS at, count(*) AS trials,
@@ -107,7 +107,7 @@ def spans(look: Look, search: Search, trials: int) -> list[Row]:
         study=search.study_id,
         sign=search.sign,
         trials=trials,
-        spans=SPANS,
+        spans=most,
     )
 
 

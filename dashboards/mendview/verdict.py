@@ -48,12 +48,15 @@ def verdict_of(
     """Whether it goes well, and the same in a sentence."""
     left = "" if search.wanted is None else f"{plural(max(0, search.wanted - pace.done), 'trial')} to go"
     if state == "finished":
-        return _finished(search, best, controls)
+        tone, said = _finished(search, best, controls)
+        older = search.result_trials is not None and pace.done > search.result_trials
+        return tone, f"{said} The result is of the first {search.result_trials:,} trials." if older else said
+    start = f"mendsearch launch {search.name} --workers N"
     fixed: dict[str, tuple[Tone, str]] = {
         "empty": ("calm", "No trial yet."),
         "idle": ("calm", f"Quiet: no trial ended for {span(pace.quiet_s)}."),
         "waiting": ("calm", f"Waits for its first worker: {left}."),
-        "halted": ("bad", f"Halted: no worker is alive, {left}. Start one, or resume it."),
+        "halted": ("bad", f"Halted: no worker is alive, {left}. Start some: {start}."),
         "stopping": ("calm", f"Stopping: workers end after the trial that they are at, {left}."),
         "stopped": ("calm", f"Stopped: {left}. Resume it to go on."),
         "stuck": ("bad", f"Stuck: workers are alive, but no trial ended for {span(pace.quiet_s)}."),

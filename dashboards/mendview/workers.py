@@ -225,7 +225,7 @@ def claim_gaps(look: Look, search: Search) -> Row:
 def _worker(row: Row, lease_s: float) -> Worker:
     seen_s, life_s = float(row["seen_s"]), float(row["life_s"])
     open_state = "alive" if seen_s < lease_s else "silent"
-    ending = str(row["ending"] or "ended")
+    ending = str(row["ending"] or "finished").replace("finished", "ended")  # of itself; the search may have more to do
     return Worker(
         worker_id=row["worker_id"],
         ordinal=row["ordinal"],

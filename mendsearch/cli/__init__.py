@@ -6,6 +6,9 @@ signal n with nothing lost: run the same command again to go on.
 
 from __future__ import annotations
 
+from importlib import metadata
+from typing import Annotated
+
 import typer
 
 from mendsearch.cli import database, fleet, launch, runs, watch
@@ -21,6 +24,17 @@ app = typer.Typer(
 db = typer.Typer(
     help="The study database: the embedded Postgres of this folder, and its tables anywhere.", no_args_is_help=True
 )
+
+
+@app.callback()
+def main(
+    version: Annotated[bool, typer.Option("--version", help="Print the version and end.", is_eager=True)] = False,
+) -> None:
+    """Find the smaller dense network that fits a budget at the best accuracy."""
+    if version:
+        print(f"mendsearch {metadata.version('mendsearch')}")
+        raise typer.Exit
+
 
 for verb in (
     runs.demo,

@@ -30,6 +30,10 @@ Storage = Annotated[
 SetKeys = Annotated[
     list[str] | None, typer.Option("--set", metavar="KEY=VALUE", help="Change a key, such as mend.trials=200.")
 ]
+URL_HELP = "postgresql://… study database; without it MENDSEARCH_STORAGE, else the embedded one of this folder."
+NAME_HELP = "The search; as the only argument, it is this."
+Url = Annotated[str | None, typer.Argument(metavar="URL", help=URL_HELP)]
+Name = Annotated[str | None, typer.Argument(metavar="NAME", help=NAME_HELP)]
 STORE_HELP = "URL of a folder for what is too large for the database: a path, s3://bucket/prefix, …"
 
 
@@ -67,13 +71,18 @@ def guarded(command: Callable[P, None]) -> Callable[P, None]:
 
 
 def storage_of(url: str | None) -> str:
-    """The URL given, or that of the embedded server, made and started where it does not run."""
-    if url is not None:
+    """The URL given, or MENDSEARCH_STORAGE, or that of the embedded server, made and started where it does not run."""
+    if url := url or os.environ.get("MENDSEARCH_STORAGE"):
         return url
     server = mendstore.EmbeddedServer(EMBEDDED)
     if server.exists and not server.running:
         print(f"starting the database under {EMBEDDED}/ again; `mendsearch db stop` ends it", file=sys.stderr)
     return server.start()
+
+
+def has_storage(url: str | None) -> bool:
+    """Whether there is a database to look at."""
+    return bool(url or os.environ.get("MENDSEARCH_STORAGE")) or mendstore.EmbeddedServer(EMBEDDED).exists
 
 
 def existing_storage(verb: str, url: str | None) -> str:
@@ -82,7 +91,7 @@ def existing_storage(verb: str, url: str | None) -> str:
     Raises:
         UsageError: there is no embedded database in this folder.
     """
-    if url is None and not mendstore.EmbeddedServer(EMBEDDED).exists:
+    if not has_storage(url):
         raise UsageError(f"{verb}: got no storage URL, and there is no database under {EMBEDDED}/; give postgresql://…")
     return storage_of(url)
 

@@ -2,12 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Annotated
-
-import typer
-
 import mendstore
-from mendsearch.cli.common import EMBEDDED, guarded, storage_of
+from mendsearch.cli.common import EMBEDDED, Url, guarded, storage_of
 
 
 @guarded
@@ -24,9 +20,7 @@ def stop() -> None:
 
 @guarded
 def upgrade(
-    url: Annotated[
-        str | None, typer.Argument(envvar="MENDSEARCH_STORAGE", help="postgresql://…; else the embedded one.")
-    ] = None,
+    url: Url = None,
 ) -> None:
     """Make the tables, or bring them up to date; as the role that owns them."""
     print(f"schema {mendstore.upgrade(mendstore.normalised(storage_of(url)))}")

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import os
 import shlex
 from pathlib import Path
 from typing import Annotated
@@ -11,15 +10,22 @@ from typing import Annotated
 import typer
 
 import mendstore
-from mendsearch.cli.common import STORE_HELP, SetKeys, Storage, existing_storage, guarded, look_up, storage_of
+from mendsearch.cli.common import (
+    STORE_HELP,
+    Name,
+    SetKeys,
+    Storage,
+    Url,
+    existing_storage,
+    guarded,
+    look_up,
+    storage_of,
+)
 from mendsearch.config import load_spec
 from mendsearch.errors import UsageError
 from mendsearch.importing import is_import_path
 from mendsearch.progress import Reporter
 from mendview.words import plural
-
-Target = Annotated[str | None, typer.Argument(metavar="[URL]", help="postgresql://… or MENDSEARCH_STORAGE.")]
-Name = Annotated[str | None, typer.Argument(metavar="NAME", help="The search.")]
 
 
 @guarded
@@ -49,7 +55,7 @@ def create(
 
 @guarded
 def worker(
-    url: Target = None,
+    url: Url = None,
     name: Name = None,
     allow: Annotated[
         list[str] | None,
@@ -74,10 +80,10 @@ def worker(
 
 @guarded
 def resume(
-    url: Target = None,
+    url: Url = None,
     name: Name = None,
     trials: Annotated[
-        str | None, typer.Option(metavar="N|+N", help="Trials in all, or as many more; else as they are.")
+        str | None, typer.Option(metavar="N|+N", help="Trials in all, or as many more; without it the number stays.")
     ] = None,
 ) -> None:
     """Let an interrupted or stopped search go on, or give a finished one more trials."""
@@ -102,7 +108,7 @@ def resume(
 
 
 @guarded
-def stop(url: Target = None, name: Name = None) -> None:
+def stop(url: Url = None, name: Name = None) -> None:
     """Ask the workers of a search to end after the trial that they are at; `resume` lets it go on."""
     url, name = target("stop", url, name)
     database = mendstore.Database(url)
@@ -116,7 +122,7 @@ def stop(url: Target = None, name: Name = None) -> None:
 
 @guarded
 def delete(
-    url: Target = None,
+    url: Url = None,
     name: Name = None,
     yes: Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")] = False,
     storage: Storage = None,
@@ -140,13 +146,13 @@ def delete(
 
 @guarded
 def gc(
-    url: Target = None,
+    url: Url = None,
     store: Annotated[str | None, typer.Option(help=STORE_HELP)] = None,
 ) -> None:
     """Remove weights and images that no search needs any more."""
     from mendstore.blobs import collect
 
-    url = existing_storage("gc", url or os.environ.get("MENDSEARCH_STORAGE"))
+    url = existing_storage("gc", url)
     database = mendstore.Database(mendstore.normalised(url))
     mendstore.check_version(database)
     found = collect(database, store=store)
@@ -156,7 +162,7 @@ def gc(
 def target(verb: str, first: str | None, second: str | None) -> tuple[str, str]:
     """URL and name of `VERB URL NAME`, or of `VERB NAME` with the URL of the environment or the embedded server."""
     if second is None:
-        first, second = os.environ.get("MENDSEARCH_STORAGE") or None, first
+        first, second = None, first
     if second is None or "://" in second:
         raise UsageError(f"{verb}: got no name of a search; `mendsearch status` lists them")
     return mendstore.normalised(existing_storage(verb, first)), second

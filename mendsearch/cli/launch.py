@@ -11,12 +11,11 @@ from typing import Annotated
 import typer
 
 import mendstore
-from mendsearch.cli.common import EMBEDDED, guarded, look_up, storage_of
+from mendsearch.cli.common import EMBEDDED, Name, Url, guarded, look_up, storage_of
 from mendsearch.errors import UsageError
 from mendsearch.fleet.ends import report_ends
 from mendsearch.fleet.launch import STORAGE_VARIABLE, BackendName, Request
 
-URL_HELP = f"postgresql://… study database; without it {STORAGE_VARIABLE}, and for local workers the embedded one."
 GPUS_HELP = (
     "Workers on GPUs, one each. local: all, the first N, or a list of places in CUDA_VISIBLE_DEVICES or of UUIDs; "
     "others: N workers that ask for a GPU each."
@@ -26,8 +25,8 @@ CLUSTER = {"rich_help_panel": "Slurm and Kubernetes"}
 
 @guarded
 def launch(
-    url: Annotated[str | None, typer.Argument(help=URL_HELP)] = None,
-    name: Annotated[str | None, typer.Argument(help="The search, as `create` registered it.")] = None,
+    url: Url = None,
+    name: Name = None,
     workers: Annotated[int | None, typer.Option(min=1, help="Workers on the CPU.")] = None,
     gpus: Annotated[str | None, typer.Option(metavar="all|N|0,1", help=GPUS_HELP)] = None,
     per_gpu: Annotated[int | None, typer.Option(min=1, help="local: workers that share a GPU; else one.")] = None,

@@ -11,8 +11,7 @@ import optuna
 import typer
 from rich.console import Console
 
-import mendstore
-from mendsearch.cli.common import EMBEDDED, Json, existing_storage, guarded, show, storage_of
+from mendsearch.cli.common import EMBEDDED, Json, Name, Url, existing_storage, guarded, has_storage, show, storage_of
 from mendsearch.errors import UsageError
 from mendview.overview import Overview, overview, summary
 from mendview.reading import Look, Reader
@@ -20,8 +19,6 @@ from mendview.searches import find_search, latest, list_searches
 from mendview.terminal import at_a_glance, searches_table, watch
 
 TOKEN = "MENDSEARCH_DASHBOARD_TOKEN"
-Url = Annotated[str | None, typer.Argument(envvar="MENDSEARCH_STORAGE", help="postgresql://… study database.")]
-Name = Annotated[str | None, typer.Argument(help="One search.")]
 
 
 @guarded
@@ -33,7 +30,7 @@ def status(
 ) -> None:
     """Searches of a database, or one of them at a glance: how it goes, the best score, workers, when it ends."""
     url, name = _place(url, name)
-    if url is None and name is None and not watched and not mendstore.EmbeddedServer(EMBEDDED).exists:
+    if name is None and not watched and not has_storage(url):
         print(f"no database under {EMBEDDED}/ yet, and no storage URL; `mendsearch run` makes one", file=sys.stderr)
         found: list[Overview] = []
     else:
@@ -96,10 +93,8 @@ def report(
 
 
 def _place(url: str | None, name: str | None) -> tuple[str | None, str | None]:
-    """`VERB NAME` is of the embedded database, or of MENDSEARCH_STORAGE."""
-    if url is not None and "://" not in url and name is None:
-        return os.environ.get("MENDSEARCH_STORAGE") or None, url
-    return url, name
+    """One word alone is a name."""
+    return (None, url) if url is not None and "://" not in url and name is None else (url, name)
 
 
 def _one(look: Look, name: str | None) -> Overview:

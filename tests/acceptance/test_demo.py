@@ -142,4 +142,4 @@ def test_status_lists_the_search(demo):
     assert "demo" in mendsearch("status", cwd=demo[0]).stdout
     found = json.loads(mendsearch("status", "--json", cwd=demo[0]).stdout)
     assert found[0]["name"] == "demo"
-    assert found[0]["trials"]["complete"] + found[0]["trials"].get("pruned", 0) >= TRIALS
+    assert found[0]["trials"]["complete"] + found[0]["trials"].get("stopped_early", 0) >= TRIALS

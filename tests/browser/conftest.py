@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import shutil
+import socket
 import subprocess
 import sys
 import uuid
@@ -54,7 +55,11 @@ def dashboard(url: str, *options: str, **environment: str) -> Iterator[Dashboard
     said = [process.stderr.readline()] if "--host" in options and not environment else []
     try:
         address = process.stdout.readline().strip()
-        assert address.startswith("http://localhost:"), process.stderr.read()
+        name = socket.gethostname() if "0.0.0.0" in options else "localhost"
+        if not address.startswith(f"http://{name}:"):
+            process.kill()
+            pytest.fail(f"{address}: {process.stderr.read()}")
+        address = address.replace(name, "localhost", 1)  # which leads here whatever the name server knows
         yield Dashboard(address, process, said)
     finally:
         process.terminate()

@@ -23,7 +23,7 @@ def front(runs: Mapping[str, Mapping[str, Any]], cost: str) -> Figure:
         cost: `macs`, `params` or `latency_ms`.
     """
     data = []
-    for kind, title in TITLES.items():
+    for kind, title in sorted(TITLES.items(), key=lambda item: item[0] != "mended"):  # the largest, below the others
         points = sorted(
             (row[kind][cost], row[kind]["accuracy"], name)
             for name, row in runs.items()

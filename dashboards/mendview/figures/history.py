@@ -21,7 +21,6 @@ def history(
     trials: Sequence[Row],
     spanned: bool,
     controls: Mapping[str, float],
-    dense: float | None = None,
 ) -> Figure:
     """The best score so far, over the trials.
 
@@ -30,7 +29,6 @@ def history(
         trials: of `mendview.trials.each`, or of `spans` where there are too many.
         spanned: which of the two.
         controls: scores of `pre_pruned` and `uniform`.
-        dense: score of the dense network.
     """
     data = [*_spanned(trials)] if spanned else [*_each(trials)]
     best = [row["score"] for row in improved]
@@ -75,7 +73,7 @@ def endings(spans: Sequence[Row]) -> Figure:
 
 
 def by_worker(workers: Sequence[Worker]) -> Figure:
-    """Best and median score of every worker: they should agree, for the same candidate scores the same everywhere."""
+    """Best and median score of every worker."""
     shown = sorted(sorted(workers, key=lambda worker: -worker.done)[:SHOWN], key=lambda worker: worker.ordinal)
     shown = [worker for worker in shown if worker.best is not None]
     names = [f"worker {worker.ordinal}" for worker in shown]

@@ -41,7 +41,7 @@ def _crew_cards(seen: Overview, gaps: Mapping[str, Any]) -> list[tuple[str, str,
     crew, rate, faults = seen.crew, seen.pace.rate, seen.crew.faults or {}
     named = ", ".join(f"{number} {kind}" for kind, number in faults.items() if number) or "none"
     where = f"on {words.plural(crew.hosts, 'host')}; " if crew.hosts else ""
-    known = f"{crew.alive} of {crew.alive + crew.silent + crew.lost}" if seen.live else str(crew.all)
+    known = str(crew.alive if seen.live else crew.all)
     return [
         ("Workers alive" if seen.live else "Workers", known, f"{where}{crew.ended} ended by themselves"),
         ("Pace", words.count(3600 * rate) if rate and seen.state == "running" else "–", "trials an hour, of late"),

@@ -12,6 +12,9 @@ from mendview.searches import Search
 from mendview.tables import CAPTION
 from mendview.trials import EACH
 
+BARS = 24
+"""Spans in which endings are counted: fewer tell shares better."""
+
 
 def search_page(look: Look, search: Search, importances: Importances, number: int | None = None) -> Page:
     """Is it going well, how good is the best network, what did mending change, is the fleet alive, when does it end."""
@@ -25,7 +28,7 @@ def search_page(look: Look, search: Search, importances: Importances, number: in
     shown = spans if spanned else trials.each(look, search)
     improved = trials.improvements(look, search)
     page.figures["history"] = figures.history(improved, shown, spanned, seen.controls)
-    page.figures["endings"] = figures.endings(spans)
+    page.figures["endings"] = figures.endings(trials.spans(look, search, total, BARS))
     page.parts["top"] = render("top", top=trials.top(look, search), base=page.base)
     page.parts["results"] = render(
         "results", results=search.results, dense_score=search.structure.dense_score, caption=CAPTION
@@ -38,11 +41,10 @@ def search_page(look: Look, search: Search, importances: Importances, number: in
         Panel("endings", "Early stopping", "How trials ended.", axis=True),
     ]
     found = workers.workers(look, search)
-    if found:
+    if len(found) > 1:
         page.figures["by_worker"] = figures.by_worker(found)
-        page.layout.append(
-            Panel("by_worker", "By worker", "They should agree: a candidate scores the same everywhere.")
-        )
+        note = "One far below the others deserves a look; one that joined late saw other candidates."
+        page.layout.append(Panel("by_worker", "By worker", note))
     if sum("score" in row for row in search.results.values()) > 1:
         page.figures["fidelity"] = figures.fidelity(search.results)
         page.layout.append(Panel("fidelity", "Score against accuracy", "Before and after fine-tuning."))

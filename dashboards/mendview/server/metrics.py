@@ -11,7 +11,7 @@ from prometheus_client.registry import Collector
 
 import mendstore
 from mendview import workers
-from mendview.pace import pace_of
+from mendview.pace import STATES, pace_of
 from mendview.reading import Look, Reader
 from mendview.searches import Search, find_search, list_searches
 
@@ -71,7 +71,7 @@ def _measure(look: Look) -> list[Metric]:
         if search is None:
             continue
         pace = pace_of(look, search)
-        for state in ("complete", "pruned", "running", "waiting", "fail"):
+        for state in STATES.values():
             by_state.add_metric([name, state], pace.states.get(state, 0))
         if listed.best is not None:
             best.add_metric([name], listed.best)

@@ -6,6 +6,7 @@ import logging
 import os
 import secrets
 import signal
+import socket
 import sys
 import threading
 import webbrowser
@@ -14,6 +15,7 @@ from types import FrameType
 import waitress
 
 from mendstore import StorageError
+from mendview.reading import Reader
 from mendview.server.app import make_app
 from mendview.server.gate import is_loopback
 
@@ -63,6 +65,7 @@ def serve(url: str, host: str, port: int, token: str | None, allow_edits: bool, 
     if made:
         print(f"token, printed this once: {token}", file=sys.stderr)
     print(address, flush=True)
+    threading.Thread(target=_look_once, args=(url,), daemon=True).start()
     if browse and _has_screen():
         threading.Timer(0.5, webbrowser.open, [address]).start()
     return _until_signal(server)
@@ -82,9 +85,21 @@ def _until_signal(server: waitress.server.BaseWSGIServer) -> int:
     return ended[0] if ended else signal.SIGINT
 
 
+def _look_once(url: str) -> None:
+    """Say at once where the database is away: whoever started this may not look at a page yet."""
+    reader = Reader(url)
+    try:
+        reader.look(lambda look: look.optuna)
+    except StorageError:
+        return  # the reader has logged it
+    finally:
+        reader.close()
+
+
 def _address(server: waitress.server.BaseWSGIServer, host: str) -> str:
     port = getattr(server, "effective_port", None) or server.effective_listen[0][1]
-    name = "localhost" if host in ("127.0.0.1", "::1", "localhost", "0.0.0.0", "::") else host
+    everywhere = host in ("0.0.0.0", "::")
+    name = socket.gethostname() if everywhere else "localhost" if is_loopback(host) else host
     return f"http://{f'[{name}]' if ':' in name else name}:{port}/"
 
 

@@ -58,7 +58,7 @@
 % crew = seen.crew
 % if crew.all:
 % if seen.live:
-<div class="big">{{crew.alive}} of {{crew.alive + crew.silent + crew.lost}} alive</div>
+<div class="big">{{crew.alive or "none"}} alive</div>
 % if crew.hosts:
 <p>on {{words.plural(crew.hosts, "host")}}; <strong>{{words.count(3600 * seen.pace.rate) if seen.pace.rate and seen.state == "running" else "–"}}</strong> trials an hour</p>
 % end
@@ -91,14 +91,18 @@
 <div class="big">{{overview.ending(seen)}}</div>
 % end
 % if seen.pace.first and seen.pace.last:
-<p>{{"running" if seen.state in ("running", "stuck", "stopping") else "ran"}} for {{words.span(((seen.pace.now if seen.state in ("running", "stuck", "stopping") else seen.pace.last) - seen.pace.first).total_seconds())}}</p>
+% if seen.state in ("running", "stuck", "stopping"):
+<p>began {{words.span((seen.pace.now - seen.pace.first).total_seconds())}} ago</p>
+% else:
+<p>{{words.span((seen.pace.last - seen.pace.first).total_seconds())}} from the first trial to the last</p>
 % end
-% early = seen.pace.states.get("pruned", 0)
+% end
+% early = seen.pace.states.get("stopped_early", 0)
 % if early:
 <p><strong>{{words.percent(early / max(1, seen.pace.done), 0)}}</strong> of trials stopped early</p>
 % end
-% if seen.pace.states.get("fail"):
-<p>{{words.plural(seen.pace.states["fail"], "attempt")}} failed</p>
+% if seen.pace.states.get("failed"):
+<p>{{words.plural(seen.pace.states["failed"], "attempt")}} failed</p>
 % end
 </div>
 </section>

@@ -34,4 +34,4 @@ def made(server: mendstore.EmbeddedServer) -> Made:
 def finished(server: mendstore.EmbeddedServer) -> Made:
     """A search that has ended, with results."""
     name = f"finished-{uuid.uuid4().hex[:8]}"
-    return make_search(server.start(), name, trials=80, workers=2, lost=0, groups=6, finished=True)
+    return make_search(server.start(), name, trials=80, workers=2, lost=0, groups=6, finished=True, ended_ago_s=3600)

@@ -1,11 +1,11 @@
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 
 import optuna
 import pytest
 from optuna.trial import create_trial
 
 from mendview import trials
-from mendview.pace import pace_of
+from mendview.pace import STATES, pace_of
 from mendview.searches import find_search
 from tests.unit.mendview.conftest import DONE
 
@@ -24,14 +24,14 @@ def complete(made):
 
 def test_trials_are_counted_by_state(ask, made):
     seen = ask(pace_of)
-    assert seen.states == {state.lower(): made.states.count(state) for state in set(made.states)}
+    assert seen.states == {STATES[state.lower()]: made.states.count(state) for state in set(made.states)}
     assert seen.done == DONE
     assert seen.rate > 0
 
 
 def test_a_pause_is_no_part_of_the_rate(reader, storage, name):
     study = optuna.create_study(storage=storage, study_name=name)
-    begun = datetime(2026, 1, 1)
+    begun = datetime.now(UTC).replace(tzinfo=None) - timedelta(hours=12, seconds=40)
     for number in range(40):  # one a second, with a night between
         at = begun + timedelta(seconds=number, hours=12 if number >= 20 else 0)
         trial = create_trial(value=1.0)
@@ -39,6 +39,11 @@ def test_a_pause_is_no_part_of_the_rate(reader, storage, name):
         study.add_trial(trial)
     seen = reader.look(lambda look: pace_of(look, find_search(look, name=name)))
     assert seen.rate == pytest.approx(1, abs=0.05)
+
+
+def test_where_nothing_ends_any_more_there_is_no_rate(reader, finished):
+    seen = reader.look(lambda look: pace_of(look, find_search(look, study_id=finished.study_id)))
+    assert seen.rate is None
 
 
 def test_improvements_are_the_running_best_in_order_of_ending(ask, made):

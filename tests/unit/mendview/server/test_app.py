@@ -127,7 +127,7 @@ def test_metrics_are_what_prometheus_reads(app, made):
         if sample.labels.get("search", made.name) == made.name
     }
     assert values["mendsearch_database_up", None] == 1
-    assert values["mendsearch_trials", "complete"] + values["mendsearch_trials", "pruned"] == DONE
+    assert values["mendsearch_trials", "complete"] + values["mendsearch_trials", "stopped_early"] == DONE
     assert values["mendsearch_trials_wanted", None] == TRIALS
     assert values["mendsearch_best_score", None] == made.scores[made.best]
     assert values["mendsearch_workers", "alive"] == 5
