@@ -28,7 +28,9 @@ class ModelSpec(SpecPart):
         "found from the working directory too."
     )
     kwargs: dict[str, JsonValue] = Field(
-        default_factory=dict, description="Keyword arguments of the factory, such as `depth`, `width`, `num_classes`."
+        default_factory=dict,
+        description="Keyword arguments of the factory; `digits-resnet` and `cifar-resnet` take `depth` (6n + 2) and "
+        "`width` (channels of the first stage).",
     )
     checkpoint: Path | None = Field(
         default=None,

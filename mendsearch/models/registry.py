@@ -51,7 +51,10 @@ def build_model(name: str, kwargs: Mapping[str, Any]) -> nn.Module:
         raise
     except Exception as error:
         given = ", ".join(f"{key}={value!r}" for key, value in kwargs.items())
-        raise ModelError(f"model {name} cannot be built with ({given}): {type(error).__name__}: {error}") from error
+        takes = f"; it takes {inspect.signature(factory)}" if name in BUILT_IN else ""
+        raise ModelError(
+            f"model {name} cannot be built with ({given}): {type(error).__name__}: {error}{takes}"
+        ) from error
     if not isinstance(model, nn.Module):
         raise ModelError(f"model {name}: got {type(model).__name__}, expected a torch.nn.Module")
     return model

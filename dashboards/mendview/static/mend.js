@@ -84,13 +84,15 @@
 
   // ---- times in the zone of whoever looks
   const clock = new Intl.DateTimeFormat(undefined, { hour: "2-digit", minute: "2-digit" });
+  const exact = new Intl.DateTimeFormat(undefined, { hour: "2-digit", minute: "2-digit", second: "2-digit", timeZoneName: "short" });
   const full = new Intl.DateTimeFormat(undefined, { dateStyle: "medium", timeStyle: "medium" });
   const day = new Intl.DateTimeFormat(undefined, { month: "short", day: "numeric", hour: "2-digit", minute: "2-digit" });
   function times(within) {
     for (const node of within.querySelectorAll("time[datetime]")) {
       const at = new Date(node.dateTime);
       if (isNaN(at)) continue;
-      node.textContent = (Math.abs(at - Date.now()) < 6e7 ? clock : day).format(at);
+      const near = Math.abs(at - Date.now()) < 6e7;
+      node.textContent = (near ? (node.classList.contains("exact") ? exact : clock) : day).format(at);
       node.title = full.format(at);
     }
   }

@@ -28,4 +28,7 @@
 <span class="when">as of <time id="fresh"></time></span></div>
 % end
 {{!body}}
+% if page.base:
+% include("words.tpl")
+% end
 </main><script id="given" type="application/json">{{!given}}</script></body></html>

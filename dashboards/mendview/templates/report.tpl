@@ -4,6 +4,7 @@
 <body><main id="main"><div id="away" class="away" hidden></div>
 <div class="head"><h1>{{page.title}}</h1><span class="what">{{page.what}}</span><span class="when">mendsearch report, {{made}}</span></div>
 {{!body}}
+% include("words.tpl")
 </main><script id="given" type="application/json">{{!given}}</script>
 <script type="text/plain" class="packed">{{!plotly}}</script><script type="text/plain" class="packed">{{!script}}</script>
 <script>(async () => {
