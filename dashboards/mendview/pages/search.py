@@ -50,5 +50,5 @@ def search_page(look: Look, search: Search, importances: Importances, number: in
         page.layout.append(Panel("fidelity", "Score against accuracy", "Before and after fine-tuning."))
     page.layout.append(Panel("top", "Trials"))
     if search.wanted is not None or search.results:
-        page.layout.append(Panel("results", "Networks"))
+        page.layout.append(Panel("results", "Networks", whole=True))
     return page
