@@ -180,8 +180,9 @@ def test_after_an_outage_every_lease_starts_anew(database, name, queue_of):
     away.claim([proposal(0, 0)])
     execute(
         database,
-        "UPDATE mend_items SET expires_at = now() - interval '1 h'; "
-        "UPDATE mend_searches SET heard_at = now() - interval '1 h'",
+        "UPDATE mend_items SET expires_at = now() - interval '1 h' WHERE study_id = :s; "
+        "UPDATE mend_searches SET heard_at = now() - interval '1 h' WHERE study_id = :s",
+        s=search.study_id,
     )
     first_back.renew()
     assert (

@@ -25,7 +25,8 @@ def test_every_worker_is_shown_those_alive_first(ask, made):
     assert [worker.state for worker in found] == ["alive"] * (WORKERS - LOST) + ["lost"] * LOST
     assert sum(worker.done for worker in found) == DONE
     assert max(worker.best for worker in found if worker.best is not None) == made.scores[made.best]
-    assert all(0 < worker.lease_s < 7200 and worker.left_s > 0 for worker in found if worker.alive)
+    leases = [(worker.lease_s, worker.left_s) for worker in found if worker.alive]
+    assert all(0 < held_s < 7200 and left_s > 0 for held_s, left_s in leases), leases
 
 
 def test_candidates_that_were_set_aside_come_with_their_log(ask):
