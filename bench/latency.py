@@ -1,7 +1,7 @@
 """What fewer MACs give in time: `python bench/latency.py`. Weights do not matter; nothing is trained or searched.
 
-Every coupling group keeps the same fraction of its channels (`uniform`), in one row any number of them, in the other a
-multiple of 8 where it has as many, at no more MACs. The networks of a row take turns. On a GPU, where there is one.
+Every coupling group keeps the same fraction of its channels (`uniform`), in one row any number of them, in the other
+multiples of 8 (`prune.multiple = 8`). The networks take turns. On a GPU, where there is one.
 """
 
 from __future__ import annotations
@@ -11,7 +11,6 @@ import statistics
 import time
 from typing import Any
 
-import numpy as np
 import torch
 from rows import RESULTS
 from torch import nn
@@ -48,10 +47,9 @@ def structures(model: nn.Module, images: torch.Tensor) -> tuple[dict[str, nn.Mod
     slicer, dense = Slicer(model, coupling, ranking.orders), costs.cost(coupling.widths)["macs"]
     found, parts = {"dense": model}, {"dense": 1.0}
     for rate in RATES:
-        limits = Limits(Budget(macs=rate), costs)
-        counts = pre_prune("uniform", ranking, [], limits)
-        stepped = np.where(counts >= STEP, counts // STEP * STEP, counts)
-        for name, kept in ((f"{rate:.0%}", counts), (f"{rate:.0%}, multiples of {STEP}", stepped)):
+        for multiple in (1, STEP):
+            kept = pre_prune("uniform", ranking, [], Limits(Budget(macs=rate), costs, multiple))
+            name = f"{rate:.0%}" if multiple == 1 else f"{rate:.0%}, multiples of {STEP}"
             found[name] = build_pruned(model, slicer.slice(kept)).eval()
             parts[name] = costs.cost(kept)["macs"] / dense
     return found, parts

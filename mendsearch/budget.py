@@ -128,15 +128,21 @@ class Limits:
     Args:
         budget: fractions up to 1, absolute above.
         model: the cost model.
+        multiple: keep counts are multiples of it, in coupling groups whose dense width is one.
+
+    Attributes:
+        steps: (G,) int64, what a keep count is a multiple of; also the least that stays.
+        absolute: by cost.
 
     Raises:
         BudgetError: no candidate can meet it, or the dense network meets it already, or asks for more than that.
     """
 
-    def __init__(self, budget: Budget, model: CostModel) -> None:
+    def __init__(self, budget: Budget, model: CostModel, multiple: int = 1) -> None:
         self.model = model
-        dense = model.cost(model.coupling.widths)
-        least = model.cost(np.ones_like(model.coupling.widths))
+        widths = model.coupling.widths
+        self.steps: Ints = np.where(widths % multiple == 0, multiple, 1)
+        dense, least = model.cost(widths), model.cost(self.steps)
         self.absolute = {name: value * dense[name] if value <= 1 else value for name, value in budget.limits().items()}
         for name, value in self.absolute.items():
             given = f"budget {name}={budget.limits()[name]:g}"
@@ -144,9 +150,9 @@ class Limits:
                 raise BudgetError(f"{given} is above the dense network's {dense[name]:,}; ask for less")
             if value < least[name]:
                 raise BudgetError(
-                    f"{given} cannot be met: one channel in every coupling group still costs {least[name]:,}, "
-                    f"{least[name] / dense[name]:.4f} of the dense {name}; ask for that or more, "
-                    f"or exclude fewer layers"
+                    f"{given} cannot be met: {'one channel' if multiple == 1 else f'{multiple} channels'} in every "
+                    f"coupling group still costs {least[name]:,}, {least[name] / dense[name]:.4f} of the dense {name}; "
+                    f"ask for that or more, or exclude fewer layers{'' if multiple == 1 else ', or lower the multiple'}"
                 )
         if all(dense[name] <= value for name, value in self.absolute.items()):
             raise BudgetError("the dense network meets the budget already; ask for less than a fraction of 1")

@@ -104,7 +104,7 @@ class RankSpec(SpecPart):
 
 
 class PruneSpec(SpecPart):
-    """Pre-pruning."""
+    """Pre-pruning, and what every candidate keeps to."""
 
     rule: RuleName = Field(
         default="curves",
@@ -116,6 +116,12 @@ class PruneSpec(SpecPart):
         gt=0,
         lt=1,
         description="Cost of the floor, from which mending starts, as a fraction of the budget; cut by `uniform`.",
+    )
+    multiple: int = Field(
+        default=1,
+        ge=1,
+        description="Keep counts are multiples of this, in coupling groups whose dense width is one. Kernels of many "
+        "devices are faster at multiples of 8.",
     )
     exclude: tuple[str, ...] = Field(
         default=(),

@@ -56,7 +56,7 @@ def mend(
         budget: such as `Budget(macs=0.4)`.
         n_trials: trials that end with a score.
         criterion: of the filter ranking.
-        prune: rule, floor, and layers to exclude.
+        prune: rule, floor, what keep counts are multiples of, and layers to exclude.
         sampler: what proposes restorations.
         reconstruction: how a candidate is made good before it is scored: `sequence` fits layer after layer to the
             dense network's outputs, `channels` folds missing inputs into the kept ones, `none` recalibrates batch
@@ -91,7 +91,7 @@ def mend(
     spec = MendSpec(
         trials=n_trials, sampler=sampler, reconstruction=reconstruction, score=score, early_stopping=early_stopping
     )
-    problem = pose(model, calibration_images, budget, prune.exclude)
+    problem = pose(model, calibration_images, budget, prune)
     check_labels(labels, predict(model, validation_images[:2]).shape[1], "validation")
     ranking, statistics = rank_channels(problem, calibration_images, criterion, seed, reporter)
     search = Search(

@@ -47,6 +47,6 @@ def load(spec: Spec) -> Loaded:
         load_checkpoint(model, spec.model.checkpoint)
     if torch.cuda.is_available():
         model.cuda()
-    problem = pose(model.eval(), splits.calibration, spec.budget, spec.prune.exclude)
+    problem = pose(model.eval(), splits.calibration, spec.budget, spec.prune)
     check_labels(splits.validation[1], predict(model, splits.calibration[:2]).shape[1], "validation")
     return Loaded(problem, splits, kwargs)

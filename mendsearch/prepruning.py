@@ -52,7 +52,7 @@ def cut(name: RuleName, ranking: FilterRanking, curves: list[Floats], limits: Li
 
 def pre_prune(name: RuleName, ranking: FilterRanking, curves: list[Floats], limits: Limits) -> Ints:
     """The rule cut at the budget itself, refilled so that nothing of the budget stays unused: (G,) int64."""
-    return project(cut(name, ranking, curves, limits), np.ones_like(limits.model.coupling.widths), limits)
+    return project(cut(name, ranking, curves, limits), limits.steps, limits)
 
 
 def _uniform(widths: Ints) -> Rule:

@@ -114,7 +114,7 @@ def _search(spec: Spec, tensors: dict[str, dict[str, Tensor]]) -> Search:
     if torch.cuda.is_available():
         model.cuda()
     images, ranking = tensors["images"], tensors["ranking"]
-    problem = pose(model.eval(), images["calibration"], spec.budget, spec.prune.exclude)
+    problem = pose(model.eval(), images["calibration"], spec.budget, spec.prune)
     device = next(model.parameters()).device
     layers = [key.removeprefix("mean/") for key in ranking if key.startswith("mean/")]
     return Search(

@@ -24,7 +24,7 @@ def moved(parents: Ints, space: Space, generator: np.random.Generator) -> Floats
     many = generator.integers(1, 4, size=(amount, 1))
     chosen = generator.random((amount, groups)).argsort(1) < many
     changes = chosen * generator.normal(size=(amount, groups)) * size[:, None] * widths
-    changes = np.where(chosen, np.sign(changes) * np.maximum(1.0, np.abs(changes)), 0.0)
+    changes = np.where(chosen, np.sign(changes) * np.maximum(space.limits.steps, np.abs(changes)), 0.0)
     room = np.maximum(widths - floor, 0)
     restored = np.clip(parents - floor + changes, 0, room)
     base = float(space.limits.usage(floor))

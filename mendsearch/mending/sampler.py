@@ -35,7 +35,7 @@ class SpaceSampler(BaseSampler):
     """Samples the whole space of a search at once.
 
     Where a proposal projects onto a candidate that the study has already, another is drawn, and after `DRAWS` of them
-    the last one is moved by single channels at random, so that no trial is spent on a score that is known.
+    the last one is moved by single steps at random, so that no trial is spent on a score that is known.
 
     Args:
         space: of the search.
@@ -87,7 +87,8 @@ class SpaceSampler(BaseSampler):
     def _shake(self, counts: Ints, generator: np.random.Generator) -> Ints:
         """A candidate near `counts` that is not known; `counts` itself where the space seems used up."""
         for reach in range(1, 50):
-            candidate = self._space.project(counts + generator.integers(-reach, reach + 1, len(counts)))
+            shaken = generator.integers(-reach, reach + 1, len(counts)) * self._space.limits.steps
+            candidate = self._space.project(counts + shaken)
             if not self._history.holds(candidate):
                 return candidate
         return counts

@@ -46,7 +46,7 @@ class Problem:
     limits: Limits
 
 
-def pose(model: nn.Module, images: Tensor, budget: Budget, exclude: tuple[str, ...] = ()) -> Problem:
+def pose(model: nn.Module, images: Tensor, budget: Budget, prune: PruneSpec | None = None) -> Problem:
     """Find the coupling groups, check that the network bears the loss of channels, and hold the budget against it.
 
     Raises:
@@ -55,7 +55,8 @@ def pose(model: nn.Module, images: Tensor, budget: Budget, exclude: tuple[str, .
         CouplingError: nothing is prunable, or the network does not bear the loss of channels.
         BudgetError: the budget cannot be met, or is met already.
     """
-    coupling = find_coupling(model, images, exclude)
+    prune = prune or PruneSpec()
+    coupling = find_coupling(model, images, prune.exclude)
     with evaluating(model), torch.no_grad():
         outputs = model(images[:2].to(next(model.parameters()).device))
     if not isinstance(outputs, Tensor) or outputs.dim() != 2:
@@ -66,7 +67,7 @@ def pose(model: nn.Module, images: Tensor, budget: Budget, exclude: tuple[str, .
     if not torch.isfinite(outputs).all():
         raise ModelError("the network's outputs are not finite; check its weights and the calibration images")
     probe(model, coupling, images)
-    return Problem(model, coupling, Limits(budget, build_cost_model(model, coupling, images)))
+    return Problem(model, coupling, Limits(budget, build_cost_model(model, coupling, images), prune.multiple))
 
 
 def rank_channels(
@@ -156,6 +157,7 @@ class Search:
         for order in self.ranking.orders:
             digest.update(order.tobytes())
         digest.update(self.space.floor.tobytes())
+        digest.update(self.problem.limits.steps.tobytes())
         digest.update(repr(sorted(self.problem.limits.absolute.items())).encode())
         digest.update(repr(self.scorer.version).encode())
         return digest.hexdigest()

@@ -19,20 +19,24 @@ class Space:
     """Between a trial's parameters `restore/<coupling group>` and keep counts.
 
     Args:
-        floor: (G,) int64, the structure from which mending starts; it fits the budget.
-        limits: the budget.
+        floor: (G,) int64, the structure from which mending starts, cut to whole steps; it fits the budget.
+        limits: the budget, and the steps.
     """
 
     def __init__(self, floor: Ints, limits: Limits) -> None:
-        self.floor, self.limits = floor, limits
+        stepped: Ints = np.maximum(floor // limits.steps, 1) * limits.steps
+        self.floor, self.limits = stepped if limits.fits(stepped) else limits.steps, limits
         self.coupling = limits.model.coupling
         self.names = [PREFIX + name for name in self.coupling.names]
 
     @property
     def distributions(self) -> dict[str, BaseDistribution]:
-        """The search space in Optuna's terms: for every coupling group 0 .. width - floor channels."""
+        """The search space in Optuna's terms: for every coupling group 0 .. width - floor channels, in whole steps."""
         rooms = self.coupling.widths - self.floor
-        return {name: IntDistribution(0, int(room)) for name, room in zip(self.names, rooms, strict=True)}
+        return {
+            name: IntDistribution(0, int(room), step=int(step))
+            for name, room, step in zip(self.names, rooms, self.limits.steps, strict=True)
+        }
 
     def params(self, counts: Ints) -> dict[str, Any]:
         """A trial's parameters of keep counts (G,) that are at or above the floor."""

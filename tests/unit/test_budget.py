@@ -73,3 +73,12 @@ def test_a_budget_above_the_dense_cost_is_refused():
 def test_a_budget_that_the_dense_network_meets_is_refused():
     with pytest.raises(BudgetError, match="meets the budget already"):
         limits(macs=1)
+
+
+def test_steps_are_multiples_where_the_dense_width_is_one():
+    costs = COSTS["residual"]
+    assert set(Limits(Budget(macs=0.5), costs).steps) == {1}
+    limits = Limits(Budget(macs=0.9), costs, 8)
+    assert limits.steps.tolist() == [8 if width % 8 == 0 else 1 for width in costs.coupling.widths]
+    with pytest.raises(BudgetError, match=r"16 channels in every coupling group .*lower the multiple"):
+        Limits(Budget(macs=0.01), costs, 16)

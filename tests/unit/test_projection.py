@@ -17,16 +17,22 @@ def problems(name):
     """A budget that can be met, a floor within it, and any proposal at all."""
     costs = COSTS[name]
     widths = costs.coupling.widths
-    dense, least = costs.cost(widths), costs.cost(np.ones_like(widths))
+    dense = costs.cost(widths)
 
-    def with_floor(fraction):
-        limits = Limits(Budget(macs=max(fraction, 1.02 * least["macs"] / dense["macs"])), costs)
+    def with_floor(given):
+        fraction, asked = given
+        least = {m: costs.cost(np.where(widths % m == 0, m, 1))["macs"] / dense["macs"] for m in (asked, 2, 1)}
+        multiple = next(
+            m for m, part in least.items() if m == 1 or part < 0.9
+        )  # the smallest networks have few channels
+        limits = Limits(Budget(macs=max(fraction, 1.02 * least[multiple])), costs, multiple)
         floors = st.tuples(*(st.integers(1, max(1, int(width) // 3)) for width in widths)).map(np.array)
-        floors = floors.map(lambda floor: floor if limits.fits(floor) else np.ones_like(widths))
+        floors = floors.map(lambda floor: np.maximum(floor // limits.steps, 1) * limits.steps)
+        floors = floors.map(lambda floor: floor if limits.fits(floor) else limits.steps)
         proposals = st.tuples(*(st.integers(-3, int(width) + 3) for width in widths)).map(np.array)
         return st.tuples(st.just(limits), floors, proposals)
 
-    return st.floats(0.1, 0.9).flatmap(with_floor)
+    return st.tuples(st.floats(0.1, 0.9), st.sampled_from([1, 2, 4])).flatmap(with_floor)
 
 
 @pytest.mark.parametrize("name", NETWORKS)
@@ -39,9 +45,10 @@ def test_every_projection_fits_is_full_and_settled(name, data):
     assert limits.fits(counts)
     assert (counts >= floor).all()
     assert (counts <= widths).all()
+    assert (counts % limits.steps == 0).all()
     for index in range(len(counts)):
         more = counts.copy()
-        more[index] += 1
+        more[index] += limits.steps[index]
         assert more[index] > widths[index] or not limits.fits(more)
     assert project(counts, floor, limits).tolist() == counts.tolist()
     assert project(proposal, floor, limits).tolist() == counts.tolist()

@@ -20,9 +20,10 @@ from tests.zoo import IMAGES, NETWORKS, build
 LABELS = torch.randint(0, 4, (len(IMAGES),), generator=torch.Generator().manual_seed(1))
 
 
-def search_of(name, *, labels=LABELS, validation=IMAGES, criterion="gram", macs=0.5, **options):
+def search_of(name, *, labels=LABELS, validation=IMAGES, criterion="gram", macs=0.5, multiple=1, **options):
     model = build(name)
-    problem = pose(model, IMAGES, Budget(macs=macs))
+    prune = PruneSpec(multiple=multiple)
+    problem = pose(model, IMAGES, Budget(macs=macs), prune)
     statistics = input_statistics(model, problem.coupling, IMAGES, 32)
     return Search(
         problem,
@@ -31,7 +32,7 @@ def search_of(name, *, labels=LABELS, validation=IMAGES, criterion="gram", macs=
         calibration=IMAGES,
         validation=validation,
         labels=labels,
-        prune=PruneSpec(),
+        prune=prune,
         mend=MendSpec(**options),
     )
 
@@ -153,7 +154,7 @@ def test_a_bias_takes_up_the_mean_of_channels_that_never_change():
         model[0].weight[4:] = 0
         model[0].bias[4:] = 2.0
     model.eval()
-    problem = pose(model, IMAGES, Budget(macs=0.9), exclude=("2",))
+    problem = pose(model, IMAGES, Budget(macs=0.9), PruneSpec(exclude=("2",)))
     statistics = input_statistics(model, problem.coupling, IMAGES, 32)
     ranking = CRITERIA["gram"].rank(RankingInputs(model, problem.coupling, statistics, IMAGES, 0))
     assert set(ranking.orders[0][4:].tolist()) == {4, 5}

@@ -116,6 +116,18 @@ def test_what_a_person_asks_for_in_the_dashboard_is_made_to_fit_and_tried(storag
     assert trial.params[search.space.names[0]] > 0
 
 
+@pytest.mark.parametrize("sampler", ["mending", "tpe"])
+def test_every_candidate_keeps_multiples_where_they_are_asked_for(storage, name, sampler):
+    search = search_of("residual", macs=0.6, multiple=2)
+    steps = search.problem.limits.steps
+    assert set(steps) == {2}
+    study, winner = run(search, 12, storage, name, sampler=sampler)
+    for counts in [search.space.counts(trial.params) for trial in study.trials] + [winner.counts, search.uniform]:
+        assert (counts % steps == 0).all()
+        assert search.problem.limits.fits(counts)
+    assert len({tuple(search.space.counts(trial.params)) for trial in study.trials}) == 12
+
+
 def test_two_workers_share_a_search(storage, name):
     """In threads of one process, each with its own connection: together they run the trials that were asked for."""
     searches = [search_of("residual", macs=0.4) for _ in range(2)]
