@@ -261,7 +261,7 @@ def _trials(
         parts = structure["dense"]["params"] * (0.3 + 0.25 * ((number * 31) % 100) / 100)
         attributes += [
             (trial, "keep_counts", json.dumps(counts[number])), (trial, "macs", macs), (trial, "params", round(parts)),
-            (trial, "agreement", round(0.99 + 0.3 * (scores[number] or 0.0), 4)), (trial, "seconds", round((ended - starts[number]).total_seconds(), 3)),
+            (trial, "top1_agreement", round(0.99 + 0.3 * (scores[number] or 0.0), 4)), (trial, "seconds", round((ended - starts[number]).total_seconds(), 3)),
         ]  # fmt: skip
         if state == "COMPLETE":
             values.append((trial, 0, scores[number], "FINITE"))

@@ -199,7 +199,7 @@ def rivals(seen: Overview) -> list[str]:
         lines = [f"{TITLES[name]} {percent(rows[name]['accuracy'], 2)}" for name in known]
     elif best is not None and best.score is not None:
         yardstick = f"of validation images get the class of {seen.search.structure.yardstick}"
-        lines = [f"{percent(best.agreement)} {yardstick}"] if best.agreement is not None else []
+        lines = [f"{percent(best.top1_agreement)} {yardstick}"] if best.top1_agreement is not None else []
         lines += [
             f"{TITLES[name]} {score(value)} ({signed(best.score - value)})" for name, value in seen.controls.items()
         ]

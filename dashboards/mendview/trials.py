@@ -33,7 +33,7 @@ class Trial:
         keep_counts: the candidate, or empty.
         macs: cost of the candidate.
         params: cost of the candidate.
-        agreement: share of the validation images with the class of the search's yardstick.
+        top1_agreement: share of the validation images with the class of the search's yardstick.
         seconds: that scoring took.
         worker: its identifier, or None.
         failed: log of an attempt that failed, or an empty string.
@@ -47,7 +47,7 @@ class Trial:
     keep_counts: Counts
     macs: float | None
     params: float | None
-    agreement: float | None
+    top1_agreement: float | None
     seconds: float | None
     worker: int | None
     failed: str
@@ -171,7 +171,7 @@ def _trials(look: Look, ids: Sequence[int]) -> list[Trial]:
                 coalesce(v.value, (SELECT i.intermediate_value FROM trial_intermediate_values i
                                    WHERE i.trial_id = t.trial_id ORDER BY step DESC LIMIT 1)) AS score,
                 (SELECT jsonb_object_agg(a.key, a.value_json) FROM trial_user_attributes a WHERE a.trial_id = t.trial_id
-                 AND a.key IN ('keep_counts', 'macs', 'params', 'agreement', 'seconds', 'worker', 'failed'))
+                 AND a.key IN ('keep_counts', 'macs', 'params', 'top1_agreement', 'seconds', 'worker', 'failed'))
                     AS attributes
             FROM trials t LEFT JOIN trial_values v ON v.trial_id = t.trial_id AND v.objective = 0
             WHERE t.trial_id = ANY (:ids)
@@ -192,7 +192,7 @@ def _trial(row: Row) -> Trial:
         keep_counts=read_counts(attributes.get("keep_counts")),
         macs=number_of(attributes.get("macs")),
         params=number_of(attributes.get("params")),
-        agreement=number_of(attributes.get("agreement")),
+        top1_agreement=number_of(attributes.get("top1_agreement")),
         seconds=number_of(attributes.get("seconds")),
         worker=None if worker is None else int(worker),
         failed=_text(failed),

@@ -72,8 +72,8 @@ def run_trials(
 ) -> None:
     """Score what the source gives until it has no more.
 
-    Every trial records the value, and `keep_counts`, `macs`, `params`, `agreement` and `seconds` of the candidate as
-    user attributes. A candidate that was scored already is not scored again: its score is recorded.
+    Every trial records the value, and `keep_counts`, `macs`, `params`, `top1_agreement` and `seconds` of the candidate
+    as user attributes. A candidate that was scored already is not scored again: its score is recorded.
 
     Args:
         source: of candidates.
@@ -97,7 +97,7 @@ def run_trials(
                 continue
             attrs = _attributes(space, candidate.counts) | {"seconds": time.perf_counter() - started}
             if scored is not None:
-                attrs["agreement"] = scored.agreement
+                attrs["top1_agreement"] = scored.top1_agreement
             value = candidate.known if scored is None else scored.value
             source.record(
                 candidate, value, attrs, len(scored.losses) if scored is not None and scored.stopped else None

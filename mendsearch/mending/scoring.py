@@ -34,13 +34,13 @@ class Scored:
         value: the score; where scoring was stopped, what it is expected to be.
         losses: (n,) float32, of the images looked at.
         stopped: whether scoring was stopped before the last image.
-        agreement: share (0-1) of the images looked at that get the dense network's class, or their label's.
+        top1_agreement: share (0-1) of the images looked at that get the dense network's class, or their label's.
     """
 
     value: float
     losses: Tensor
     stopped: bool
-    agreement: float
+    top1_agreement: float
 
 
 class Scorer:

@@ -16,8 +16,8 @@
 % elif best is not None:
 <div class="big" id="best">{{words.score(best.score)}}</div>
 <p>score of <a href="{{page.base}}trial/{{best.number}}">trial {{best.number}}</a>, {{words.plural(seen.since_best, "trial")}} ago{{"" if seen.search.structure.dense_score is None else "; dense " + words.score(seen.search.structure.dense_score)}}</p>
-% if best.agreement is not None:
-<p><strong>{{words.percent(best.agreement)}}</strong> of validation images get the class of {{seen.search.structure.yardstick}}</p>
+% if best.top1_agreement is not None:
+<p><strong>{{words.percent(best.top1_agreement)}}</strong> of validation images get the class of {{seen.search.structure.yardstick}}</p>
 % end
 % for name, value in seen.controls.items():
 <p>{{titles[name]}} <strong>{{words.score(value)}}</strong> ({{words.signed(best.score - value)}})</p>

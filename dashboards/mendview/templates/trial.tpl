@@ -5,8 +5,8 @@
 <section class="cards" aria-label="Trial {{trial.number}}">
 <div class="card"><h2>Trial {{trial.number}}</h2><div class="big">{{words.score(trial.score)}}</div>
 <p>{{"expected score; stopped early" if trial.state == "pruned" else "score" if trial.state == "complete" else {"fail": "the attempt failed", "running": "being scored"}.get(trial.state, trial.state)}}</p>
-% if trial.agreement is not None and trial.state == "complete":
-<p><strong>{{words.percent(trial.agreement)}}</strong> of validation images get the class of {{structure.yardstick}}</p>
+% if trial.top1_agreement is not None and trial.state == "complete":
+<p><strong>{{words.percent(trial.top1_agreement)}}</strong> of validation images get the class of {{structure.yardstick}}</p>
 % end
 </div>
 % if best is not None:

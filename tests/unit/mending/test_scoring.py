@@ -7,6 +7,7 @@ from torch import nn
 from torch.nn import functional
 
 from mendsearch.config import Budget, DataSpec, MendSpec, PruneSpec, TrainSpec
+from mendsearch.coupling.surgery import build_pruned
 from mendsearch.errors import DataError, ModelError
 from mendsearch.mending.search import Search, pose
 from mendsearch.models.resnet import digits_resnet
@@ -35,6 +36,16 @@ def search_of(name, *, labels=LABELS, validation=IMAGES, criterion="gram", macs=
         prune=prune,
         mend=MendSpec(**options),
     )
+
+
+@pytest.mark.parametrize("score", ["agreement", "loss"])
+@torch.no_grad()
+def test_top_1_agreement_is_with_the_dense_network_or_with_the_labels(score):
+    search = search_of("residual", score=score)
+    built = build_pruned(search.problem.model, search.scorer.weights.of(search.uniform)).eval()
+    wanted = LABELS if score == "loss" else search.problem.model(IMAGES).argmax(1)
+    expected = float((built(IMAGES).argmax(1) == wanted).float().mean())
+    assert search.scorer.score(search.uniform).top1_agreement == pytest.approx(expected)
 
 
 @pytest.mark.parametrize("name", NETWORKS)

@@ -35,7 +35,9 @@ def test_stock_optuna_reads_the_study(storage, name):
         assert sorted(trial.params) == sorted(f"restore/{group}" for group in search.problem.coupling.names)
         assert trial.user_attrs["keep_counts"] == search.problem.coupling.keep_counts(counts)
         assert {key: trial.user_attrs[key] for key in ("macs", "params")} == search.problem.limits.model.cost(counts)
-        assert trial.value == pytest.approx(search.scorer.score(counts).value, abs=1e-6)
+        scored = search.scorer.score(counts)
+        assert trial.value == pytest.approx(scored.value, abs=1e-6)
+        assert trial.user_attrs["top1_agreement"] == scored.top1_agreement
 
 
 def test_the_first_trials_are_the_structures_that_need_no_search(storage, name):

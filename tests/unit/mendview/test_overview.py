@@ -67,6 +67,13 @@ def test_a_difference_within_noise_is_no_gain(reader, finished, mended, images, 
     assert said in found[1]
 
 
+def test_a_result_of_fewer_trials_than_there_are_now_is_said(reader, finished):
+    seen = see(reader, finished)
+    search = replace(seen.search, result_trials=50)
+    _, verdict = verdict_of(search, "finished", seen.pace, seen.crew, seen.best, 0, {})
+    assert verdict == "Finished: +1.40 points of accuracy over uniform. The result is of the first 50 trials."
+
+
 def test_a_study_of_stock_optuna_is_shown_as_far_as_it_goes(reader, storage, name):
     study = optuna.create_study(storage=storage, study_name=name, direction="minimize")
     study.optimize(lambda trial: trial.suggest_float("x", 0, 1), n_trials=7)
