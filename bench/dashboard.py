@@ -78,6 +78,12 @@ def mb(process: psutil.Process) -> float:
     return round(process.memory_info().rss / 1e6, 1)
 
 
+def peak_mb(process: psutil.Process) -> float:
+    """The most memory that the process ever had."""
+    line = next(row for row in Path(f"/proc/{process.pid}/status").read_text().splitlines() if row.startswith("VmHWM"))
+    return round(1024 * int(line.split()[1]) / 1e6, 1)
+
+
 def fetched(address: str) -> tuple[bytes, float]:
     begun = time.perf_counter()
     with urllib.request.urlopen(address, timeout=120) as answer:
@@ -178,7 +184,7 @@ def studied(address: str, process: psutil.Process, made: Made) -> dict[str, floa
     body, seconds = fetched(f"{address}api/studies/{made.study_id}")
     _, later = fetched(f"{address}api/studies/{made.study_id}")
     sizes = {"mb": len(body) / 1e6, "gzip_mb": len(gzip.compress(body, 1)) / 1e6}
-    return {"s": seconds, "again_s": later, "memory_mb": mb(process), **sizes}
+    return {"s": seconds, "again_s": later, "memory_mb": mb(process), "peak_mb": peak_mb(process), **sizes}
 
 
 def measure(browser: Browser, url: str) -> dict[str, Any]:

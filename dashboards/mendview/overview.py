@@ -16,9 +16,6 @@ from mendview.verdict import Tone, state_of, verdict_of
 from mendview.words import amount, count, percent, plural, score, signed, span
 from mendview.workers import Crew
 
-REFINED = 10
-"""The best trials, of which the first few distinct ones are refined before one is chosen."""
-
 
 @dataclass(frozen=True)
 class Change:
@@ -48,8 +45,7 @@ class Overview:
         state: running, finished, stopped, stopping, waiting, halted, stuck, idle or empty.
         tone: whether it goes well.
         verdict: the same in a sentence.
-        best: the best trial, or None.
-        chosen: the trial whose structure the result has, or None.
+        top: the best trials, best first.
         controls: scores of `pre_pruned` and `uniform`, where known, as trials are scored.
         changes: by coupling group in network order, of the best trial or of the result.
         pace: how trials come in.
@@ -62,14 +58,24 @@ class Overview:
     state: str
     tone: Tone
     verdict: str
-    best: Trial | None
-    chosen: Trial | None
+    top: list[Trial]
     controls: Mapping[str, float]
     changes: list[Change]
     pace: Pace
     crew: Crew
     left_s: float | None
     since_best: int
+
+    @property
+    def best(self) -> Trial | None:
+        """The best trial."""
+        return next(iter(self.top), None)
+
+    @property
+    def chosen(self) -> Trial | None:
+        """The trial whose structure the result has."""
+        result = self.search.results.get("mended", {}).get("keep_counts")
+        return next((trial for trial in self.top if result and trial.keep_counts == result), None)
 
     @property
     def live(self) -> bool:
@@ -80,16 +86,14 @@ class Overview:
 def overview(look: Look, search: Search) -> Overview:
     """A search at a glance."""
     pace, crew = pace_of(look, search), workers.crew(look, search)
-    top = trials.top(look, search, REFINED) if search.objectives == 1 else []
-    best, result = next(iter(top), None), search.results.get("mended", {}).get("keep_counts")
-    controls = search.structure.controls
+    top = trials.top(look, search) if search.objectives == 1 else []
+    best, controls = next(iter(top), None), search.structure.controls
     since = _since(look, search, best)
     left_s = _left(search, pace)
     state = state_of(search, pace, crew)
     tone, verdict = verdict_of(search, state, pace, crew, best, since, controls)
     return Overview(
-        search=search, state=state, tone=tone, verdict=verdict, best=best, controls=controls,
-        chosen=next((trial for trial in top if result and trial.keep_counts == result), None),
+        search=search, state=state, tone=tone, verdict=verdict, top=top, controls=controls,
         changes=changes(search.structure, mended(search, best)), pace=pace, crew=crew,
         left_s=left_s if state in ("running", "stuck", "stopping") else None, since_best=since,
     )  # fmt: skip

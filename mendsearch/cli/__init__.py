@@ -26,14 +26,20 @@ db = typer.Typer(
 )
 
 
-@app.callback()
-def main(
-    version: Annotated[bool, typer.Option("--version", help="Print the version and end.", is_eager=True)] = False,
-) -> None:
-    """Find the smaller dense network that fits a budget at the best accuracy."""
-    if version:
+def say_version(asked: bool) -> None:
+    """Print the version and end, where it is asked for."""
+    if asked:
         print(f"mendsearch {metadata.version('mendsearch')}")
         raise typer.Exit
+
+
+@app.callback()
+def main(
+    version: Annotated[
+        bool, typer.Option("--version", callback=say_version, is_eager=True, help="Print the version and end.")
+    ] = False,
+) -> None:
+    """Find the smaller dense network that fits a budget at the best accuracy."""
 
 
 for verb in (

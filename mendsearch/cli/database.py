@@ -19,8 +19,6 @@ def stop() -> None:
 
 
 @guarded
-def upgrade(
-    url: Url = None,
-) -> None:
+def upgrade(url: Url = None) -> None:
     """Make the tables, or bring them up to date; as the role that owns them."""
     print(f"schema {mendstore.upgrade(mendstore.normalised(storage_of(url)))}")

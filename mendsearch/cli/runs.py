@@ -100,7 +100,7 @@ def _run(spec: Spec, out: Path, storage: str | None, as_json: bool, workers: int
 
 
 def _look_again(name: str, url: str, report: Path, result: dict[str, Any], reporter: Reporter) -> None:
-    """A finished run does nothing, which surprises where its search has been given more trials."""
+    """Say where the search has more trials than the finished run, which does nothing; make a report that is missing."""
     with contextlib.suppress(mendstore.StorageError):  # the result stands in the folder, whatever the database says
         trials, counted = look_up(url, name)[0].trials, result["trials"]
         done = counted["complete"] + counted["stopped_early"]

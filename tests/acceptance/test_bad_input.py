@@ -1,6 +1,7 @@
 """Bad input gets one clear line and exit 2, before any work is done."""
 
 import json
+from importlib import metadata
 
 import numpy as np
 import pytest
@@ -143,6 +144,11 @@ def test_another_spec_in_the_same_folder_is_refused_and_nothing_is_lost(folder, 
     ended = mendsearch("run", "good.toml", "--out", "good.toml", cwd=folder, storage=storage)
     assert (ended.returncode, len(ended.stderr.strip().splitlines())) == (2, 1), ended.stderr
     assert mendsearch("delete", "bad-input", "--yes", cwd=folder, storage=storage).returncode == 0
+
+
+def test_the_version_is_that_of_the_package(tmp_path):
+    ended = mendsearch("--version", cwd=tmp_path)
+    assert (ended.returncode, ended.stdout) == (0, f"mendsearch {metadata.version('mendsearch')}\n")
 
 
 def test_wrong_usage_ends_with_2(tmp_path):

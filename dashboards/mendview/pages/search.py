@@ -24,18 +24,18 @@ def search_page(look: Look, search: Search, importances: Importances, number: in
     page.layout += [Panel("cards")]
     if search.objectives > 1:
         return page
-    spans, spanned = trials.spans(look, search, total), total > EACH
-    shown = spans if spanned else trials.each(look, search)
+    spanned = total > EACH
+    shown = trials.spans(look, search, total) if spanned else trials.each(look, search)
     improved = trials.improvements(look, search)
     page.figures["history"] = figures.history(improved, shown, spanned, seen.controls)
     page.figures["endings"] = figures.endings(trials.spans(look, search, total, BARS))
-    page.parts["top"] = render("top", top=trials.top(look, search), base=page.base)
+    page.parts["top"] = render("top", top=seen.top, base=page.base)
     page.parts["results"] = render(
         "results", results=search.results, dense_score=search.structure.dense_score, caption=CAPTION
     )
     note = "Up is better." if search.sign > 0 else "Down is better."
     if spanned:
-        note += f" {words.count(total)} trials in {len(spans)} spans; click a point for its trial."
+        note += f" {words.count(total)} trials in {len(shown)} spans; click a point for its trial."
     page.layout += [
         Panel("history", "Best score", note, whole=True, axis=True),
         Panel("endings", "Early stopping", "How trials ended.", axis=True),

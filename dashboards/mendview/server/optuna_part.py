@@ -93,7 +93,7 @@ class OptunaPart:
 
 
 def _trim() -> None:
-    """Give memory back to the system after a whole study, which glibc would keep: 90 MB with 10,000 trials."""
+    """Give memory back to the system after a whole study, which glibc would keep."""
     trim = getattr(ctypes.CDLL(None), "malloc_trim", None) if sys.platform == "linux" else None
     if trim is not None:
         trim(0)

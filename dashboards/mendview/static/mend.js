@@ -91,8 +91,8 @@
     for (const node of within.querySelectorAll("time[datetime]")) {
       const at = new Date(node.dateTime);
       if (isNaN(at)) continue;
-      const near = Math.abs(at - Date.now()) < 6e7;
-      node.textContent = (near ? (node.classList.contains("exact") ? exact : clock) : day).format(at);
+      const today = Math.abs(at - Date.now()) < 6e7;
+      node.textContent = (today ? (node.classList.contains("exact") ? exact : clock) : day).format(at);
       node.title = full.format(at);
     }
   }
