@@ -20,10 +20,10 @@ from mendsearch.files import write_json
 from mendsearch.mending.scoring import Scorer
 from mendsearch.mending.search import pose
 from mendsearch.mending.weights import Weights
+from mendsearch.pipeline.export import versions
 from mendsearch.prepruning import pre_prune
 from mendsearch.ranking import CRITERIA, RankingInputs
-from mendsearch.record import versions
-from mendsearch.statistics import InputStatistics, input_statistics
+from mendsearch.ranking.statistics import InputStatistics, input_statistics
 
 BATCH = 128
 RATES = (0.4, 0.2, 0.1)

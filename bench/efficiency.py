@@ -30,9 +30,9 @@ from mendsearch.mending.scoring import Scorer
 from mendsearch.mending.search import pose, rank_channels
 from mendsearch.mending.weights import Weights, even_batches
 from mendsearch.modes import averaging, evaluating, fast_passes
+from mendsearch.pipeline.export import versions
 from mendsearch.prepruning import pre_prune
 from mendsearch.progress import Reporter
-from mendsearch.record import versions
 
 RATE = 0.4
 

@@ -23,9 +23,9 @@ from mendsearch.coupling.surgery import build_pruned
 from mendsearch.files import write_json
 from mendsearch.mending.search import pose, rank_channels
 from mendsearch.models.resnet import cifar_resnet
+from mendsearch.pipeline.export import versions
 from mendsearch.prepruning import pre_prune
 from mendsearch.progress import Reporter
-from mendsearch.record import versions
 
 RATES = (0.6, 0.4, 0.2)
 BATCHES = (1, 16)

@@ -26,7 +26,7 @@ from mendsearch.mending.sampler import SAMPLERS, make_sampler
 from mendsearch.mending.search import POWERS, Search, pose
 from mendsearch.mending.space import Space
 from mendsearch.models.resnet import cifar_resnet
-from mendsearch.record import versions
+from mendsearch.pipeline.export import versions
 
 RATES = (0.4, 0.15)
 SEEDS = (0, 1, 2)

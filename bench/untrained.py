@@ -20,7 +20,7 @@ import mendsearch
 from mendsearch.config import FinetuneSpec
 from mendsearch.files import write_json
 from mendsearch.mending.search import Search
-from mendsearch.record import versions
+from mendsearch.pipeline.export import versions
 from mendsearch.training.loop import accuracy
 
 RATES = (0.4, 0.2, 0.1)

@@ -37,12 +37,12 @@ def create(
     set_: SetKeys = None,
 ) -> None:
     """Train and rank, then register the search for workers anywhere. Run again it goes on."""
-    from mendsearch import stages
+    from mendsearch.pipeline import stages
 
     loaded = load_spec(spec, tuple(set_ or ()))
     folder = out or Path("runs") / loaded.name
     url, reporter = mendstore.normalised(storage_of(storage)), Reporter()
-    registered = stages.create(loaded, folder, url, store, reporter)
+    registered = stages.create_search(loaded, folder, url, store, reporter)
     shown = mendstore.without_password(url)
     print(f"search `{registered.name}` waits for {registered.trials} trials in {shown}")
     model = loaded.model.name
@@ -72,7 +72,7 @@ def worker(
     url, name = target("worker", url, name)
     look_up(url, name)  # PyTorch takes seconds to import
 
-    from mendsearch.fleet.code import allowed
+    from mendsearch.fleet.compatibility import allowed
     from mendsearch.fleet.worker import run_worker
 
     raise typer.Exit(run_worker(url, name, allowed(allow or ()), outage, trial_limit, Reporter()))

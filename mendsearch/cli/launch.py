@@ -13,7 +13,7 @@ import typer
 import mendstore
 from mendsearch.cli.common import EMBEDDED, Name, Url, guarded, look_up, storage_of
 from mendsearch.errors import UsageError
-from mendsearch.fleet.ends import report_ends
+from mendsearch.fleet.exit_reports import report_ends
 from mendsearch.fleet.launch import STORAGE_VARIABLE, BackendName, Request
 
 GPUS_HELP = (

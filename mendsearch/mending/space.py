@@ -8,9 +8,8 @@ from typing import Any
 import numpy as np
 from optuna.distributions import BaseDistribution, IntDistribution
 
-from mendsearch.budget import Limits
+from mendsearch.budget import Limits, project
 from mendsearch.coupling.layout import Ints
-from mendsearch.projection import project
 
 PREFIX = "restore/"
 

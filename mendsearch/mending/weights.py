@@ -16,10 +16,10 @@ from mendsearch.coupling.layout import Consumer, Coupling, Ints
 from mendsearch.coupling.slicing import Slicer
 from mendsearch.modes import BatchNorm, averaging, fast_passes
 from mendsearch.ranking.base import FilterRanking
+from mendsearch.ranking.statistics import InputStatistics
 from mendsearch.reconstruction.channels import Reconstruction, prepare
 from mendsearch.reconstruction.sequence import Fit
 from mendsearch.reconstruction.targets import Target, affordable, dense_targets
-from mendsearch.statistics import InputStatistics
 
 TRIAL_IMAGES = 256
 """Calibration images from which a trial reconstructs in sequence; the best few and the controls get all of them."""

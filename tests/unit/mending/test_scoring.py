@@ -12,7 +12,7 @@ from mendsearch.errors import DataError, ModelError
 from mendsearch.mending.search import Search, pose
 from mendsearch.models.resnet import digits_resnet
 from mendsearch.ranking import CRITERIA, RankingInputs
-from mendsearch.statistics import input_statistics
+from mendsearch.ranking.statistics import input_statistics
 from mendsearch.training.loop import train
 from mendsearch.training.sources import open_source
 from mendsearch.training.splits import split
