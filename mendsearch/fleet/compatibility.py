@@ -1,8 +1,7 @@
-"""Versions that the workers of a search must share, and what a worker may import."""
+"""Versions and code that the workers of a search must share, and what a worker may import."""
 
 from __future__ import annotations
 
-import hashlib
 import importlib.util
 import os
 from collections.abc import Iterable, Mapping
@@ -10,38 +9,38 @@ from importlib.metadata import version
 from pathlib import Path
 
 from mendsearch.errors import ModelError, UsageError
+from mendsearch.fleet.digests import scoring_digest, source_digest
 from mendsearch.importing import importable_from_here, is_import_path
 
 ALLOW_VARIABLE = "MENDSEARCH_ALLOW"
 CODE, USER = "mendsearch's code", "code of "
-SCORING = (
-    "budget", "coupling", "mending", "models", "modes.py", "prepruning", "ranking", "reconstruction",
-)  # fmt: skip
-"""What of this package decides a score."""
 
 
 def own_versions(model: str) -> dict[str, str]:
-    """Of what decides a score: PyTorch up to its minor version, this package's code, and that of the user's network.
+    """Versions of everything that decides a score, as installed here.
+
+    They are PyTorch up to its minor version, Torch-Pruning, a digest of the modules of this package that a score
+    depends on, and a digest of the user's package if the network comes from one.
 
     Args:
-        model: name of the network as a spec has it.
+        model: name of the network, as a spec has it.
     """
     found = {
         "torch": ".".join(version("torch").split(".")[:2]),
         "torch-pruning": version("torch-pruning"),
-        CODE: _digest(*(Path(__file__).parents[1] / part for part in SCORING)),
+        CODE: scoring_digest(),
     }
     if is_import_path(model):
         top = model.partition(":")[0].partition(".")[0]
-        found[USER + top] = _digest(_source(top))
+        found[USER + top] = source_digest(_source(top))
     return found
 
 
 def check_versions(theirs: Mapping[str, str], ours: Mapping[str, str]) -> None:
-    """Refuse to work with other code than the creator of the search has.
+    """Refuse to work with other versions than those of the search's creator.
 
     Raises:
-        UsageError: names the first thing that differs.
+        UsageError: names the first difference.
     """
     for what, wanted in theirs.items():
         if ours.get(what) != wanted:
@@ -52,14 +51,14 @@ def check_versions(theirs: Mapping[str, str], ours: Mapping[str, str]) -> None:
 
 
 def check_allowed(model: str, allow: Iterable[str]) -> None:
-    """See that the worker's own list allows to import the network's module, before anything of it is run.
+    """Check that this worker may import the network's module, before any code of it runs.
 
     Args:
-        model: name of the network as the database has it.
-        allow: packages or modules.
+        model: name of the network, as the database has it.
+        allow: packages or modules that may be imported.
 
     Raises:
-        ModelError: it does not.
+        ModelError: the module is not among them.
     """
     if not is_import_path(model):
         return
@@ -72,22 +71,14 @@ def check_allowed(model: str, allow: Iterable[str]) -> None:
 
 
 def allowed(given: Iterable[str]) -> list[str]:
-    """What was given, and what `MENDSEARCH_ALLOW` holds, with commas between."""
+    """The packages given, and those in the variable `MENDSEARCH_ALLOW`, separated by commas."""
     return [*given, *filter(None, os.environ.get(ALLOW_VARIABLE, "").split(","))]
 
 
 def _source(top: str) -> Path:
-    """Folder of a package, or file of a module, without running it."""
+    """Folder of a package, or file of a module, found without running it."""
     with importable_from_here():
         spec = importlib.util.find_spec(top)
     if spec is None or (spec.origin is None and not spec.submodule_search_locations):
-        raise ModelError(f"`{top}` does not import; run from the folder that holds it, or install it")
+        raise ModelError(f"`{top}` cannot be imported; run from the folder that holds it, or install it")
     return Path(spec.submodule_search_locations[0]) if spec.submodule_search_locations else Path(str(spec.origin))
-
-
-def _digest(*sources: Path) -> str:
-    digest = hashlib.sha256()
-    for source in sources:
-        for file in sorted(source.rglob("*.py")) if source.is_dir() else [source]:
-            digest.update(str(file.relative_to(source.parent)).encode() + b"\0" + file.read_bytes() + b"\0")
-    return digest.hexdigest()[:12]
