@@ -48,6 +48,8 @@ __all__ = [
 
 
 def __getattr__(name: str) -> Any:
+    if name == "figures":  # a module, which needs no PyTorch
+        return importlib.import_module("mendsearch.figures")
     if name not in _HOMES:
         raise AttributeError(f"module `mendsearch` has no attribute `{name}`")
     value = getattr(importlib.import_module(_HOMES[name]), name)

@@ -43,14 +43,14 @@ class CostModel:
     ) -> None:
         self.coupling, self.positions = coupling, dict(positions)
         count = len(coupling.groups)
-        used: dict[int, int] = {}
+        used: dict[Layout, int] = {}
         rows: list[tuple[Ints, int]] = []
 
         def row(layout: Layout) -> int:
-            if id(layout) not in used:
-                used[id(layout)] = len(rows)
+            if layout not in used:
+                used[layout] = len(rows)
                 rows.append((layout.multiplicity(count), int((layout.group < 0).sum())))
-            return used[id(layout)]
+            return used[layout]
 
         def term(name: str, times: float) -> Term:
             shrinking = coupling.axes.get(name, ())

@@ -12,7 +12,7 @@ import torch
 import mendstore
 from mendsearch.fleet.compatibility import ALLOW_VARIABLE
 from mendsearch.fleet.exit_reports import report_ends
-from mendsearch.fleet.launch import STORAGE_VARIABLE, Slot, Supervisor, cpu_slots, gpu_slots
+from mendsearch.fleet.launch import Slot, Supervisor, cpu_slots, gpu_slots
 from mendsearch.fleet.launch.devices import visible_gpus
 from mendsearch.importing import is_import_path
 from mendsearch.progress import Reporter
@@ -46,7 +46,7 @@ def run_local_workers(
     Raises:
         MendsearchError: all workers ended, and the search is not done; the message has the last one's reason.
     """
-    environment = {**os.environ, STORAGE_VARIABLE: database.url}
+    environment = {**os.environ, mendstore.STORAGE_VARIABLE: database.url}
     if is_import_path(model):
         environment[ALLOW_VARIABLE] = model.partition(":")[0].partition(".")[0]
     news: list[str] = []
