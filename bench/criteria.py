@@ -18,7 +18,7 @@ from torchvision.models import resnet50
 from mendsearch.config import Budget, ReconstructionName
 from mendsearch.files import write_json
 from mendsearch.mending.scoring import Scorer
-from mendsearch.mending.search import pose
+from mendsearch.mending.search import build_problem
 from mendsearch.mending.weights import Weights
 from mendsearch.pipeline.export import versions
 from mendsearch.prepruning import pre_prune
@@ -68,7 +68,7 @@ def rank_resnet50(count: int) -> dict[str, float]:
     """Seconds to rank a ResNet-50 at 224x224, forward passes apart, by the clock and of the processors."""
     torch.manual_seed(0)
     model, images = resnet50().eval(), torch.randn(count, 3, 224, 224)
-    coupling = pose(model, images, Budget(macs=0.4)).coupling
+    coupling = build_problem(model, images, Budget(macs=0.4)).coupling
     moments: dict[str, InputStatistics] = {}
     clocks = {
         "forward": clocked(lambda: forward(model, images)),

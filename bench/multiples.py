@@ -15,7 +15,7 @@ from rows import RESULTS
 import mendsearch
 from mendsearch.config import PruneSpec, Spec, load_spec
 from mendsearch.files import write_json
-from mendsearch.mending.search import Search, pose, rank_channels
+from mendsearch.mending.search import Search, build_problem, rank_channels
 from mendsearch.pipeline.demo import SPEC
 from mendsearch.pipeline.export import versions
 from mendsearch.pipeline.inputs import Inputs, read_inputs
@@ -44,20 +44,20 @@ def measure(loaded: Inputs, spec: Spec, rate: float, multiple: int) -> dict[str,
         model, calibration=splits.calibration, validation=splits.validation[0], budget=budget, prune=prune,
         n_trials=TRIALS, seed=spec.seed, quiet=True,
     )  # fmt: skip
-    problem = pose(model, splits.calibration, budget, prune)
+    problem = build_problem(model, splits.calibration, budget, prune)
     ranking, inputs = rank_channels(problem, splits.calibration, "gram", spec.seed, QUIET)
     search = Search(
         problem, ranking, inputs, calibration=splits.calibration, validation=splits.validation[0], labels=None,
         prune=prune, mend=spec.mend,
     )  # fmt: skip
-    dense = problem.limits.model.cost(problem.coupling.widths)["macs"]
+    dense = problem.limits.costs.cost(problem.coupling.widths)["macs"]
     uniform = search.uniform
     return {
         "mended": {"score": pruned.score, "accuracy": accuracy(pruned.model, splits.test), "macs": pruned.macs / dense},
         "uniform": {
             "score": search.scorer.refined_score(uniform),
             "accuracy": accuracy(search.scorer.build(uniform), splits.test),
-            "macs": problem.limits.model.cost(uniform)["macs"] / dense,
+            "macs": problem.limits.costs.cost(uniform)["macs"] / dense,
         },
     }
 

@@ -80,7 +80,7 @@ def compare(spec: Spec, finetune_seeds: tuple[int, ...], dense_from: Path | None
         "dense": {
             "accuracy": folder["train"]["accuracy"],
             "score": search.scorer.dense_score(),
-            **problem.limits.model.cost(problem.coupling.widths),
+            **problem.limits.costs.cost(problem.coupling.widths),
         },
         "rows": rows,
         "widths": problem.coupling.keep_counts(problem.coupling.widths),
@@ -133,7 +133,7 @@ def _row(
         accuracies.append(accuracy(pruned, splits.test))
     row = {
         "keep_counts": search.problem.coupling.keep_counts(counts),
-        **search.problem.limits.model.cost(counts),
+        **search.problem.limits.costs.cost(counts),
         "score": search.scorer.refined_score(counts),
         "accuracy_before": accuracy(before, splits.test),
         "accuracy": statistics.mean(accuracies),

@@ -19,7 +19,7 @@ from mendsearch.config import (
     ScoreName,
 )
 from mendsearch.errors import BudgetError, DataError, ModelError, UsageError
-from mendsearch.mending.search import Search, pose, rank_channels
+from mendsearch.mending.search import Search, build_problem, rank_channels
 from mendsearch.progress import Reporter
 from mendsearch.study.registration import Registration
 from mendsearch.study.running import run_study
@@ -92,7 +92,7 @@ def mend(
     spec = MendSpec(
         trials=n_trials, sampler=sampler, reconstruction=reconstruction, score=score, early_stopping=early_stopping
     )
-    problem = pose(model, calibration_images, budget, prune)
+    problem = build_problem(model, calibration_images, budget, prune)
     check_labels(labels, predict(model, validation_images[:2]).shape[1], "validation")
     ranking, statistics = rank_channels(problem, calibration_images, criterion, seed, reporter)
     search = Search(
@@ -107,7 +107,7 @@ def mend(
     )
     registration = None if storage is None else Registration(storage, name)
     study, winner = run_study(search, spec, registration=registration, name=name, seed=seed, reporter=reporter)
-    cost = problem.limits.model.cost(winner.counts)
+    cost = problem.limits.costs.cost(winner.counts)
     return Pruned(
         search.scorer.build(winner.counts),
         problem.coupling.keep_counts(winner.counts),

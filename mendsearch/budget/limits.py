@@ -15,7 +15,7 @@ class Limits:
 
     Args:
         budget: fractions up to 1, absolute above.
-        model: the cost model.
+        costs: the cost model.
         multiple: keep counts are multiples of it, in coupling groups whose dense width is one.
 
     Attributes:
@@ -26,11 +26,11 @@ class Limits:
         BudgetError: no candidate can meet it, or the dense network meets it already, or asks for more than that.
     """
 
-    def __init__(self, budget: Budget, model: CostModel, multiple: int = 1) -> None:
-        self.model = model
-        widths = model.coupling.widths
+    def __init__(self, budget: Budget, costs: CostModel, multiple: int = 1) -> None:
+        self.costs = costs
+        widths = costs.coupling.widths
         self.steps: Ints = np.where(widths % multiple == 0, multiple, 1)
-        dense, least = model.cost(widths), model.cost(self.steps)
+        dense, least = costs.cost(widths), costs.cost(self.steps)
         self.absolute = {name: value * dense[name] if value <= 1 else value for name, value in budget.limits().items()}
         for name, value in self.absolute.items():
             given = f"budget {name}={budget.limits()[name]:g}"
@@ -52,7 +52,7 @@ class Limits:
             counts: (..., G) int64.
             scale: the limits are multiplied by it.
         """
-        costs = self.model.costs(counts, self.absolute)
+        costs = self.costs.costs(counts, self.absolute)
         return np.max([costs[name] / (limit * scale) for name, limit in self.absolute.items()], axis=0)  # type: ignore[no-any-return]
 
     def fits(self, counts: Ints) -> bool:

@@ -31,7 +31,7 @@ def project(proposal: Ints, floor: Ints, limits: Limits) -> Ints:
     Returns:
         (G,) int64 between `floor` and the dense widths, in whole steps.
     """
-    widths, steps = limits.model.coupling.widths, limits.steps
+    widths, steps = limits.costs.coupling.widths, limits.steps
     wanted = np.clip(proposal, floor, widths) // steps * steps
     if limits.fits(wanted) and _settled(wanted, floor, limits):
         return wanted
@@ -51,7 +51,7 @@ def project(proposal: Ints, floor: Ints, limits: Limits) -> Ints:
 
 def _scale(restored: np.ndarray, floor: Ints, limits: Limits) -> Ints:
     """The largest multiple of the restorations that fits, rounded down to whole steps."""
-    widths, steps = limits.model.coupling.widths, limits.steps
+    widths, steps = limits.costs.coupling.widths, limits.steps
     low, high = 0.0, float(np.max((widths - floor) / np.maximum(restored, 1e-9) * (restored > 0)))
     best = floor
     for _ in range(40):
@@ -66,7 +66,7 @@ def _scale(restored: np.ndarray, floor: Ints, limits: Limits) -> Ints:
 
 def _refill(counts: Ints, target: np.ndarray, floor: Ints, limits: Limits) -> Ints:
     """Add single steps while one fits, each where the restoration is the smallest part of its target."""
-    widths, one = limits.model.coupling.widths, np.diag(limits.steps)
+    widths, one = limits.costs.coupling.widths, np.diag(limits.steps)
     open_ = counts < widths
     while True:
         open_ = open_ & (counts < widths) & (limits.usage(counts + one) <= 1)
@@ -85,7 +85,7 @@ def _swap(counts: Ints, floor: Ints, limits: Limits) -> Ints | None:
     usage = float(limits.usage(counts))
     if 1 - usage <= TOLERANCE:
         return None
-    widths, steps, one = limits.model.coupling.widths, limits.steps, np.diag(limits.steps)
+    widths, steps, one = limits.costs.coupling.widths, limits.steps, np.diag(limits.steps)
     best, best_usage = None, usage + 1e-12
     for given, taken in MOVES:
         moved = counts + taken * one[None, :, :] - given * one[:, None, :]
@@ -101,5 +101,5 @@ def _swap(counts: Ints, floor: Ints, limits: Limits) -> Ints | None:
 
 
 def _settled(counts: Ints, floor: Ints, limits: Limits) -> bool:
-    addable = (counts < limits.model.coupling.widths) & (limits.usage(counts + np.diag(limits.steps)) <= 1)
+    addable = (counts < limits.costs.coupling.widths) & (limits.usage(counts + np.diag(limits.steps)) <= 1)
     return not addable.any() and _swap(counts, floor, limits) is None

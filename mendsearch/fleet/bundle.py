@@ -15,7 +15,7 @@ from mendsearch.config import Spec, parse_spec
 from mendsearch.errors import UsageError
 from mendsearch.fleet.compatibility import check_allowed, check_versions, own_versions
 from mendsearch.fleet.tensors import pack, unpack
-from mendsearch.mending.search import Search, pose
+from mendsearch.mending.search import Search, build_problem
 from mendsearch.models.registry import build_model
 from mendsearch.progress import Reporter
 from mendsearch.ranking.codec import from_tensors, to_tensors
@@ -118,7 +118,7 @@ def _search(spec: Spec, tensors: dict[str, dict[str, Tensor]]) -> Search:
     if torch.cuda.is_available():
         model.cuda()
     images = tensors["images"]
-    problem = pose(model.eval(), images["calibration"], spec.budget, spec.prune)
+    problem = build_problem(model.eval(), images["calibration"], spec.budget, spec.prune)
     device = next(model.parameters()).device
     ranking, statistics = from_tensors(tensors["ranking"], spec.rank.criterion, device)
     return Search(

@@ -45,7 +45,7 @@ class Problem:
     limits: Limits
 
 
-def pose(model: nn.Module, images: Tensor, budget: Budget, prune: PruneSpec | None = None) -> Problem:
+def build_problem(model: nn.Module, images: Tensor, budget: Budget, prune: PruneSpec | None = None) -> Problem:
     """Find the coupling groups, check that the network bears the loss of channels, and hold the budget against it.
 
     Raises:

@@ -38,7 +38,7 @@ def export(
         the result, as `result.json` holds it.
     """
     started, spec, inputs = time.perf_counter(), run.spec, run.inputs
-    coupling, costs = search.problem.coupling, search.problem.limits.model
+    coupling, costs = search.problem.coupling, search.problem.limits.costs
     latency = latencies_ms(
         {"dense": search.problem.model, **{name: row.model for name, row in tuned.items()}},
         inputs.splits.calibration[:1],

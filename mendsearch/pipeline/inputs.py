@@ -8,7 +8,7 @@ from typing import Any
 import torch
 
 from mendsearch.config import Spec
-from mendsearch.mending.search import Problem, pose
+from mendsearch.mending.search import Problem, build_problem
 from mendsearch.models.checkpoint import load_checkpoint
 from mendsearch.models.registry import build_model, complete_kwargs
 from mendsearch.training.loop import predict
@@ -47,6 +47,6 @@ def read_inputs(spec: Spec) -> Inputs:
         load_checkpoint(model, spec.model.checkpoint)
     if torch.cuda.is_available():
         model.cuda()
-    problem = pose(model.eval(), splits.calibration, spec.budget, spec.prune)
+    problem = build_problem(model.eval(), splits.calibration, spec.budget, spec.prune)
     check_labels(splits.validation[1], predict(model, splits.calibration[:2]).shape[1], "validation")
     return Inputs(problem, splits, kwargs)

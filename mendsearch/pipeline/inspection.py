@@ -35,7 +35,7 @@ def inspect_spec(spec: Spec) -> dict[str, Any]:
         reason.
     """
     problem = read_inputs(spec).problem
-    return _describe(spec.model.name, problem.coupling, problem.limits.model)
+    return _describe(spec.model.name, problem.coupling, problem.limits.costs)
 
 
 def _describe(name: str, coupling: Coupling, costs: CostModel) -> dict[str, Any]:

@@ -77,7 +77,7 @@ def by_curves(curves: list[Floats], limits: Limits, power: float, *, scale: floa
         scale: fraction (0-1] of the budget.
     """
     raised = [curve**power for curve in curves]
-    counts = limits.model.coupling.widths.copy()
+    counts = limits.costs.coupling.widths.copy()
     step = np.maximum(1, counts // STEPS)
     eye = np.eye(len(counts), dtype=np.int64)
     while limits.usage(counts, scale) > 1:

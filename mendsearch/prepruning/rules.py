@@ -36,7 +36,7 @@ def cut(name: RuleName, ranking: FilterRanking, curves: list[Floats], limits: Li
     """
     if name == "curves":
         return by_curves(curves, limits, POWER, scale=scale)
-    widths = limits.model.coupling.widths
+    widths = limits.costs.coupling.widths
     by_rule = _uniform(widths) if name == "uniform" else _global(ranking)
     low, high, best = 0.0, 1.0, np.ones_like(widths)
     for _ in range(50):

@@ -35,7 +35,7 @@ def description(search: Search) -> dict[str, str]:
         "controls": _controls(search),
         "yardstick": "labels" if search.scorer.by_label else "dense",
         "dense_score": search.scorer.dense_score(),
-        "dense": limits.model.cost(coupling.widths),
+        "dense": limits.costs.cost(coupling.widths),
         "budget": limits.absolute,
         "error_curves": curves,
         "layers": _layers(search),
@@ -61,7 +61,7 @@ def _layers(search: Search) -> list[dict[str, Any]]:
     coupling, model = search.problem.coupling, search.problem.model
     inputs = {consumer.layer: consumer.inputs for consumer in coupling.consumers}
     found = []
-    for layer, positions in search.problem.limits.model.positions.items():
+    for layer, positions in search.problem.limits.costs.positions.items():
         name = f"{layer}.weight" if layer else "weight"
         outputs = next((layout for dim, layout in coupling.axes.get(name, ()) if dim == 0), None)
         read = inputs.get(layer)

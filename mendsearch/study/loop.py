@@ -62,15 +62,15 @@ def run_trials(
         reporter: where progress goes.
         early_stopping: stop looking at a candidate that is worse than the best beyond doubt.
     """
-    done, rival = source.done(), None
+    done, incumbent = source.done(), None
     best = source.best() if early_stopping and done < trials else None
     if best is not None:  # scored again, for its losses image by image
-        rival = scorer.score(best[0])
+        incumbent = scorer.score(best[0])
     with reporter.stage("mend", trials, done) as stage:
         while (candidate := source.take()) is not None:
             started = time.perf_counter()
             try:
-                scored = scorer.score(candidate.counts, rival) if candidate.known is None else None
+                scored = scorer.score(candidate.counts, incumbent) if candidate.known is None else None
             except Exception as error:
                 source.failed(candidate, error)
                 continue
@@ -81,16 +81,16 @@ def run_trials(
             source.record(
                 candidate, value, attrs, len(scored.losses) if scored is not None and scored.stopped else None
             )
-            if early_stopping and scored is not None and _beats(scored, rival):
-                rival = scored
+            if early_stopping and scored is not None and _beats(scored, incumbent):
+                incumbent = scored
             found = source.best()
             stage.advance("" if found is None else f"best score {found[1]:.4f}", source.done())
 
 
 def _attributes(space: Space, counts: Ints) -> dict[str, Any]:
-    cost = space.limits.model.cost(counts)
+    cost = space.limits.costs.cost(counts)
     return {KEEP_COUNTS: space.coupling.keep_counts(counts), "macs": cost["macs"], "params": cost["params"]}
 
 
-def _beats(scored: Scored, rival: Scored | None) -> bool:
-    return not scored.stopped and math.isfinite(scored.value) and (rival is None or scored.value > rival.value)
+def _beats(scored: Scored, incumbent: Scored | None) -> bool:
+    return not scored.stopped and math.isfinite(scored.value) and (incumbent is None or scored.value > incumbent.value)

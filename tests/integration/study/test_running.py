@@ -35,7 +35,7 @@ def test_stock_optuna_reads_the_study(storage, name):
         counts = search.space.counts(trial.params)
         assert sorted(trial.params) == sorted(f"restore/{group}" for group in search.problem.coupling.names)
         assert trial.user_attrs["keep_counts"] == search.problem.coupling.keep_counts(counts)
-        assert {key: trial.user_attrs[key] for key in ("macs", "params")} == search.problem.limits.model.cost(counts)
+        assert {key: trial.user_attrs[key] for key in ("macs", "params")} == search.problem.limits.costs.cost(counts)
         scored = search.scorer.score(counts)
         assert trial.value == pytest.approx(scored.value, abs=1e-6)
         assert trial.user_attrs["top1_agreement"] == scored.top1_agreement
@@ -64,10 +64,10 @@ def test_an_error_in_scoring_is_tried_again_then_set_aside_and_the_search_goes_o
     bad, score = tuple(search.starts[0]), search.scorer.score
     assert bad not in {tuple(search.pre_pruned), tuple(search.uniform)}
 
-    def scored(counts, rival=None):
+    def scored(counts, incumbent=None):
         if tuple(counts) == bad:
             raise RuntimeError("out of memory")
-        return score(counts, rival)
+        return score(counts, incumbent)
 
     search.scorer.score = scored
     study, _ = run(search, 6, storage, name)
@@ -80,7 +80,7 @@ def test_an_error_in_scoring_is_tried_again_then_set_aside_and_the_search_goes_o
 def test_a_search_whose_every_candidate_fails_ends_with_the_reason(storage, name):
     search = search_of("residual", macs=0.4)
 
-    def scored(counts, rival=None):
+    def scored(counts, incumbent=None):
         raise RuntimeError("the device is broken")
 
     search.scorer.score = scored
@@ -92,13 +92,13 @@ def test_a_search_that_is_stopped_meanwhile_has_no_winner_yet_and_goes_on(storag
     search, seen = search_of("residual", macs=0.4), []
     score = search.scorer.score
 
-    def scored(counts, rival=None):
+    def scored(counts, incumbent=None):
         seen.append(counts)
         if len(seen) == 5:  # two controls, for dashboards, and three trials
             database = mendstore.Database(storage)
             mendstore.stop(database, mendstore.find(database, name))
             database.close()
-        return score(counts, rival)
+        return score(counts, incumbent)
 
     search.scorer.score = scored
     with pytest.raises(MendsearchError, match=r"ended at 3 of 6 trials.*again to go on"):

@@ -41,7 +41,7 @@ def problems(name):
 def test_every_projection_fits_is_full_and_settled(name, data):
     limits, floor, proposal = data.draw(problems(name))
     counts = project(proposal, floor, limits)
-    widths = limits.model.coupling.widths
+    widths = limits.costs.coupling.widths
     assert limits.fits(counts)
     assert (counts >= floor).all()
     assert (counts <= widths).all()
@@ -57,7 +57,7 @@ def test_every_projection_fits_is_full_and_settled(name, data):
 @given(seed=st.integers(0, 10**6), rate=st.sampled_from([0.1, 0.2, 0.4]))
 def test_a_network_of_ordinary_width_uses_its_budget_to_one_percent(seed, rate):
     limits = Limits(Budget(macs=rate), RESNET)
-    widths = limits.model.coupling.widths
+    widths = limits.costs.coupling.widths
     floor = np.maximum(1, widths // 6)
     counts = project(np.random.default_rng(seed).integers(1, widths + 1), floor, limits)
     assert 0.99 <= float(limits.usage(counts)) <= 1
@@ -70,7 +70,7 @@ RESNET = build_cost_model(RESNET_MODEL, find_coupling(RESNET_MODEL, IMAGES), IMA
 def test_what_is_asked_for_in_vain_is_shared_out_in_proportion():
     """Twice the restorations everywhere, and half of them, are the same proposal once the budget is full."""
     limits = Limits(Budget(macs=0.3), RESNET)
-    floor = np.ones_like(limits.model.coupling.widths)
-    wanted = limits.model.coupling.widths // 4
+    floor = np.ones_like(limits.costs.coupling.widths)
+    wanted = limits.costs.coupling.widths // 4
     small, large = project(1 + wanted, floor, limits), project(1 + 2 * wanted, floor, limits)
     assert np.abs(small - large).max() <= 2

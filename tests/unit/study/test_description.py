@@ -40,5 +40,5 @@ def test_macs_by_layer_add_up_to_the_cost_of_a_structure(search, told, name):
     counts = getattr(told, name)
     layers = sum(layer.macs * told.share(layer, counts) for layer in told.layers)
     groups = search.problem.coupling.names
-    cost = search.problem.limits.model.cost([counts[group] for group in groups])
+    cost = search.problem.limits.costs.cost([counts[group] for group in groups])
     assert layers == pytest.approx(cost["macs"], rel=1e-6)
