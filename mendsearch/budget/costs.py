@@ -1,4 +1,4 @@
-"""What a candidate costs, without building it."""
+"""The cost of a candidate, computed without building it."""
 
 from __future__ import annotations
 
@@ -26,16 +26,16 @@ class Term:
 
 
 class CostModel:
-    """MACs and parameters of any candidate, from the sizes of its tensors.
+    """MACs and parameters of any candidate, computed from the sizes of its tensors.
 
     A convolution costs as many MACs as its weight has values, times its output positions; a linear layer likewise.
     Norms, activations and sums are not counted, as in the field's tables.
 
     Args:
-        coupling: of the network.
-        shapes: of every parameter, by name.
-        positions: output positions of one image for every convolution and linear layer (input positions where the
-            convolution is transposed), by layer name.
+        coupling: coupling groups of the network.
+        shapes: shape of every parameter, by name.
+        positions: number of output positions for one image, by name of the convolution or linear layer; of a
+            transposed convolution, the number of input positions.
     """
 
     def __init__(
@@ -70,10 +70,10 @@ class CostModel:
 
         Args:
             counts: (..., G) int64.
-            quantities: which of the two.
+            quantities: costs to compute.
 
         Returns:
-            for each of `quantities`, (...) float64.
+            For each of `quantities`, (...) float64.
         """
         sizes = counts @ self._matrix.T + self._fixed
         padded = np.concatenate([sizes, np.ones((*sizes.shape[:-1], 1))], axis=-1)
@@ -89,7 +89,7 @@ class CostModel:
 
 
 def _pack(terms: list[Term]) -> tuple[Floats, Ints, Ints]:
-    """Factors and the two shrinking dimensions of each term; -1 stands for the padded column of ones."""
+    """Factor and the two shrinking dimensions of each term; -1 is the padded column of ones."""
     factor = np.array([term.factor for term in terms])
     dims = np.array([(*term.dims, -1, -1)[:2] for term in terms], dtype=np.int64).reshape(-1, 2)
     return factor, dims[:, 0], dims[:, 1]
@@ -97,7 +97,7 @@ def _pack(terms: list[Term]) -> tuple[Floats, Ints, Ints]:
 
 @torch.no_grad()
 def build_cost_model(model: nn.Module, coupling: Coupling, image: Tensor) -> CostModel:
-    """Measure the positions of every layer on one image (1, C, H, W), and make the cost model."""
+    """Count the positions of every layer on one image (1, C, H, W), and build the cost model."""
     positions: dict[str, float] = {}
     hooks = []
 
