@@ -51,7 +51,7 @@ class Supervisor:
 
     The workers end with this process, even if it is killed with -9: on Linux, the kernel then sends them SIGTERM, and
     they give back their work. The kernel does the same when the *thread* that started them ends: call `start` and
-    `poll`, or `run`, from a thread that lives as long as the workers. On other systems, the workers would go on.
+    `poll`, or `run`, from a thread that lives as long as the workers. On other systems, the workers would keep running.
 
     Args:
         command: command of a worker.
@@ -208,7 +208,7 @@ class Supervisor:
     def _say(self, line: str) -> None:
         try:
             self._news(line)
-        except OSError:  # the terminal is gone; the workers go on
+        except OSError:  # the terminal is gone; the workers keep running
             self._news = lambda line: None
 
 

@@ -26,7 +26,7 @@ def cifar10(spec: DataSpec, seed: int) -> DataSource:
             data = CIFAR10(str(folder), train=train, download=False)
         except (RuntimeError, OSError) as error:
             raise DataError(
-                f"data folder {folder} does not hold CIFAR-10 whole: {error}; unpack cifar-10-python.tar.gz there"
+                f"data folder {folder} does not hold a complete CIFAR-10: {error}; unpack cifar-10-python.tar.gz there"
             ) from error
         images = torch.from_numpy(data.data).permute(0, 3, 1, 2).contiguous()
         parts.append(

@@ -55,9 +55,9 @@ def read_idx(folder: Path, name: str) -> Tensor:
     else:
         raise DataError(f"data folder {folder} lacks {name} (or {name}.gz)")
     if raw[:3] != b"\0\0\x08":
-        raise DataError(f"data file {folder / name} is no idx file of bytes")
+        raise DataError(f"data file {folder / name} is not an idx file of bytes")
     shape = np.frombuffer(raw, ">u4", count=raw[3], offset=4).astype(int)
     values = np.frombuffer(raw, np.uint8, offset=4 + 4 * raw[3])
     if values.size != shape.prod():
-        raise DataError(f"data file {folder / name} is cut short: got {values.size} bytes, expected {shape.prod()}")
+        raise DataError(f"data file {folder / name} is truncated: got {values.size} bytes, expected {shape.prod()}")
     return torch.from_numpy(values.copy()).view(*shape.tolist())
