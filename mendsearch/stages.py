@@ -7,6 +7,7 @@ the stage's own files; so a run that is killed at any moment goes on where it wa
 from __future__ import annotations
 
 import json
+import math
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -34,6 +35,7 @@ from mendsearch.mending.study import Place, enrol, open_database, run_study, win
 from mendsearch.preparation import rank, train_dense
 from mendsearch.progress import Reporter
 from mendsearch.record import Record, check_spec, study_counts, versions
+from mendstore.records import FORMAT, RESULTS, Budget, DenseRow, Model, PrunedRow, RunResult, TrialCounts
 
 
 @dataclass(frozen=True)
@@ -183,38 +185,35 @@ def _export(
     cost, keep_counts = costs.cost(winner.counts), coupling.keep_counts(winner.counts)
     pruned = Pruned(tuned["mended"].model, keep_counts, winner.score, cost["macs"], cost["params"], study)
     save(pruned, record.out / "model", name=spec.model.name, kwargs=loaded.kwargs)
+    scores = {name: row.score for name, row in tuned.items()} | {"mended": winner.score}
     rows = {
-        name: {
-            "accuracy": row.accuracy,
-            "accuracy_before": row.accuracy_before,
+        name: PrunedRow(
+            accuracy=row.accuracy,
+            accuracy_before=row.accuracy_before,
             **costs.cost(row.counts),
-            "latency_ms": latency[name],
-            "keep_counts": coupling.keep_counts(row.counts),
-            "score": row.score,
-        }
+            latency_ms=latency[name],
+            keep_counts=coupling.keep_counts(row.counts),
+            score=scores[name] if math.isfinite(scores[name]) else None,
+        )
         for name, row in tuned.items()
     }
-    rows["mended"]["score"] = winner.score
-    dense = {
-        "accuracy": record["train"]["accuracy"],
-        **costs.cost(coupling.widths),
-        "latency_ms": latency["dense"],
-    }
+    dense = DenseRow(accuracy=record["train"]["accuracy"], **costs.cost(coupling.widths), latency_ms=latency["dense"])
     record["export"] = {"seconds": time.perf_counter() - started}
-    result = {
-        "search": spec.name,
-        "model": {"name": spec.model.name, "kwargs": loaded.kwargs},
-        "budget": {"given": spec.budget.limits(), "absolute": search.problem.limits.absolute},
-        "test_images": len(loaded.splits.test),  # type: ignore[arg-type]  # map-style, checked by `split`
-        "dense": dense,
+    result = RunResult(
+        format=FORMAT,
+        search=spec.name,
+        model=Model(name=spec.model.name, kwargs=loaded.kwargs),
+        budget=Budget(given=spec.budget.limits(), absolute=search.problem.limits.absolute),
+        test_images=len(loaded.splits.test),  # type: ignore[arg-type]  # map-style, checked by `split`
+        dense=dense,
         **rows,
-        "trials": study_counts(study),
-        "seconds": {stage: round(values["seconds"], 3) for stage, values in record.items() if "seconds" in values},
-        "seed": spec.seed,
-        "versions": versions(),
-    }
+        trials=TrialCounts(**study_counts(study)),
+        seconds={stage: round(values["seconds"], 3) for stage, values in record.items() if "seconds" in values},
+        seed=spec.seed,
+        versions=versions(),
+    ).written()
     database = open_database(storage, spec.fleet, reporter)
-    mendstore.describe(database, mendstore.find(database, spec.name), {"results": json.dumps(result)})
+    mendstore.describe(database, mendstore.find(database, spec.name), {RESULTS: json.dumps(result)})
     database.close()
     write_json(record.out / "result.json", result)  # last: the run is done when it is there
     return result

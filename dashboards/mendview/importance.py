@@ -13,8 +13,9 @@ from optuna.distributions import json_to_distribution
 from optuna.trial import create_trial
 
 import mendstore
-from mendview.reading import Look, Reader
-from mendview.searches import Search
+from mendstore import Reader, Snapshot
+from mendstore.queries.parameters import sampled_parameters
+from mendstore.queries.searches import Search
 
 SAMPLE = 1000
 """Trials that are looked at: more change little and take memory."""
@@ -54,7 +55,7 @@ class Importances:
             search, complete = self._queue.get()
             values: Mapping[str, float] = {}
             try:
-                values = self._reader.look(lambda look, search=search: importance(look, search))  # type: ignore[misc]
+                values = self._reader.read(lambda snapshot, search=search: importance(snapshot, search))  # type: ignore[misc]
             except mendstore.StorageError:
                 complete = 0  # the reader has logged it; the next viewer asks again
             except (ValueError, RuntimeError) as error:  # Optuna refuses where parameters or scores do not vary
@@ -66,44 +67,23 @@ class Importances:
                     self._known[search.study_id] = (complete, values)
 
 
-def importance(look: Look, search: Search) -> dict[str, float]:
+def importance(snapshot: Snapshot, search: Search) -> dict[str, float]:
     """Importance by parameter over evenly spaced trials, without the prefix of restorations.
 
     Raises:
         ValueError: Optuna cannot tell.
     """
-    rows = look.all(
-        """
-        SELECT v.value AS score, p.params FROM (
-            SELECT t.trial_id, row_number() OVER (ORDER BY t.number) AS position, count(*) OVER () AS trials
-            FROM trials t WHERE t.study_id = :study AND t.state = 'COMPLETE'
-        ) s JOIN trial_values v ON v.trial_id = s.trial_id AND v.objective = 0 AND v.value_type = 'FINITE'
-        CROSS JOIN LATERAL (SELECT jsonb_object_agg(param_name, param_value) AS params FROM trial_params
-                            WHERE trial_id = s.trial_id) p
-        WHERE position % greatest(1, ceil(s.trials / cast(:sample AS numeric))::integer) = 0 AND p.params IS NOT NULL
-        """,
-        study=search.study_id,
-        sample=SAMPLE,
-    )
-    distributions = {
-        row["param_name"]: json_to_distribution(row["distribution_json"])
-        for row in look.all(
-            """
-            SELECT param_name, distribution_json FROM trial_params
-            WHERE trial_id = (SELECT max(trial_id) FROM trials WHERE study_id = :study AND state = 'COMPLETE')
-            """,
-            study=search.study_id,
-        )
-    }
+    sampled = sampled_parameters(snapshot, search, SAMPLE)
+    distributions = {name: json_to_distribution(text) for name, text in sampled.distributions.items()}
     wanted = set(distributions)
     trials = [
         create_trial(
-            value=row["score"],
-            params={name: distributions[name].to_external_repr(row["params"][name]) for name in wanted},
+            value=score,
+            params={name: distributions[name].to_external_repr(params[name]) for name in wanted},
             distributions=distributions,
         )
-        for row in rows
-        if wanted <= set(row["params"])
+        for score, params in sampled.trials
+        if wanted <= set(params)
     ]
     if len(trials) < LEAST or not wanted:
         return {}

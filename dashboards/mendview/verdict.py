@@ -6,11 +6,12 @@ import math
 from collections.abc import Mapping
 from typing import Literal
 
-from mendview.pace import Pace
-from mendview.searches import Search
-from mendview.trials import Trial
+from mendstore.queries.fleet import FleetStatus
+from mendstore.queries.pace import Pace
+from mendstore.queries.searches import Search
+from mendstore.queries.trials import Trial
+from mendstore.records import TITLES
 from mendview.words import plural, signed, span
-from mendview.workers import Crew
 
 Tone = Literal["good", "fair", "bad", "calm"]
 STUCK = 20
@@ -26,31 +27,37 @@ def _quiet(pace: Pace, for_s: float) -> bool:
     return for_s > (STUCK_FIRST_S if pace.usual_s is None else max(STUCK_S, STUCK * pace.usual_s))
 
 
-def state_of(search: Search, pace: Pace, crew: Crew) -> str:
+def state_of(search: Search, pace: Pace, fleet: FleetStatus) -> str:
     """running, finished, stopped, stopping, waiting, halted, stuck, idle or empty."""
     if search.wanted is None:
-        if search.results:
+        if search.result:
             return "finished"
         return "empty" if not pace.states else "idle" if _quiet(pace, pace.quiet_s) else "running"
     if pace.done >= search.wanted:
         return "finished"
     if search.stopping:
-        return "stopping" if crew.alive else "stopped"
-    if not crew.alive:
-        return "halted" if crew.all else "waiting"
-    since_s = min(pace.quiet_s, crew.here_s)  # after a pause, workers that have just joined are not stuck
+        return "stopping" if fleet.alive else "stopped"
+    if not fleet.alive:
+        return "halted" if fleet.all else "waiting"
+    since_s = min(pace.quiet_s, fleet.here_s)  # after a pause, workers that have just joined are not stuck
     return "stuck" if _quiet(pace, since_s) else "running"
 
 
 def verdict_of(
-    search: Search, state: str, pace: Pace, crew: Crew, best: Trial | None, since: int, controls: Mapping[str, float]
+    search: Search,
+    state: str,
+    pace: Pace,
+    fleet: FleetStatus,
+    best: Trial | None,
+    since: int,
+    controls: Mapping[str, float],
 ) -> tuple[Tone, str]:
     """Whether it goes well, and the same in a sentence."""
     left = "" if search.wanted is None else f"{plural(max(0, search.wanted - pace.done), 'trial')} to go"
     if state == "finished":
         tone, said = _finished(search, best, controls)
-        older = search.result_trials is not None and pace.done > search.result_trials
-        return tone, f"{said} The result is of the first {search.result_trials:,} trials." if older else said
+        of = search.result.scored_trials if search.result else 0
+        return tone, f"{said} The result is of the first {of:,} trials." if 0 < of < pace.done else said
     start = f"mendsearch launch {search.name} --workers N"
     fixed: dict[str, tuple[Tone, str]] = {
         "empty": ("calm", "No trial yet."),
@@ -74,14 +81,13 @@ def verdict_of(
 
 
 def _finished(search: Search, best: Trial | None, controls: Mapping[str, float]) -> tuple[Tone, str]:
-    results, wanted = search.results, ("mended", "uniform", "pre_pruned")
-    known = {name: results[name]["accuracy"] for name in wanted if "accuracy" in results.get(name, {})}
-    if "mended" in known and len(known) > 1:
-        rival = max((name for name in known if name != "mended"), key=lambda name: known[name])
-        points, name = 100 * (known["mended"] - known[rival]), rival.replace("_", "-")
-        noise = _noise(known["mended"], known[rival], search.test_images)
+    result = search.result
+    if result:
+        control = max(("uniform", "pre_pruned"), key=lambda name: result.rows[name].accuracy)
+        reached, level, name = result.mended.accuracy, result.rows[control].accuracy, TITLES[control]
+        points, noise = 100 * (reached - level), _noise(reached, level, result.test_images)
         if abs(points) <= noise:
-            of = f"; the noise of {search.test_images:,} test images is {noise:.2f}" if search.test_images else ""
+            of = f"; the noise of {result.test_images:,} test images is {noise:.2f}" if result.test_images else ""
             return "fair", f"Finished: level with {name} after fine-tuning ({signed(points, 2)} points{of})."
         if points > 0:
             return "good", f"Finished: {signed(points, 2)} points of accuracy over {name}."

@@ -14,7 +14,7 @@ import torch
 import mendstore
 from mendsearch.config import FleetSpec, MendSpec
 from mendsearch.errors import MendsearchError
-from mendsearch.mending.description import STRUCTURE, description
+from mendsearch.mending.description import description
 from mendsearch.mending.fleet import FleetSource, register
 from mendsearch.mending.loop import Winner, choose, run_trials
 from mendsearch.mending.memory import StudySource
@@ -22,6 +22,7 @@ from mendsearch.mending.sampler import make_sampler
 from mendsearch.mending.search import Search
 from mendsearch.progress import Reporter
 from mendstore.blobs import default_folder
+from mendstore.records import STRUCTURE
 
 
 @dataclass(frozen=True)

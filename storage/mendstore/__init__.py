@@ -7,14 +7,18 @@ one SQL function, one transaction. `keeper.py` renews leases, `spool.py` keeps r
 Everything here works in an environment that has no PyTorch, so that a dashboard or a database node stays small.
 """
 
+import logging
+
 from mendstore.blobs import Blobs, Collected, collect
 from mendstore.database import Database, check_version, failures_named, upgrade
 from mendstore.errors import SearchNameError, StorageError
 from mendstore.keeper import Keeper, working
 from mendstore.processes import surely_dead, this_process
+from mendstore.queries.registered import Registered
+from mendstore.queries.studies import StudySummary
 from mendstore.queue import Claim, Queue, Result
+from mendstore.reading import Reader, Snapshot
 from mendstore.searches import (
-    Registered,
     describe,
     described,
     enlarge,
@@ -27,9 +31,12 @@ from mendstore.searches import (
 )
 from mendstore.server import EmbeddedServer
 from mendstore.storage import MendStorage
-from mendstore.studies import StudySummary, summaries
+from mendstore.studies import summaries
 from mendstore.urls import normalised, without_password
 from mendstore.workers import alive, open_workers
+
+# a server says where its log goes; a command that prints its error would print it twice
+logging.getLogger(__name__).addHandler(logging.NullHandler())
 
 __all__ = [
     "Blobs",
@@ -40,9 +47,11 @@ __all__ = [
     "Keeper",
     "MendStorage",
     "Queue",
+    "Reader",
     "Registered",
     "Result",
     "SearchNameError",
+    "Snapshot",
     "StorageError",
     "StudySummary",
     "alive",

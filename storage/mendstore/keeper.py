@@ -14,8 +14,8 @@ from pathlib import Path
 
 from mendstore.database import Database
 from mendstore.errors import StorageError
+from mendstore.queries.registered import Registered
 from mendstore.queue import Queue
-from mendstore.searches import Registered
 
 HUNG = 4
 """Exit code of a worker that the watchdog ends."""

@@ -12,7 +12,7 @@ from typing import Any, Literal
 from mendstore.database import Database
 from mendstore.errors import SearchNameError
 from mendstore.processes import surely_dead, this_process
-from mendstore.searches import Registered
+from mendstore.queries.registered import Registered
 from mendstore.spool import Spool
 from mendstore.workers import open_workers
 

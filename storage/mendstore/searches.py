@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, fields
 from typing import Any
 
 import optuna
@@ -12,6 +11,9 @@ from sqlalchemy.dialects.postgresql import JSONB, insert
 
 from mendstore.database import Database, failures_named
 from mendstore.errors import SearchNameError
+from mendstore.queries.registered import Registered, has_attribute, registered
+from mendstore.queries.registered import progress as progress_of
+from mendstore.reading import Snapshot
 from mendstore.storage import MendStorage
 from mendstore.urls import without_password
 
@@ -26,36 +28,7 @@ _searches = sa.table(
     *(sa.column(name) for name in ("study_id", "trials", "claimed", "fingerprint", "lease_s", "stopping")),
     *(sa.column(name, JSONB) for name in ("distributions", "spec", "versions", "blobs")),
 )
-_trials = sa.table("trials", sa.column("trial_id"), sa.column("study_id"), sa.column("state"))
-_values = sa.table("trial_values", sa.column("trial_id"), sa.column("value"))
 _items = sa.table("mend_items", *(sa.column(name) for name in ("study_id", "key", "state")), sa.column("params", JSONB))
-
-
-@dataclass(frozen=True)
-class Registered:
-    """A search as the database holds it.
-
-    Attributes:
-        study_id: of its Optuna study.
-        name: of its Optuna study.
-        trials: N, how many trials are to end with a score.
-        fingerprint: equal for searches whose scores mean the same.
-        lease_s: how long a claim lasts without being renewed.
-        stopping: its workers are asked to end.
-        spec: what it was made from.
-        versions: of the creator's packages and code.
-        blobs: digests by role, of what a worker needs.
-    """
-
-    study_id: int
-    name: str
-    trials: int
-    fingerprint: str
-    lease_s: float
-    stopping: bool
-    spec: dict[str, Any]
-    versions: dict[str, str]
-    blobs: dict[str, str]
 
 
 def register(
@@ -138,19 +111,13 @@ def find(database: Database, name: str) -> Registered:
     Raises:
         SearchNameError: there is none.
     """
-    columns = [_searches.c[field.name] for field in fields(Registered) if field.name != "name"]
-    statement = (
-        sa.select(*columns, _studies.c.study_name.label("name"))
-        .join(_studies, _studies.c.study_id == _searches.c.study_id)
-        .where(_studies.c.study_name == name)
-    )
-    row = database.run(lambda connection: connection.execute(statement).mappings().one_or_none())
-    if row is None:
+    found = database.run(lambda connection: registered(Snapshot(connection), name))
+    if found is None:
         raise SearchNameError(
             f"no search `{name}` in {without_password(database.url)}; `mendsearch status` lists those there are, "
             f"`mendsearch create` makes one"
         )
-    return Registered(**row)
+    return found
 
 
 def describe(database: Database, search: Registered, attributes: Mapping[str, str]) -> None:
@@ -165,8 +132,7 @@ def describe(database: Database, search: Registered, attributes: Mapping[str, st
 
 def described(database: Database, search: Registered, attribute: str) -> bool:
     """Whether a study attribute is set."""
-    wanted = sa.exists().where(_attributes.c.study_id == search.study_id, _attributes.c.key == attribute)
-    return bool(database.run(lambda connection: connection.execute(sa.select(wanted)).scalar_one()))
+    return database.run(lambda connection: has_attribute(Snapshot(connection), search.study_id, attribute))
 
 
 def name_blobs(database: Database, search: Registered, blobs: Mapping[str, str]) -> None:
@@ -198,11 +164,4 @@ def _update(database: Database, search: Registered, **values: Any) -> None:
 
 def progress(database: Database, study_id: int) -> tuple[int, float | None]:
     """How many trials of a search have ended with a score, and the best score of a complete one."""
-    best = (
-        sa.select(sa.func.max(_values.c.value))
-        .join(_trials, _trials.c.trial_id == _values.c.trial_id)
-        .where(_trials.c.study_id == study_id, sa.cast(_trials.c.state, sa.Text) == "COMPLETE")
-    )
-    statement = sa.select(sa.func.mend_done(study_id), best.scalar_subquery())
-    done, score = database.run(lambda connection: connection.execute(statement).one())
-    return int(done), None if score is None else float(score)
+    return database.run(lambda connection: progress_of(Snapshot(connection), study_id))

@@ -11,7 +11,6 @@ from functools import lru_cache
 from typing import Any
 
 import optuna
-import sqlalchemy as sa
 from optuna.distributions import BaseDistribution, json_to_distribution
 from optuna.storages import BaseStorage
 from optuna.study import StudyDirection
@@ -19,21 +18,9 @@ from optuna.study._frozen import FrozenStudy
 from optuna.trial import FrozenTrial, TrialState
 
 from mendstore.database import Database
+from mendstore.queries.optuna import FullTrial, full_trials
+from mendstore.reading import Snapshot
 
-READ = sa.text("""
-    SELECT t.trial_id, t.number, t.state::text, t.datetime_start, t.datetime_complete,
-        (SELECT json_agg(json_build_array(param_name, param_value, distribution_json) ORDER BY param_id)
-         FROM trial_params WHERE trial_id = t.trial_id),
-        (SELECT json_agg(json_build_array(value_type, value) ORDER BY objective)
-         FROM trial_values WHERE trial_id = t.trial_id),
-        (SELECT json_agg(json_build_array(step, intermediate_value_type, intermediate_value))
-         FROM trial_intermediate_values WHERE trial_id = t.trial_id),
-        (SELECT json_agg(json_build_array(key, value_json)) FROM trial_user_attributes WHERE trial_id = t.trial_id),
-        (SELECT json_agg(json_build_array(key, value_json)) FROM trial_system_attributes WHERE trial_id = t.trial_id)
-    FROM trials t
-    WHERE t.study_id = :study AND (t.trial_id > :last OR t.trial_id = ANY(:open))
-    ORDER BY t.number
-""")
 NUMBERS = {"INF_POS": float("inf"), "INF_NEG": float("-inf"), "NAN": float("nan")}
 
 
@@ -70,8 +57,8 @@ class MendStorage(BaseStorage):
         """All trials by number; finished ones come from memory."""
         with self._lock:
             read = self._read.setdefault(study_id, _Read())
-            bound = {"study": study_id, "last": read.last_finished, "open": list(read.open)}
-            rows = self._database.run(lambda connection: connection.execute(READ, bound).all())
+            after, also = read.last_finished, list(read.open)
+            rows = self._database.run(lambda connection: full_trials(Snapshot(connection), study_id, after, also))
             if not rows and not read.trials:
                 self._stock.get_study_name_from_id(study_id)  # raises for a study that there is not
             read.take([_trial(row) for row in rows])
@@ -177,7 +164,7 @@ class _Read:
                 self.open.add(trial._trial_id)
 
 
-def _trial(row: Any) -> FrozenTrial:
+def _trial(row: FullTrial) -> FrozenTrial:
     trial_id, number, state, start, complete, params, values, steps, user, system = row
     distributions = {name: _distribution(text) for name, _, text in params or ()}
     found = FrozenTrial(

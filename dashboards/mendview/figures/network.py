@@ -6,9 +6,9 @@ import html
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from mendstore.records import Counts, Structure
 from mendview.figures.style import Figure, figure, rounded
 from mendview.overview import Change
-from mendview.structure import Counts, Structure
 from mendview.words import amount, plural
 
 

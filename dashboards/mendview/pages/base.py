@@ -12,12 +12,12 @@ from typing import Any
 
 from bottle import SimpleTemplate
 
+from mendstore import Snapshot
+from mendstore.queries.searches import Search
+from mendstore.records import TITLES
 from mendview import figures, overview, words
 from mendview.figures.style import Figure
 from mendview.overview import Overview
-from mendview.reading import Look
-from mendview.searches import Search
-from mendview.structure import TITLES
 
 TEMPLATES = Path(__file__).parents[1] / "templates"
 
@@ -83,9 +83,9 @@ def _template(name: str) -> SimpleTemplate:
     return SimpleTemplate(name=f"{name}.tpl", lookup=[str(TEMPLATES)])
 
 
-def begin(look: Look, search: Search, kind: str) -> tuple[Overview, Page]:
+def begin(snapshot: Snapshot, search: Search, kind: str) -> tuple[Overview, Page]:
     """A search at a glance, and a page of it with the verdict."""
-    seen = overview.overview(look, search)
+    seen = overview.overview(snapshot, search)
     budget = ", ".join(
         f"{words.amount(limit)} {figures.COSTS.get(cost, cost)}"
         + (f" ({limit / search.structure.dense[cost]:.0%} of dense)" if search.structure.dense.get(cost) else "")
@@ -95,6 +95,9 @@ def begin(look: Look, search: Search, kind: str) -> tuple[Overview, Page]:
     page = Page(kind, search.name, what or "a study of Optuna", search.study_id, seen.live)
     page.parts["verdict"] = render("verdict", seen=seen, overview=overview)
     page.layout.append(Panel("verdict"))
+    if search.unreadable:
+        page.parts["unreadable"] = render("unreadable", reasons=search.unreadable)
+        page.layout.append(Panel("unreadable"))
     return seen, page
 
 

@@ -2,25 +2,26 @@
 
 from __future__ import annotations
 
-from mendview import figures, overview, trials, words
+from mendstore import Snapshot
+from mendstore.queries import trials
+from mendstore.queries.searches import Search
+from mendview import figures, overview, words
 from mendview.pages.base import Importances, Page, Panel, begin, render
-from mendview.reading import Look
-from mendview.searches import Search
 
 AGREEING = 20
 """Best trials whose agreement is shown."""
 
 
-def network_page(look: Look, search: Search, importances: Importances, number: int | None = None) -> Page:
+def network_page(snapshot: Snapshot, search: Search, importances: Importances, number: int | None = None) -> Page:
     """Every coupling group in network order, and what mending does to it."""
-    seen, page = begin(look, search, "network")
+    seen, page = begin(snapshot, search, "network")
     structure, kept = search.structure, overview.mended(search, seen.best)
     if not structure.widths or not kept:
         text = "No structure yet: it is known when the search was made by mendsearch and a trial has a score."
         page.parts["none"] = f'<p class="empty">{text}</p>'
         page.layout.append(Panel("none"))
     else:
-        best = "the result" if search.results.get("mended") else f"trial {seen.best.number if seen.best else '?'}"
+        best = "the result" if search.result else f"trial {seen.best.number if seen.best else '?'}"
         page.figures["channels"] = figures.channels(structure, kept)
         page.parts["groups"] = render("groups", changes=seen.changes, title="mended")
         restored = sum(max(0, change.kept - change.floor) for change in seen.changes)
@@ -33,7 +34,7 @@ def network_page(look: Look, search: Search, importances: Importances, number: i
             page.figures["errors"] = figures.errors(structure, kept)
             note = "What the channels that are gone cost, each coupling group alone, before any other is cut."
             page.layout.append(Panel("errors", "Reconstruction error", note))
-        top = [trial.keep_counts for trial in trials.top(look, search, AGREEING)]
+        top = [trial.keep_counts for trial in trials.top(snapshot, search, AGREEING)]
         page.figures["agreement"] = figures.agreement(structure, top)
         note = "Median, least and most that the best trials keep. A short line: they agree."
         page.layout.append(Panel("agreement", "What the best trials agree on", note))

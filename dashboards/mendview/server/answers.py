@@ -8,10 +8,10 @@ import time
 from dataclasses import dataclass, field
 from typing import Any
 
+from mendstore import Reader, Snapshot
+from mendstore.queries.searches import find_search
 from mendview.importance import Importances
 from mendview.pages import PAGES, Page, render, searches_page, short
-from mendview.reading import Look, Reader
-from mendview.searches import find_search
 
 FRESH_S = 1.0
 """How old an answer may be that is given again."""
@@ -53,17 +53,17 @@ class Answers:
             entry = self._entries.setdefault(key, _Entry())
         with entry.lock:
             if time.monotonic() - entry.at >= FRESH_S:
-                entry.page = self._reader.look(lambda look: self._make(look, *key))
+                entry.page = self._reader.read(lambda snapshot: self._make(snapshot, *key))
                 entry.at = time.monotonic()
             return entry.page
 
-    def _make(self, look: Look, study_id: int | None, kind: str, number: int | None) -> Page | None:
+    def _make(self, snapshot: Snapshot, study_id: int | None, kind: str, number: int | None) -> Page | None:
         if study_id is None:
-            return searches_page(look)
-        search = find_search(look, study_id=study_id)
+            return searches_page(snapshot)
+        search = find_search(snapshot, study_id=study_id)
         if search is None:
             return None
-        return PAGES[kind](look, search, self._importances, number)
+        return PAGES[kind](snapshot, search, self._importances, number)
 
 
 def whole(page: Page, api: str, found: bool = True, away: str = "") -> str:

@@ -9,7 +9,7 @@ import optuna
 from bottle import Bottle
 
 import mendstore
-from mendview.reading import Reader
+from mendstore import Reader
 from mendview.server.gate import Environ, Gate, Start, Wsgi
 from mendview.server.optuna_part import OptunaPart
 from mendview.server.routes import make_routes

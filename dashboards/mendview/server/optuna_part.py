@@ -12,8 +12,7 @@ from typing import Any
 import optuna_dashboard
 from optuna.storages import BaseStorage
 
-from mendstore import Database, MendStorage
-from mendview.reading import Reader
+from mendstore import Database, MendStorage, Reader
 from mendview.server.gate import Environ, Start, Wsgi
 
 PATHS = ("/dashboard", "/api", "/static", "/csv", "/artifacts", "/favicon.ico", "/incompatible-rdb-schema")
@@ -45,7 +44,7 @@ class OptunaPart:
         Raises:
             mendstore.StorageError: the database cannot be reached.
         """
-        there = self._reader.look(lambda look: look.optuna)
+        there = self._reader.read(lambda snapshot: snapshot.optuna)
         with self._lock:
             if self._app is None and there:
                 self._app = optuna_dashboard.wsgi(self._storage())

@@ -9,11 +9,11 @@ from typing import Any
 from bottle import Bottle, redirect, request, response, static_file
 
 import mendstore
+from mendstore import Reader, Snapshot
+from mendstore.queries.searches import find_search, latest
 from mendview.pages import Page, Panel, short
-from mendview.reading import Look, Reader
 from mendview.report import report_of
 from mendview.scripts import compressed, folder_of
-from mendview.searches import find_search, latest
 from mendview.server.answers import Answers, changed, embedded, whole
 from mendview.server.metrics import KIND, metrics
 
@@ -60,7 +60,7 @@ class _Routes:
     def first(self) -> Any:
         """The search that is most alive; the empty list where there is none."""
         try:
-            study_id = self._reader.look(latest)
+            study_id = self._reader.read(latest)
         except mendstore.StorageError as error:
             return _away(error, "searches")
         return self.searches() if study_id is None else redirect(f"/mend/{study_id}/", 302)
@@ -107,12 +107,12 @@ class _Routes:
     def report(self, study_id: int) -> Any:
         """The report of a search, to be kept."""
 
-        def ask(look: Look) -> tuple[str, str] | None:
-            search = find_search(look, study_id=study_id)
-            return None if search is None else (search.name, report_of(look, search))
+        def ask(snapshot: Snapshot) -> tuple[str, str] | None:
+            search = find_search(snapshot, study_id=study_id)
+            return None if search is None else (search.name, report_of(snapshot, search))
 
         try:
-            made = self._reader.look(ask)
+            made = self._reader.read(ask)
         except mendstore.StorageError as error:
             return _away(error, _path(study_id, "search", None))
         if made is None:
@@ -137,7 +137,7 @@ class _Routes:
     def health(self) -> Any:
         """Whether the dashboard and its database answer."""
         try:
-            self._reader.look(lambda look: look.optuna)
+            self._reader.read(lambda snapshot: snapshot.optuna)
         except mendstore.StorageError:
             return _send('{"status": "database away"}', JSON, 503)
         return _send('{"status": "ok"}', JSON)

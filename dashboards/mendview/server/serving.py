@@ -14,8 +14,7 @@ from types import FrameType
 
 import waitress
 
-from mendstore import StorageError
-from mendview.reading import Reader
+from mendstore import Reader, StorageError
 from mendview.server.app import make_app
 from mendview.server.gate import is_loopback
 
@@ -89,7 +88,7 @@ def _look_once(url: str) -> None:
     """Say at once where the database is away: whoever started this may not look at a page yet."""
     reader = Reader(url)
     try:
-        reader.look(lambda look: look.optuna)
+        reader.read(lambda snapshot: snapshot.optuna)
     except StorageError:
         return  # the reader has logged it
     finally:

@@ -1,5 +1,5 @@
 % for index, item in enumerate(aside):
-<details id="aside-{{index}}"><summary>Candidate of {{"trial %d" % item["number"] if item["number"] is not None else "a trial that is gone"}}, set aside after {{item["attempts"]}} attempts</summary><pre tabindex="0">{{item["log"] or "no log"}}</pre></details>
+<details id="aside-{{index}}"><summary>Candidate of {{"trial %d" % item.number if item.number is not None else "a trial that is gone"}}, set aside after {{item.attempts}} attempts</summary><pre tabindex="0">{{item.log or "no log"}}</pre></details>
 % end
 % for trial in failures:
 <details id="failure-{{trial.number}}"><summary>Attempt {{trial.number}} failed <time datetime="{{words.moment(trial.ended)}}">{{words.moment(trial.ended)}}</time></summary><a href="{{base}}trial/{{trial.number}}">its candidate</a><pre tabindex="0">{{trial.failed or "no log"}}</pre></details>

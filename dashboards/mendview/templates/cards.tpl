@@ -1,23 +1,20 @@
-% best, results = seen.best, seen.search.results
-% row = results.get("mended", {})
+% best, result = seen.best, seen.search.result
 <section class="cards" aria-label="The search at a glance">
-<div class="card best"><h2>{{"Mended network" if "accuracy" in row else "Best network so far" if seen.live else "Best network"}}</h2>
-% if "accuracy" in row:
-<div class="big" id="best">{{words.percent(row["accuracy"], 2)}}</div>
-<p>test accuracy, fine-tuned; dense {{words.percent(results.get("dense", {}).get("accuracy"), 2)}}</p>
+<div class="card best"><h2>{{"Mended network" if result else "Best network so far" if seen.live else "Best network"}}</h2>
+% if result:
+<div class="big" id="best">{{words.percent(result.mended.accuracy, 2)}}</div>
+<p>test accuracy, fine-tuned; dense {{words.percent(result.dense.accuracy, 2)}}</p>
 % if seen.chosen is not None:
-<p><a href="{{page.base}}trial/{{seen.chosen.number}}">trial {{seen.chosen.number}}</a>, score {{words.score(seen.chosen.score)}}, {{words.score(row.get("score"))}} once refined</p>
+<p><a href="{{page.base}}trial/{{seen.chosen.number}}">trial {{seen.chosen.number}}</a>, score {{words.score(seen.chosen.score)}}, {{words.score(result.mended.score)}} once refined</p>
 % end
 % for name in ("uniform", "pre_pruned"):
-% if "accuracy" in results.get(name, {}):
-<p>{{titles[name]}} <strong>{{words.percent(results[name]["accuracy"], 2)}}</strong></p>
-% end
+<p>{{titles[name]}} <strong>{{words.percent(result.rows[name].accuracy, 2)}}</strong></p>
 % end
 % elif best is not None:
 <div class="big" id="best">{{words.score(best.score)}}</div>
 <p>score of <a href="{{page.base}}trial/{{best.number}}">trial {{best.number}}</a>, {{words.plural(seen.since_best, "trial")}} ago{{"" if seen.search.structure.dense_score is None else "; dense " + words.score(seen.search.structure.dense_score)}}</p>
 % if best.top1_agreement is not None:
-<p><strong>{{words.percent(best.top1_agreement)}}</strong> of validation images get the class of {{seen.search.structure.yardstick}}</p>
+<p><strong>{{words.percent(best.top1_agreement)}}</strong> of validation images get the class of {{seen.search.structure.reference_name}}</p>
 % end
 % for name, value in seen.controls.items():
 <p>{{titles[name]}} <strong>{{words.score(value)}}</strong> ({{words.signed(best.score - value)}})</p>
@@ -25,8 +22,8 @@
 % else:
 <div class="big" id="best">–</div><p>no score yet</p>
 % end
-% macs, dense = row.get("macs", best.macs if best else None), seen.search.structure.dense or results.get("dense", {})
-% params = row.get("params", best.params if best else None)
+% macs, params = (result.mended.macs, result.mended.params) if result else (best.macs, best.params) if best else (None, None)
+% dense = seen.search.structure.dense or ({"macs": result.dense.macs, "params": result.dense.params} if result else {})
 % costs = [(words.amount(value), name, value / dense[key]) for key, name, value in (("macs", "MACs", macs), ("params", "parameters", params)) if value and dense.get(key)]
 % if costs:
 <p>{{!"; ".join(f"{amount} {name}, <strong>{words.percent(part)}</strong>" for amount, name, part in costs)}} of dense</p>
@@ -51,17 +48,17 @@
 % end
 </div>
 <div class="card"><h2>Fleet</h2>
-% crew = seen.crew
-% if crew.all:
+% fleet = seen.fleet
+% if fleet.all:
 % if seen.live:
-<div class="big">{{crew.alive or "none"}} alive</div>
-% if crew.hosts:
-<p>on {{words.plural(crew.hosts, "host")}}; <strong>{{words.count(3600 * seen.pace.rate) if seen.pace.rate and seen.state == "running" else "–"}}</strong> trials an hour</p>
+<div class="big">{{fleet.alive or "none"}} alive</div>
+% if fleet.hosts:
+<p>on {{words.plural(fleet.hosts, "host")}}; <strong>{{words.count(3600 * seen.pace.rate) if seen.pace.rate and seen.state == "running" else "–"}}</strong> trials an hour</p>
 % end
 % else:
-<div class="big">{{words.plural(crew.all, "worker")}}</div><p>all have ended</p>
+<div class="big">{{words.plural(fleet.all, "worker")}}</div><p>all have ended</p>
 % end
-% for number, text in ((crew.silent, "silent"), (crew.lost, "lost, their work taken up by others"), (crew.set_aside, "candidate set aside" if crew.set_aside == 1 else "candidates set aside")):
+% for number, text in ((fleet.silent, "silent"), (fleet.lost, "lost, their work taken up by others"), (fleet.set_aside, "candidate set aside" if fleet.set_aside == 1 else "candidates set aside")):
 % if number:
 <p>{{number}} {{text}}</p>
 % end

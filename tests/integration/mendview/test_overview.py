@@ -4,16 +4,22 @@ from datetime import datetime, timedelta
 import optuna
 import pytest
 
+from mendstore.queries.fleet import FleetStatus
+from mendstore.queries.pace import Pace
+from mendstore.queries.searches import find_search
+from mendstore.records import TrialCounts
 from mendview import overview
-from mendview.pace import Pace
-from mendview.searches import find_search, list_searches
 from mendview.verdict import state_of, verdict_of
-from mendview.workers import Crew
-from tests.unit.mendview.conftest import DONE, TRIALS
+from tests.integration.conftest import DONE, TRIALS
 
 
 def see(reader, made):
-    return reader.look(lambda look: overview.overview(look, find_search(look, study_id=made.study_id)))
+    return reader.read(lambda snapshot: overview.overview(snapshot, find_search(snapshot, study_id=made.study_id)))
+
+
+def with_accuracies(result, **accuracies):
+    changed = {name: getattr(result, name).model_copy(update={"accuracy": at}) for name, at in accuracies.items()}
+    return result.model_copy(update=changed)
 
 
 def test_a_running_search_answers_the_five_questions(reader, made):
@@ -22,7 +28,7 @@ def test_a_running_search_answers_the_five_questions(reader, made):
     assert seen.best.number == made.best
     assert seen.controls == made.structure["controls"]
     assert [change.group for change in seen.changes] == made.structure["groups"]
-    assert seen.crew.alive == 5
+    assert seen.fleet.alive == 5
     assert seen.left_s == pytest.approx((TRIALS - DONE) / seen.pace.rate)
     assert overview.progress(seen) == f"{DONE} of {TRIALS} trials"
 
@@ -36,7 +42,8 @@ def test_a_finished_search_says_what_it_gained(reader, finished):
 
 def test_the_network_of_a_finished_search_is_the_result_not_the_best_trial(reader, finished):
     seen = see(reader, finished)
-    search = replace(seen.search, results=seen.search.results | {"mended": {"accuracy": 0.9, "macs": 1, "score": -0.1}})
+    result = with_accuracies(seen.search.result, mended=0.9)
+    search = replace(seen.search, result=result)
     assert seen.chosen.number == finished.best
     assert overview.headline(seen) == f"92.60% test accuracy (trial {finished.best})"
     assert overview.rivals(seen)[:3] == ["pre-pruned 90.70%", "uniform 91.20%", "dense 93.40%"]
@@ -60,24 +67,25 @@ def test_the_network_of_a_finished_search_is_the_result_not_the_best_trial(reade
 )
 def test_a_difference_within_noise_is_no_gain(reader, finished, mended, images, tone, said):
     seen = see(reader, finished)
-    results = {"mended": {"accuracy": mended}, "uniform": {"accuracy": 0.89}, "pre_pruned": {"accuracy": 0.8}}
-    search = replace(seen.search, results=results, test_images=images)
-    found = verdict_of(search, "finished", seen.pace, seen.crew, seen.best, 0, {})
+    result = with_accuracies(seen.search.result, mended=mended, uniform=0.89, pre_pruned=0.8)
+    search = replace(seen.search, result=result.model_copy(update={"test_images": images}))
+    found = verdict_of(search, "finished", seen.pace, seen.fleet, seen.best, 0, {})
     assert found[0] == tone
     assert said in found[1]
 
 
 def test_a_result_of_fewer_trials_than_there_are_now_is_said(reader, finished):
     seen = see(reader, finished)
-    search = replace(seen.search, result_trials=50)
-    _, verdict = verdict_of(search, "finished", seen.pace, seen.crew, seen.best, 0, {})
+    counts = TrialCounts(complete=40, stopped_early=10, failed=0)
+    search = replace(seen.search, result=seen.search.result.model_copy(update={"trials": counts}))
+    _, verdict = verdict_of(search, "finished", seen.pace, seen.fleet, seen.best, 0, {})
     assert verdict == "Finished: +1.40 points of accuracy over uniform. The result is of the first 50 trials."
 
 
 def test_a_study_of_stock_optuna_is_shown_as_far_as_it_goes(reader, storage, name):
     study = optuna.create_study(storage=storage, study_name=name, direction="minimize")
     study.optimize(lambda trial: trial.suggest_float("x", 0, 1), n_trials=7)
-    seen = reader.look(lambda look: overview.overview(look, find_search(look, name=name)))
+    seen = reader.read(lambda snapshot: overview.overview(snapshot, find_search(snapshot, name=name)))
     assert (seen.state, seen.changes, seen.left_s) == ("running", [], None)
     assert seen.best.score == study.best_value
     assert overview.ending(seen) == "no number of trials is set"
@@ -86,7 +94,7 @@ def test_a_study_of_stock_optuna_is_shown_as_far_as_it_goes(reader, storage, nam
 def test_several_objectives_have_no_best(reader, storage, name):
     study = optuna.create_study(storage=storage, study_name=name, directions=["minimize", "maximize"])
     study.optimize(lambda trial: (trial.suggest_float("x", 0, 1), 1.0), n_trials=3)
-    seen = reader.look(lambda look: overview.overview(look, find_search(look, name=name)))
+    seen = reader.read(lambda snapshot: overview.overview(snapshot, find_search(snapshot, name=name)))
     assert seen.best is None
 
 
@@ -97,14 +105,9 @@ def test_hostile_attributes_of_a_study_are_left_out(reader, storage, name):
     )
     study.set_user_attr("results", ["no"])
     study.optimize(lambda trial: trial.set_user_attr("keep_counts", "[[") or 1.0, n_trials=1)
-    seen = reader.look(lambda look: overview.overview(look, find_search(look, name=name)))
-    assert (seen.changes, seen.search.structure.widths, seen.search.results) == ([], {}, {})
-
-
-def test_searches_are_listed_with_their_counts(reader, made):
-    (listed,) = [item for item in reader.look(list_searches) if item.name == made.name]
-    assert (listed.wanted, listed.done, listed.alive) == (TRIALS, DONE, 5)
-    assert listed.best == made.scores[made.best]
+    seen = reader.read(lambda snapshot: overview.overview(snapshot, find_search(snapshot, name=name)))
+    assert (seen.changes, seen.search.structure.widths, seen.search.result) == ([], {}, None)
+    assert [reason.partition(":")[0] for reason in seen.search.unreadable] == ["structure", "results"]
 
 
 NOW = datetime(2026, 1, 1)
@@ -112,40 +115,40 @@ NOW = datetime(2026, 1, 1)
 
 def pace(done=50, quiet_s=1.0, failing=0, recent=50):
     begun = NOW - timedelta(hours=1)
-    return Pace({"complete": done}, begun, NOW - timedelta(seconds=quiet_s), NOW, 1.0, 2.0, failing, recent)
+    return Pace({"complete": done}, done, begun, NOW - timedelta(seconds=quiet_s), NOW, 1.0, 2.0, failing, recent)
 
 
 @pytest.mark.parametrize(
-    ("changed", "crew", "pace", "state"),
+    ("changed", "fleet", "pace", "state"),
     [
-        ({}, Crew(alive=2), pace(), "running"),
-        ({}, Crew(alive=2, here_s=3600), pace(quiet_s=600), "stuck"),
-        ({}, Crew(alive=2, here_s=20), pace(quiet_s=3600), "running"),
-        ({}, Crew(lost=2), pace(), "halted"),
-        ({}, Crew(), pace(0), "waiting"),
-        ({"stopping": True}, Crew(alive=1), pace(), "stopping"),
-        ({"stopping": True}, Crew(ended=1), pace(), "stopped"),
-        ({}, Crew(ended=1), pace(900), "finished"),
-        ({"wanted": None}, Crew(), pace(quiet_s=600), "idle"),
+        ({}, FleetStatus(alive=2), pace(), "running"),
+        ({}, FleetStatus(alive=2, here_s=3600), pace(quiet_s=600), "stuck"),
+        ({}, FleetStatus(alive=2, here_s=20), pace(quiet_s=3600), "running"),
+        ({}, FleetStatus(lost=2), pace(), "halted"),
+        ({}, FleetStatus(), pace(0), "waiting"),
+        ({"stopping": True}, FleetStatus(alive=1), pace(), "stopping"),
+        ({"stopping": True}, FleetStatus(ended=1), pace(), "stopped"),
+        ({}, FleetStatus(ended=1), pace(900), "finished"),
+        ({"wanted": None}, FleetStatus(), pace(quiet_s=600), "idle"),
     ],
 )
-def test_states(reader, made, changed, crew, pace, state):
-    search = replace(reader.look(lambda look: find_search(look, study_id=made.study_id)), **changed)
-    assert state_of(search, pace, crew) == state
-    tone, verdict = verdict_of(search, state, pace, crew, None, 0, {})
+def test_states(reader, made, changed, fleet, pace, state):
+    search = replace(reader.read(lambda snapshot: find_search(snapshot, study_id=made.study_id)), **changed)
+    assert state_of(search, pace, fleet) == state
+    tone, verdict = verdict_of(search, state, pace, fleet, None, 0, {})
     assert verdict.endswith(".")
     assert (tone == "bad") == (state in ("stuck", "halted"))
 
 
 def test_many_failures_are_trouble(reader, made):
     seen = see(reader, made)
-    tone, verdict = verdict_of(seen.search, "running", pace(failing=20), seen.crew, seen.best, 0, {})
+    tone, verdict = verdict_of(seen.search, "running", pace(failing=20), seen.fleet, seen.best, 0, {})
     assert (tone, verdict) == ("bad", "In trouble: 20 of the last 50 trials failed.")
 
 
 def test_nothing_better_for_long_is_levelling_off(reader, made):
     seen = see(reader, made)
-    tone, verdict = verdict_of(seen.search, "running", pace(), seen.crew, seen.best, 40, {})
+    tone, verdict = verdict_of(seen.search, "running", pace(), seen.fleet, seen.best, 40, {})
     assert (tone, verdict) == ("fair", "Levelling off: nothing better for 40 trials.")
 
 
@@ -153,6 +156,6 @@ def test_nothing_better_for_long_is_levelling_off(reader, made):
 def test_before_fine_tuning_a_finished_search_is_held_against_its_controls(reader, made, control, tone, said):
     seen = see(reader, made)
     controls = {"uniform": control, "pre_pruned": -0.9}
-    found = verdict_of(seen.search, "finished", seen.pace, seen.crew, seen.best, 0, controls)
+    found = verdict_of(seen.search, "finished", seen.pace, seen.fleet, seen.best, 0, controls)
     distance = abs(seen.best.score - control)
     assert found == (tone, f"Finished: its score is {distance:.4f} {said} the better control's; not fine-tuned yet.")

@@ -1,20 +1,22 @@
-"""The way to what is shown: a consistent, read-only look at the database, that ends in time or says that it is away."""
+"""Read-only access to a study database: each read is one consistent snapshot, and ends in time or with an error."""
 
 from __future__ import annotations
 
 import logging
 from collections.abc import Callable
+from functools import cached_property
 from typing import Any, TypeVar
 
 import sqlalchemy as sa
 from sqlalchemy.exc import DBAPIError
 
-from mendstore import StorageError, failures_named, normalised
+from mendstore.database import CONNECT_TIMEOUT_S, failures_named
+from mendstore.errors import StorageError
+from mendstore.urls import normalised
 
-CONNECT_TIMEOUT_S = 5
 STATEMENT_TIMEOUT_MS = 15_000
 CONNECTIONS = 4
-"""Of one process that shows things; a fleet needs the others."""
+"""Connections of one reading process at the most; the fleet needs the others."""
 
 T = TypeVar("T")
 logger = logging.getLogger(__name__)
@@ -22,15 +24,15 @@ Row = dict[str, Any]
 
 
 class Reader:
-    """Looks at a study database, and cannot change it.
+    """Reads a study database and cannot change it.
 
     Args:
-        url: of a Postgres database; any role that may read its tables will do.
+        url: URL of a Postgres database; any role that may read its tables will do.
     """
 
     def __init__(self, url: str) -> None:
         self.url = normalised(url)
-        self._away = False
+        self._unreachable = False
         self._engine = sa.create_engine(
             self.url,
             pool_size=CONNECTIONS,
@@ -40,60 +42,65 @@ class Reader:
             execution_options={"postgresql_readonly": True, "isolation_level": "REPEATABLE READ"},
         )
 
-    def look(self, question: Callable[[Look], T]) -> T:
-        """What `question` finds, all of it as of one moment.
+    def read(self, question: Callable[[Snapshot], T]) -> T:
+        """The answer of `question`, all of it from one moment.
+
+        Args:
+            question: calls functions of `mendstore.queries`.
 
         Raises:
-            mendstore.StorageError: the database cannot be reached, refuses, or takes too long.
+            StorageError: the database cannot be reached, refuses, or takes too long.
         """
         try:
             with failures_named(self.url):
-                found = self._twice(question)
+                answer = self._with_one_retry(question)
         except StorageError as error:
-            if not self._away:
+            if not self._unreachable:
                 logger.warning("%s", error)
-            self._away = True
+            self._unreachable = True
             raise
-        if self._away:
+        if self._unreachable:
             logger.warning("the study database is back")
-        self._away = False
-        return found
+        self._unreachable = False
+        return answer
 
-    def _twice(self, question: Callable[[Look], T]) -> T:
+    def _with_one_retry(self, question: Callable[[Snapshot], T]) -> T:
         try:
             return self._once(question)
-        except DBAPIError as error:  # a connection of the pool that died meanwhile says nothing about the database
+        except DBAPIError as error:  # a pooled connection that died meanwhile says nothing about the database
             if not error.connection_invalidated:
                 raise
         return self._once(question)
 
-    def _once(self, question: Callable[[Look], T]) -> T:
+    def _once(self, question: Callable[[Snapshot], T]) -> T:
         with self._engine.connect() as connection, connection.begin():
             connection.execute(sa.select(sa.func.set_config("statement_timeout", str(STATEMENT_TIMEOUT_MS), True)))
-            return question(Look(connection))
+            return question(Snapshot(connection))
 
     def close(self) -> None:
-        """Close the connections; the next look opens others."""
+        """Close the connections; the next read opens others."""
         self._engine.dispose()
 
 
-class Look:
-    """One moment of the database.
+class Snapshot:
+    """The database as the functions of `mendstore.queries` see it.
 
     Args:
-        connection: within a transaction.
-
-    Attributes:
-        optuna: the tables of stock Optuna are there.
-        fleet: ours are there too.
+        connection: a connection; within a `REPEATABLE READ` transaction all answers are from one moment.
     """
 
     def __init__(self, connection: sa.Connection) -> None:
         self._connection = connection
-        there = self.one(
-            "SELECT to_regclass('studies') IS NOT NULL AS optuna, to_regclass('mend_searches') IS NOT NULL AS fleet"
-        )
-        self.optuna, self.fleet = bool(there["optuna"]), bool(there["fleet"])
+
+    @cached_property
+    def optuna(self) -> bool:
+        """Whether the tables of stock Optuna exist."""
+        return bool(self.one("SELECT to_regclass('studies') IS NOT NULL AS found")["found"])
+
+    @cached_property
+    def fleet(self) -> bool:
+        """Whether the tables of searches, workers and items exist."""
+        return bool(self.one("SELECT to_regclass('mend_searches') IS NOT NULL AS found")["found"])
 
     def all(self, query: str, **values: Any) -> list[Row]:
         """Every row of a query with bound values."""

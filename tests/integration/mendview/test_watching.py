@@ -10,15 +10,15 @@ from rich.console import Console
 
 import mendstore
 from mendsearch import figures
+from mendstore.queries.searches import find_search
 from mendview import overview, terminal
 from mendview.importance import importance
 from mendview.publish import publish
 from mendview.report import report_of
-from mendview.searches import find_search
 
 
 def see(reader, made):
-    return reader.look(lambda look: overview.overview(look, find_search(look, study_id=made.study_id)))
+    return reader.read(lambda snapshot: overview.overview(snapshot, find_search(snapshot, study_id=made.study_id)))
 
 
 def text_of(renderable):
@@ -92,13 +92,13 @@ def test_a_study_in_memory_has_its_history_too():
 
 
 def test_importance_is_of_every_coupling_group(reader, made):
-    values = reader.look(lambda look: importance(look, find_search(look, study_id=made.study_id)))
+    values = reader.read(lambda snapshot: importance(snapshot, find_search(snapshot, study_id=made.study_id)))
     assert values.keys() == set(made.structure["groups"])
     assert sum(values.values()) == pytest.approx(1)
 
 
 def test_a_report_of_a_running_search_is_one_small_file(reader, made):
-    page = reader.look(lambda look: report_of(look, find_search(look, study_id=made.study_id)))
+    page = reader.read(lambda snapshot: report_of(snapshot, find_search(snapshot, study_id=made.study_id)))
     assert 1_000_000 < len(page) < 5_000_000
     assert not re.findall(r"""<(?:script|link|img|a)[^>]+(?:src|href)=""", page)
     assert made.name in page

@@ -8,7 +8,7 @@ import pytest
 
 import mendstore
 from mendstore import Keeper, Queue
-from tests.unit.mendstore.test_queue import database, execute, proposal, registered, url  # noqa: F401
+from tests.integration.mendstore.test_queue import database, execute, proposal, registered, url  # noqa: F401
 
 SCRIPT = """
 import pathlib, sys, time, mendstore

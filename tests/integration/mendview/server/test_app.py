@@ -10,10 +10,10 @@ import sqlalchemy as sa
 from optuna.exceptions import StorageInternalError
 from prometheus_client.parser import text_string_to_metric_families
 
-from mendview.reading import Reader
+from mendstore import Reader
 from mendview.server.app import make_app
 from mendview.server.optuna_part import OptunaPart
-from tests.unit.mendview.conftest import DONE, TRIALS
+from tests.integration.conftest import DONE, TRIALS
 
 
 @pytest.fixture(scope="module")

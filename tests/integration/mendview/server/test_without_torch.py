@@ -16,8 +16,8 @@ from mendsearch import figures
 from mendview.server import serving
 from mendview.server.app import make_app
 from mendview.importance import importance
-from mendview.reading import Reader
-from mendview.searches import find_search
+from mendstore import Reader
+from mendstore.queries.searches import find_search
 
 def ask(path):
     answer = []
@@ -32,7 +32,7 @@ for path in ("", "network", "front", "fleet", "trial", "report"):
 for path in ("/dashboard", f"/api/studies/{sys.argv[2]}", "/metrics"):
     assert ask(path) == "200 OK", path
 reader = Reader(sys.argv[1])
-assert reader.look(lambda look: importance(look, find_search(look, study_id=int(sys.argv[2]))))
+assert reader.read(lambda snapshot: importance(snapshot, find_search(snapshot, study_id=int(sys.argv[2]))))
 print("seen")
 """
 

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 import pytest
 
 import mendstore
-from mendview.reading import Reader
+from mendstore import Reader
 from tests.synthetic import Made, make_search
 
 TRIALS, DONE, WORKERS, LOST, ASIDE = 900, 700, 6, 1, 2
