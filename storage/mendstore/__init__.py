@@ -1,7 +1,7 @@
 """The study database, without torch: the embedded server, URLs, studies, and the queue of a fleet.
 
 A worker that is given a candidate finishes it, fails it, or is found dead and the candidate waits again; each result
-counts once. `queue.py` says what is promised, `migrations/versions/0001_functions.sql` how it is kept: every promise is
+counts once. `queue.py` says what is promised, `migrations/versions/0002_functions.sql` how it is kept: every promise is
 one SQL function, one transaction. `keeper.py` renews leases, `spool.py` keeps results while the database is away.
 
 Everything here works in an environment that has no PyTorch, so that a dashboard or a database node stays small.

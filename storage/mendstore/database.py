@@ -182,13 +182,18 @@ def failures_named(url: str) -> Iterator[None]:
         ) from error
 
 
-def upgrade(url: str) -> str:
+def upgrade(url: str, revision: str = "head") -> str:
     """Make stock Optuna's tables and ours, or bring ours up to date; returns the version of the schema.
 
     Several processes may do so at once: one does it, the others wait.
 
+    Args:
+        url: URL of a Postgres database with the encoding UTF8.
+        revision: version of the schema to stop at; an earlier one serves tests of what comes after it.
+
     Raises:
-        StorageError: the database cannot be reached, is of a newer mendsearch, or the role may not change it.
+        StorageError: the database cannot be reached, is of a newer mendsearch or of another encoding, or the role may
+            not change it.
     """
     database, config = Database(url), _alembic()
 
@@ -196,15 +201,16 @@ def upgrade(url: str) -> str:
         connection.execute(sa.select(sa.func.pg_advisory_xact_lock(LOCK)))
         _refuse_newer(connection, config)
         if _version(connection) is None:
+            _refuse_other_encodings(connection, database.url)
             optuna.storages.RDBStorage(database.url, engine_kwargs={"poolclass": sa.NullPool})
         config.attributes["connection"] = connection
-        command.upgrade(config, "head")
+        command.upgrade(config, revision)
 
     try:
         database.run(migrate, transaction=True)
+        return str(database.run(_version))
     finally:
         database.close()
-    return str(ScriptDirectory.from_config(config).get_current_head())
 
 
 def check_version(database: Database) -> None:
@@ -238,6 +244,16 @@ def _refuse_newer(connection: sa.Connection, config: Config) -> None:
         raise StorageError(
             f"this database has schema {found}, of a newer mendsearch than this one, which knows up to {max(known)}; "
             f"upgrade mendsearch on this machine"
+        )
+
+
+def _refuse_other_encodings(connection: sa.Connection, url: str) -> None:
+    """Logs and names of layers are Unicode; a database that cannot hold them would fail later, at a worker."""
+    encoding = connection.execute(sa.select(sa.func.current_setting("server_encoding"))).scalar_one()
+    if encoding != "UTF8":
+        raise StorageError(
+            f"study database {without_password(url)} has the encoding {encoding}, expected UTF8; make a new one: "
+            f"createdb --encoding UTF8 --template template0 NAME"
         )
 
 

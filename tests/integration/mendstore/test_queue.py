@@ -339,3 +339,34 @@ def test_n_asked_is_n_done_whatever_happens(url, database, tmp_path, trials, ste
     running = [trial for trial in trials_of(url, name) if trial.state == TrialState.RUNNING]
     assert len(running) == foreign
     assert [trial.number for trial in trials_of(url, name)] == list(range(len(trials_of(url, name))))
+
+
+def test_a_score_that_is_not_a_number_is_the_worst_one(url, database, name, queue_of):
+    queue = queue_of(registered(database, name, 1))
+    queue.finish(result(queue.claim([proposal(1, 1)])[1][0], float("nan")))
+    assert trials_of(url, name)[0].value == float("-inf")
+
+
+def test_a_request_that_is_not_json_does_not_stop_the_fleet(url, database, name, queue_of):
+    queue = queue_of(registered(database, name, 1))
+    optuna.load_study(study_name=name, storage=url).enqueue_trial({"restore/a": float("inf")})
+    _, [claim] = queue.claim([proposal(1, 1)])
+    assert (claim.asked, claim.params) == (True, {})
+
+
+def test_a_worker_without_a_heartbeat_is_lost_even_if_it_held_nothing(database, name, queue_of):
+    search = registered(database, name, 1)
+    silent, other = queue_of(search), queue_of(search)
+    execute(
+        database,
+        "UPDATE mend_workers SET seen_at = now() - interval '2 h' WHERE worker_id = :w; "
+        "UPDATE mend_searches SET heard_at = now() + interval '1 h', lease_s = 0.001 WHERE study_id = :s",
+        w=silent.worker_id,
+        s=search.study_id,
+    )
+    time.sleep(0.01)
+    other.renew()
+    detail = execute(
+        database, "SELECT detail FROM mend_events WHERE worker_id = :w AND kind = 'left'", w=silent.worker_id
+    ).scalar_one()
+    assert detail == "lost: no heartbeat for a lease"
