@@ -54,7 +54,7 @@ class FleetSource:
         study: optuna.Study,
         space: Space,
         sampler: SpaceSampler,
-        keeper: mendstore.Keeper,
+        keeper: mendstore.Heartbeat,
         ended: threading.Event,
     ) -> None:
         self._queue, self._study, self._space, self._sampler = queue, study, space, sampler

@@ -2,7 +2,7 @@
 
 A worker that is given a candidate finishes it, fails it, or is found dead and the candidate waits again; each result
 counts once. `queue.py` says what is promised, `migrations/versions/0002_functions.sql` how it is kept: every promise is
-one SQL function, one transaction. `keeper.py` renews leases, `spool.py` keeps results while the database is away.
+one SQL function, one transaction. `heartbeat.py` renews leases, `spool.py` keeps results while the database is away.
 
 Everything here works in an environment that has no PyTorch, so that a dashboard or a database node stays small.
 """
@@ -12,7 +12,7 @@ import logging
 from mendstore.blobs import Blobs, Collected, collect
 from mendstore.database import Database, check_version, failures_named, upgrade
 from mendstore.errors import SearchNameError, StorageError
-from mendstore.keeper import Keeper, working
+from mendstore.heartbeat import Heartbeat, working
 from mendstore.processes import surely_dead, this_process
 from mendstore.queries.registered import Registered
 from mendstore.queries.studies import StudySummary
@@ -44,7 +44,7 @@ __all__ = [
     "Collected",
     "Database",
     "EmbeddedServer",
-    "Keeper",
+    "Heartbeat",
     "MendStorage",
     "Queue",
     "Reader",

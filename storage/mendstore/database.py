@@ -42,7 +42,7 @@ class Database:
     Args:
         url: of a Postgres database.
         outage_s: how long the database may be away; 0 raises at once.
-        ended: once set, waiting ends and the failure is raised.
+        stop_event: once set, waiting ends and the failure is raised.
         on_outage: called with the reason, without a password, when a wait begins.
     """
 
@@ -50,11 +50,11 @@ class Database:
         self,
         url: str,
         outage_s: float = 0,
-        ended: threading.Event | None = None,
+        stop_event: threading.Event | None = None,
         on_outage: Callable[[str], None] = lambda reason: None,
     ) -> None:
         self.url, self._outage_s, self._on_outage = normalised(url), outage_s, on_outage
-        self._ended = ended or threading.Event()
+        self._stop_event = stop_event or threading.Event()
         self.engine = sa.create_engine(
             self.url,
             pool_size=1,
@@ -130,8 +130,8 @@ class Database:
         retrying = tenacity.Retrying(
             retry=tenacity.retry_if_exception(is_outage),
             wait=tenacity.wait_random_exponential(multiplier=0.2, max=5, min=0.05),
-            stop=limit | tenacity.stop_when_event_set(self._ended),
-            sleep=tenacity.sleep_using_event(self._ended),
+            stop=limit | tenacity.stop_when_event_set(self._stop_event),
+            sleep=tenacity.sleep_using_event(self._stop_event),
             before_sleep=announce,
             reraise=True,
         )

@@ -40,7 +40,7 @@ def test_an_outage_past_the_limit_is_a_storage_error_and_ending_cuts_the_wait_sh
     threading.Timer(0.3, ended.set).start()
     started = time.monotonic()
     with pytest.raises(StorageError):
-        Database(url, outage_s=600, ended=ended).call("abs", -1)
+        Database(url, outage_s=600, stop_event=ended).call("abs", -1)
     assert time.monotonic() - started < 30
 
 

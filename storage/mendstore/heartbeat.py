@@ -21,7 +21,7 @@ HUNG = 4
 """Exit code of a worker that the watchdog ends."""
 
 
-class Keeper(threading.Thread):
+class Heartbeat(threading.Thread):
     """Renews a worker's leases four times a lease, whatever the worker's main thread does, outages included.
 
     A candidate that takes longer than it may is given back with the stacks of all threads as its log, counted as its
@@ -41,9 +41,9 @@ class Keeper(threading.Thread):
         on_stop: Callable[[], None] = lambda: None,
         say: Callable[[str], None] = lambda line: None,
     ) -> None:
-        super().__init__(name="keeper", daemon=True)
+        super().__init__(name="heartbeat", daemon=True)
         self._queue, self._limit_s, self._on_stop, self._say = queue, limit_s, on_stop, say
-        self._ended = threading.Event()
+        self._stop_event = threading.Event()
         self._since: float | None = None
 
     def begin(self) -> None:
@@ -56,13 +56,13 @@ class Keeper(threading.Thread):
 
     def close(self) -> None:
         """End the thread."""
-        self._ended.set()
+        self._stop_event.set()
         self.join()
 
     def run(self) -> None:
         """Until `close`."""
         lease_s, pause_s, stopping = self._queue.search.lease_s, 0.0, False
-        while not self._ended.wait(min(pause_s, self._limit_s)):
+        while not self._stop_event.wait(min(pause_s, self._limit_s)):
             pause_s = lease_s / 4
             try:
                 if self._queue.renew() and not stopping:
@@ -96,9 +96,9 @@ def working(
     device: str,
     spool: Path,
     trial_limit_s: float,
-    ended: threading.Event,
+    stop_event: threading.Event,
     say: Callable[[str], None],
-) -> Iterator[tuple[Queue, Keeper]]:
+) -> Iterator[tuple[Queue, Heartbeat]]:
     """Within the scope this process is a worker of the search; however it ends, what it holds goes back.
 
     Args:
@@ -107,24 +107,24 @@ def working(
         device: what the worker computes on, for people to read.
         spool: folder of this node for results that cannot be written.
         trial_limit_s: how long one candidate may take.
-        ended: set when the search asks its workers to end.
+        stop_event: set when the search asks its workers to end.
         say: where a line for people goes.
 
     Raises:
         StorageError: the database stayed away.
     """
     queue = Queue(database, search, device, spool)
-    keeper = Keeper(queue, trial_limit_s, on_stop=ended.set, say=say)
-    keeper.start()
+    heartbeat = Heartbeat(queue, trial_limit_s, on_stop=stop_event.set, say=say)
+    heartbeat.start()
     ending = "finished"
     try:
-        yield queue, keeper
-        ending = "stopped" if ended.is_set() else ending
+        yield queue, heartbeat
+        ending = "stopped" if stop_event.is_set() else ending
     except BaseException as error:
         ending = f"{type(error).__name__}: {error}".splitlines()[0]
         raise
     finally:
-        keeper.close()
+        heartbeat.close()
         try:
             queue.leave(ending)
         except StorageError as error:

@@ -7,7 +7,7 @@ import time
 import pytest
 
 import mendstore
-from mendstore import Keeper, Queue
+from mendstore import Heartbeat, Queue
 from tests.integration.mendstore.test_queue import database, execute, proposal, registered, url  # noqa: F401
 
 SCRIPT = """
@@ -15,10 +15,10 @@ import pathlib, sys, time, mendstore
 url, name, folder = sys.argv[1:]
 database = mendstore.Database(url)
 queue = mendstore.Queue(database, mendstore.find(database, name), "cpu", pathlib.Path(folder))
-keeper = mendstore.Keeper(queue, limit_s=0.5, say=lambda line: print(line, file=sys.stderr))
-keeper.start()
+heartbeat = mendstore.Heartbeat(queue, limit_s=0.5, say=lambda line: print(line, file=sys.stderr))
+heartbeat.start()
 queue.claim([("1,1", {"restore/a": 1, "restore/b": 1})])
-keeper.begin()
+heartbeat.begin()
 def hangs_here(): time.sleep(60)
 hangs_here()
 """
@@ -42,15 +42,15 @@ def test_a_worker_that_hangs_is_ended_and_its_candidate_waits_with_the_stacks(da
 def test_a_lease_is_renewed_while_the_worker_is_busy(database, name, tmp_path):  # noqa: F811
     search = registered(database, name, 1, lease_s=1.0)
     queue = Queue(database, search, "cpu", tmp_path)
-    keeper = Keeper(queue, limit_s=60)
-    keeper.start()
+    heartbeat = Heartbeat(queue, limit_s=60)
+    heartbeat.start()
     queue.claim([proposal(1, 1)])
     other = Queue(mendstore.Database(database.url), search, "cpu", tmp_path)
     deadline = time.monotonic() + 3
     while time.monotonic() < deadline:
         other.renew()
         time.sleep(0.1)
-    keeper.close()
+    heartbeat.close()
     state, attempts = execute(
         database, "SELECT state, attempts FROM mend_items WHERE study_id = :s", s=search.study_id
     ).one()
@@ -60,14 +60,14 @@ def test_a_lease_is_renewed_while_the_worker_is_busy(database, name, tmp_path): 
 def test_a_search_that_is_stopped_tells_the_worker_once(database, name, tmp_path):  # noqa: F811
     search = registered(database, name, 1, lease_s=1.0)
     told = []
-    keeper = Keeper(Queue(database, search, "cpu", tmp_path), limit_s=60, on_stop=lambda: told.append(1))
+    heartbeat = Heartbeat(Queue(database, search, "cpu", tmp_path), limit_s=60, on_stop=lambda: told.append(1))
     mendstore.stop(database, search)
-    keeper.start()
+    heartbeat.start()
     deadline = time.monotonic() + 10
     while not told and time.monotonic() < deadline:
         time.sleep(0.05)
     time.sleep(0.6)
-    keeper.close()
+    heartbeat.close()
     assert told == [1]
 
 
