@@ -1,4 +1,4 @@
-"""Importance of parameters, computed in the background by Optuna, and kept until the search has grown."""
+"""Importance of parameters, computed by Optuna in the background and cached until the search has grown."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from mendstore.queries.parameters import sampled_parameters
 from mendstore.queries.searches import Search
 
 SAMPLE = 1000
-"""Trials that are looked at: more change little and take memory."""
+"""Number of trials that are evaluated; more change little and take memory."""
 LEAST = 20
 GROWTH = 1.2
 PREFIX = "restore/"
@@ -27,10 +27,10 @@ logger = logging.getLogger(__name__)
 
 
 class Importances:
-    """Importance by coupling group, of searches that somebody looks at.
+    """Importance by coupling group, for searches that somebody views.
 
     Args:
-        reader: of their database.
+        reader: reader of their database.
     """
 
     def __init__(self, reader: Reader) -> None:
@@ -42,7 +42,7 @@ class Importances:
         threading.Thread(target=self._work, name="importance", daemon=True).start()
 
     def __call__(self, search: Search, complete: int) -> Mapping[str, float] | None:
-        """What is known now; where the search has grown since, it is computed anew meanwhile."""
+        """The importance known so far, or None; it is computed again in the background when the search has grown."""
         with self._lock:
             at, values = self._known.get(search.study_id, (0, None))
             if complete >= max(LEAST, GROWTH * at) and search.study_id not in self._asked:
@@ -68,10 +68,10 @@ class Importances:
 
 
 def importance(snapshot: Snapshot, search: Search) -> dict[str, float]:
-    """Importance by parameter over evenly spaced trials, without the prefix of restorations.
+    """Importance by coupling group, over evenly spaced trials.
 
     Raises:
-        ValueError: Optuna cannot tell.
+        ValueError: Optuna cannot compute it.
     """
     sampled = sampled_parameters(snapshot, search, SAMPLE)
     distributions = {name: json_to_distribution(text) for name, text in sampled.distributions.items()}
@@ -99,7 +99,7 @@ def importance(snapshot: Snapshot, search: Search) -> dict[str, float]:
 
 @contextlib.contextmanager
 def _quiet() -> Iterator[None]:
-    """Optuna says on stderr that a study was made, which nobody asked for."""
+    """Keep Optuna from printing that a study was created."""
     before = optuna.logging.get_verbosity()
     optuna.logging.set_verbosity(optuna.logging.WARNING)
     try:

@@ -29,11 +29,11 @@ T = TypeVar("T")
 
 
 def history(study: str | optuna.Study, url: str | None = None) -> go.Figure:
-    """The best score so far, over the trials; of a study in memory too.
+    """The best score so far, over the trials; also of a study in memory.
 
     Args:
         study: name of a search, or a study of one objective.
-        url: of the database, where a name is given; else MENDSEARCH_STORAGE, else the embedded one of this folder.
+        url: URL of the database of a named search; by default MENDSEARCH_STORAGE, or the embedded one of this folder.
 
     Raises:
         mendstore.StorageError: the database cannot be reached, or holds no such search.
@@ -64,7 +64,7 @@ def macs(study: str, url: str | None = None) -> go.Figure:
 
 
 def agreement(study: str, url: str | None = None) -> go.Figure:
-    """What the best trials agree on, by coupling group."""
+    """The channels that the best trials keep: median, least and most of each coupling group."""
 
     def make(snapshot: Snapshot, search: Search) -> figures.Figure:
         best = trials.top(snapshot, search, AGREEING)
@@ -74,7 +74,7 @@ def agreement(study: str, url: str | None = None) -> go.Figure:
 
 
 def importance(study: str, url: str | None = None) -> go.Figure:
-    """What the score depends on most, by coupling group."""
+    """Importance of each coupling group for the score."""
     return figures.plotly_figure(
         _ask(lambda snapshot, s: figures.importance(s.structure.groups, importance_of(snapshot, s)), study, url)
     )
@@ -88,7 +88,7 @@ def front(study: str, url: str | None = None, cost: str = "macs") -> go.Figure:
 
 
 def throughput(study: str, url: str | None = None) -> go.Figure:
-    """Trials an hour over time, by host."""
+    """Trials per hour over time, by host."""
 
     def make(snapshot: Snapshot, search: Search) -> figures.Figure:
         pace = pace_of(snapshot, search)
@@ -122,7 +122,7 @@ def _mended(snapshot: Snapshot, search: Search) -> dict[str, int]:
 
 
 def _of_study(study: optuna.Study) -> tuple[list[Improvement], list[Ended]]:
-    """What `mendstore.queries.trials` answers, of a study wherever it is."""
+    """Improvements and ended trials of a study in any storage."""
     sign = 1 if study.direction == optuna.study.StudyDirection.MAXIMIZE else -1
     improved: list[Improvement] = []
     ended: list[Ended] = []

@@ -1,4 +1,4 @@
-"""The five-second answer: how it goes, how good the best network is, what mending changed, the fleet, the end."""
+"""A search at a glance: how it goes, the best network, what mending changed, the fleet, when it ends."""
 
 from __future__ import annotations
 
@@ -19,10 +19,10 @@ from mendview.words import amount, count, percent, plural, score, signed, span
 
 @dataclass(frozen=True)
 class Change:
-    """What a structure does to one coupling group.
+    """The change that a structure makes to one coupling group.
 
     Attributes:
-        group: its name.
+        group: name of the coupling group.
         width: channels of the dense network.
         floor: channels from which mending started.
         control: channels of the pre-pruned network.
@@ -41,13 +41,13 @@ class Overview:
     """A search at a glance.
 
     Attributes:
-        search: what does not change from trial to trial.
+        search: the search.
         state: running, finished, stopped, stopping, waiting, halted, stuck, idle or empty.
-        tone: whether it goes well.
-        verdict: the same in a sentence.
+        tone: whether it goes well: good, fair, bad or calm.
+        verdict: the same as a sentence.
         top: the best trials, best first.
         controls: scores of `pre_pruned` and `uniform`, where known, as trials are scored.
-        changes: by coupling group in network order, of the best trial or of the result.
+        changes: changes by the result or else by the best trial, in network order.
         pace: how trials come in.
         fleet: the workers.
         left_s: seconds until it ends, or None.
@@ -73,13 +73,13 @@ class Overview:
 
     @property
     def chosen(self) -> Trial | None:
-        """The trial whose structure the result has."""
+        """The trial that became the mended network of the result."""
         result = self.search.result
         return next((trial for trial in self.top if result and trial.keep_counts == result.mended.keep_counts), None)
 
     @property
     def live(self) -> bool:
-        """Whether anything is still to come."""
+        """Whether more trials are expected."""
         return self.state not in ("finished", "stopped")
 
 
@@ -100,14 +100,14 @@ def overview(snapshot: Snapshot, search: Search) -> Overview:
 
 
 def mended(search: Search, best: Trial | None) -> Counts:
-    """The mended structure: that of the result, else that of the best trial."""
+    """The mended structure: that of the result, or else of the best trial."""
     if search.result:
         return search.result.mended.keep_counts
     return best.keep_counts if best else {}
 
 
 def changes(structure: Structure, kept: Counts) -> list[Change]:
-    """What a structure does to every coupling group, in network order."""
+    """The change that a structure makes to each coupling group, in network order."""
     return [
         Change(name, width, structure.floor.get(name, 0), structure.pre_pruned.get(name, width), min(kept[name], width))
         for name, width in structure.widths.items()
@@ -140,14 +140,14 @@ def fleet(seen: Overview) -> str:
     """The workers, in words."""
     fleet = seen.fleet
     if not fleet.all:
-        return "no worker has joined" if seen.search.wanted is not None else "workers of stock Optuna are not known"
+        return "no worker has joined" if seen.search.wanted is not None else "the workers of stock Optuna are not known"
     if seen.state == "finished":
         return f"{plural(fleet.all, 'worker')} took part"
     return f"{plural(fleet.alive, 'worker')} alive" if fleet.alive else f"no worker alive of {fleet.all} that joined"
 
 
 def mending(seen: Overview) -> str:
-    """What mending changed against the pre-pruned network, in words."""
+    """What mending changed compared with the pre-pruned network, in words."""
     wider = [change for change in seen.changes if change.kept > change.control]
     narrower = [change for change in seen.changes if change.kept < change.control]
     if not seen.changes:
@@ -190,8 +190,8 @@ def headline(seen: Overview) -> str:
     return "no score yet" if seen.best is None else f"score {score(seen.best.score)} (trial {seen.best.number})"
 
 
-def rivals(seen: Overview) -> list[str]:
-    """What stands beside the best network, in words: the controls, and what it costs."""
+def controls(seen: Overview) -> list[str]:
+    """The controls beside the best network, and its cost, in words."""
     result, best, dense = seen.search.result, seen.best, seen.search.structure.dense
     if result:
         lines = [f"{TITLES[name]} {percent(result.rows[name].accuracy, 2)}" for name in (*CONTROLS, "dense")]

@@ -1,4 +1,4 @@
-"""The same figures, and a summary, inside Optuna Dashboard: for those who open a study there."""
+"""The same figures and a note inside Optuna Dashboard."""
 
 from __future__ import annotations
 
@@ -20,25 +20,25 @@ from mendview.words import percent
 AGREEING = 20
 FIGURES = {
     "mend-score": "Best score",
-    "mend-channels": "Channels, in network order; hatched: restored",
+    "mend-channels": "Channels in network order; hatched: restored",
     "mend-agreement": "What the best trials agree on",
     "mend-macs": "MACs by layer, before and after",
     "mend-front": "Accuracy against MACs",
 }
-"""By what a figure is called in the study: its title."""
+"""Titles by the key of a figure in the study."""
 
 
 def publish(study: optuna.Study, url: str) -> bool:
-    """Write a note and the figures of a search into its study, over those written before.
+    """Write a note and the figures of a search into its study; earlier ones are replaced.
 
-    It takes a few hundred small writes at the most, so once in some minutes and at the end is often enough.
+    It takes up to a few hundred small writes, so once in some minutes and at the end is often enough.
 
     Args:
-        study: of the search, on a connection that can write.
-        url: of the same database, from which what is shown is read.
+        study: study of the search, in a storage that can be written.
+        url: URL of the same database, for reading.
 
     Returns:
-        Whether there was anything to show.
+        whether there was anything to show.
 
     Raises:
         mendstore.StorageError: the database cannot be reached.
@@ -62,8 +62,8 @@ def note(seen: Overview) -> str:
     """The search in a few lines of Markdown."""
     result = seen.search.result
     lines = [f"## {_plain(seen.verdict)}", "", f"{overview.progress(seen)}; {seen.state}.", ""]
-    lines += [f"- best: **{overview.headline(seen)}**", *(f"- {line}" for line in overview.rivals(seen))]
-    lines.append(f"- against pre-pruned: {overview.mending(seen)}")
+    lines += [f"- best: **{overview.headline(seen)}**", *(f"- {line}" for line in overview.controls(seen))]
+    lines.append(f"- compared with pre-pruned: {overview.mending(seen)}")
     lines += [
         f"    - `{_plain(change.group)}`: {change.control} → {change.kept} of {change.width} channels"
         for change in movers(seen.changes)
@@ -99,5 +99,5 @@ def _make(snapshot: Snapshot, name: str) -> tuple[Overview, dict[str, Figure]] |
 
 
 def _plain(text: str) -> str:
-    """Text that Markdown leaves as it is."""
+    """Text that Markdown shows as it is."""
     return html.escape(" ".join(text.replace("`", "'").split()))

@@ -1,4 +1,4 @@
-"""One self-contained HTML file of a search: it opens offline, prints, and can be sent to a colleague."""
+"""A search as one self-contained HTML file, which opens offline and prints."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ def report_of(snapshot: Snapshot, search: Search) -> str:
     def importances(search: Search, complete: int) -> Mapping[str, float] | None:
         try:
             return importance(snapshot, search)
-        except (ValueError, RuntimeError):  # Optuna refuses where nothing varies
+        except (ValueError, RuntimeError):  # Optuna refuses if nothing varies
             return None
 
     pages = [make(snapshot, search, importances) for make in (search_page, network_page, front_page)]
@@ -39,20 +39,20 @@ def report_of(snapshot: Snapshot, search: Search) -> str:
 
 
 def report_named(snapshot: Snapshot, name: str) -> str | None:
-    """The report of the search of that name; None where there is none."""
+    """The report of the search of that name, or None if there is none."""
     search = find_search(snapshot, name=name)
     return None if search is None else report_of(snapshot, search)
 
 
 def save(path: Path, text: str) -> None:
-    """Write a file whole or not at all."""
+    """Write a file completely or not at all."""
     partial = path.with_name(path.name + ".partial")
     partial.write_text(text, encoding="utf-8")
     os.replace(partial, path)
 
 
 def self_contained(page: Page) -> str:
-    """A page with all that it needs inside: style, scripts, Plotly's among them, and no link that leads nowhere."""
+    """A page with its styles, its scripts and Plotly inside, and without links to other pages."""
     page.parts = {key: LINKS.sub(r"\1", text) for key, text in page.parts.items()}
     given = {
         "api": "",

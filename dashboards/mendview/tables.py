@@ -38,13 +38,13 @@ def result_rows(result: RunResult | None, dense_score: float | None) -> list[tup
 HEADINGS = ("network", "test accuracy", "before fine-tuning", "score", "MACs", "parameters", "latency")
 CAPTION = (
     "test accuracy: after the same fine-tuning for all pruned rows. score: minus the divergence from the dense "
-    "network's outputs on the validation split, before fine-tuning, with weights refined as a trial's are not. "
-    "latency: one image, here."
+    "network's outputs on the validation split, before fine-tuning, with refined weights, unlike a trial's. "
+    "latency: one image on this machine."
 )
 
 
 def result_table(result: RunResult, dense_score: float) -> Table:
-    """The one table of a run.
+    """The table of a run.
 
     Args:
         result: result of the run.

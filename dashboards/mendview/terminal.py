@@ -1,4 +1,4 @@
-"""The five-second answer in a terminal."""
+"""A search at a glance, in a terminal."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ def at_a_glance(seen: Overview) -> RenderableType:
     answers.add_column(style="dim", no_wrap=True)
     answers.add_column(overflow="fold")
     for heading, lines in (
-        ("best network", [overview.headline(seen), *overview.rivals(seen)]),
+        ("best network", [overview.headline(seen), *overview.controls(seen)]),
         ("mending changed", _changes(seen)),
         ("fleet", _fleet(seen)),
         ("ends", [overview.ending(seen)]),
@@ -74,13 +74,13 @@ def searches_table(found: Iterable[Overview]) -> Table:
     return table
 
 
-def watch(look: Callable[[], Overview], console: Console, every_s: float = EVERY_S) -> None:
-    """Show a search until it has ended, and that the database is away while it is.
+def watch(read: Callable[[], Overview], console: Console, every_s: float = EVERY_S) -> None:
+    """Show a search until it has ended; an outage of the database is shown and waited for.
 
     Args:
-        look: asks the database.
-        console: where it is shown; where it is no terminal, a line is printed whenever something changed.
-        every_s: how often.
+        read: reads the search from the database.
+        console: console to show it on; if it is no terminal, a line is printed for each change.
+        every_s: seconds between two reads.
     """
     shown: RenderableType = Text("asking the database…")
     said = ""
@@ -90,11 +90,11 @@ def watch(look: Callable[[], Overview], console: Console, every_s: float = EVERY
         while True:
             going = True
             try:
-                seen = look()
+                seen = read()
                 shown, line, going = at_a_glance(seen), _line(seen), seen.live
                 renderable = shown
             except mendstore.StorageError as error:
-                line = f"the database is away: {error}"
+                line = f"the database cannot be reached: {error}"
                 renderable = Group(Text(line, style=STYLES["bad"]), shown)
             if isinstance(live, Live):
                 live.update(renderable, refresh=True)

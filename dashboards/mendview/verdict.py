@@ -1,4 +1,4 @@
-"""How a search goes: the state that it is in, and what a person would say of it."""
+"""How a search goes: its state, and a verdict in a sentence."""
 
 from __future__ import annotations
 
@@ -15,12 +15,12 @@ from mendview.words import plural, signed, span
 
 Tone = Literal["good", "fair", "bad", "calm"]
 STUCK = 20
-"""Usual trials long that none has ended, before a search with live workers is called stuck."""
+"""Median trials without an end before a search with live workers counts as stuck."""
 STUCK_S = 120.0
 STUCK_FIRST_S = 900.0
-"""The same where none has ended yet, so that nobody knows how long one takes."""
+"""Seconds for the same before any trial has ended."""
 FAILING = 0.25
-"""Share of the last attempts that failed, past which a search is in trouble."""
+"""Fraction of recent attempts that failed, above which a search is in trouble."""
 
 
 def _quiet(pace: Pace, for_s: float) -> bool:
@@ -52,7 +52,7 @@ def verdict_of(
     since: int,
     controls: Mapping[str, float],
 ) -> tuple[Tone, str]:
-    """Whether it goes well, and the same in a sentence."""
+    """The tone of a search, and its verdict as a sentence."""
     left = "" if search.wanted is None else f"{plural(max(0, search.wanted - pace.done), 'trial')} to go"
     if state == "finished":
         tone, said = _finished(search, best, controls)
@@ -62,10 +62,10 @@ def verdict_of(
     fixed: dict[str, tuple[Tone, str]] = {
         "empty": ("calm", "No trial yet."),
         "idle": ("calm", f"Quiet: no trial ended for {span(pace.quiet_s)}."),
-        "waiting": ("calm", f"Waits for its first worker: {left}."),
+        "waiting": ("calm", f"Waiting for its first worker: {left}."),
         "halted": ("bad", f"Halted: no worker is alive, {left}. Start some: {start}."),
-        "stopping": ("calm", f"Stopping: workers end after the trial that they are at, {left}."),
-        "stopped": ("calm", f"Stopped: {left}. Resume it to go on."),
+        "stopping": ("calm", f"Stopping: workers end after their current trial, {left}."),
+        "stopped": ("calm", f"Stopped: {left}. Resume it to continue."),
         "stuck": ("bad", f"Stuck: workers are alive, but no trial ended for {span(pace.quiet_s)}."),
     }  # fmt: skip
     if state in fixed:
@@ -73,7 +73,7 @@ def verdict_of(
     if pace.recent >= 10 and pace.failing > FAILING * pace.recent:
         return "bad", f"In trouble: {pace.failing} of the last {pace.recent} trials failed."
     if best is None:
-        return "calm", "It has begun; no score yet."
+        return "calm", "Started; no score yet."
     found = "just now" if since < 2 else f"{plural(since, 'trial')} ago"
     if since <= max(20, pace.done // 5):
         return "good", f"Going well: the best was found {found}."

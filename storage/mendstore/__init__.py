@@ -1,10 +1,12 @@
-"""The study database, without torch: the embedded server, URLs, studies, and the queue of a fleet.
+"""The study database, without torch: the embedded server, URLs, studies, queries, and the queue of a fleet.
 
-A worker that is given a candidate finishes it, fails it, or is found dead and the candidate waits again; each result
-counts once. `queue.py` says what is promised, `migrations/versions/0002_functions.sql` how it is kept: every promise is
-one SQL function, one transaction. `heartbeat.py` renews leases, `spool.py` keeps results while the database is away.
+A worker finishes the candidate that it claims, fails it, or is considered dead and the candidate waits again; each
+result counts once. `queue.py` states these promises, and `migrations/versions/0002_functions.sql` keeps them: each is
+one SQL function and one transaction. `heartbeat.py` renews leases. `spool.py` keeps results on disk while the database
+cannot be reached. `queries/` answers every question to a database, and `records/` are the JSON values that a search
+stores for its readers.
 
-Everything here works in an environment that has no PyTorch, so that a dashboard or a database node stays small.
+Everything here works without PyTorch, so that a dashboard or a database node stays small.
 """
 
 import logging

@@ -1,4 +1,4 @@
-"""The way to a study database: one connection a process, outages waited out, the schema brought up to date."""
+"""Access to a study database: one connection for each process, retries during an outage, and the schema."""
 
 from __future__ import annotations
 
@@ -26,9 +26,9 @@ from mendstore.urls import normalised, without_password
 VERSION_TABLE = "mend_version"
 CONNECT_TIMEOUT_S = 5
 SILENCE_S = 10
-"""How long a peer that does not answer is waited for; a third of a lease at the most."""
+"""Seconds to wait for a peer that does not answer; at most a third of a lease."""
 LOCK = 7_203_115_401
-"""Advisory lock, for one transaction, of whoever changes the schema."""
+"""Advisory lock of the transaction that changes the schema."""
 
 T = TypeVar("T")
 
@@ -36,14 +36,14 @@ T = TypeVar("T")
 class Database:
     """A study database, through one connection that all threads of the process share.
 
-    A failure that a database which comes back would mend is waited out, with growing pauses, for `outage_s` seconds.
-    So everything that is run must be safe to run again: its answer may have been lost on the way.
+    When the database cannot be reached, a call is repeated with growing pauses for `outage_s` seconds. So each call
+    must be safe to repeat: it may have succeeded and its answer may have been lost.
 
     Args:
-        url: of a Postgres database.
-        outage_s: how long the database may be away; 0 raises at once.
-        stop_event: once set, waiting ends and the failure is raised.
-        on_outage: called with the reason, without a password, when a wait begins.
+        url: URL of a Postgres database.
+        outage_s: seconds that the database may be unreachable; with 0 an outage raises at once.
+        stop_event: event that ends the waiting, so that the failure is raised.
+        on_outage: called with the reason, without a password, when an outage begins.
     """
 
     def __init__(
@@ -74,16 +74,19 @@ class Database:
     def call(
         self, function: str, *arguments: Any, patient: bool = True, on_outage: Callable[[], None] = lambda: None
     ) -> Any:
-        """What one of our SQL functions answers, in one round trip.
+        """Call one of our SQL functions, in one round trip.
 
         Args:
-            function: its name.
-            arguments: in order; lists and dicts of JSON values are passed as `jsonb`.
-            patient: wait an outage out.
+            function: name of the function.
+            arguments: arguments in order; lists and dicts of JSON values are passed as `jsonb`.
+            patient: whether to wait during an outage.
             on_outage: called once, before the first wait.
 
+        Returns:
+            the function's value.
+
         Raises:
-            StorageError: the database stayed away.
+            StorageError: the database could not be reached.
         """
         bound = [sa.bindparam(None, value, JSONB if isinstance(value, list | dict) else None) for value in arguments]
         statement = sa.select(getattr(sa.func, function)(*bound))
@@ -97,16 +100,16 @@ class Database:
         patient: bool = True,
         on_outage: Callable[[], None] = lambda: None,
     ) -> T:
-        """What `work` gives on a connection; run again where the database went away meanwhile.
+        """The value of `work` on a connection; `work` is repeated if the connection is lost.
 
         Args:
-            work: safe to run again.
-            transaction: all of it or nothing; without it every statement is committed by itself.
-            patient: wait an outage out.
+            work: function of a connection that is safe to repeat.
+            transaction: whether to run it as one transaction; otherwise each statement commits by itself.
+            patient: whether to wait during an outage.
             on_outage: called once, before the first wait.
 
         Raises:
-            StorageError: the database stayed away, or refuses.
+            StorageError: the database could not be reached, or refuses.
         """
 
         def once() -> T:
@@ -114,9 +117,9 @@ class Database:
                 with self.engine.begin() as connection:
                     return work(connection)
             with self.engine.connect() as connection:
-                # one statement is one transaction and one round trip. This attribute is a matter of the client alone;
-                # SQLAlchemy's isolation levels are not: two round trips more, and a pool that loses its connection
-                # for good where the server died meanwhile
+                # one statement is one transaction and one round trip. This attribute changes the client alone, while
+                # an isolation level of SQLAlchemy's costs two round trips more, and its pool loses the connection for
+                # good if the server dies meanwhile
                 connection.connection.dbapi_connection.autocommit = True  # type: ignore[union-attr]
                 return work(connection)
 
@@ -144,13 +147,13 @@ class Database:
 
 
 def _without_autocommit(connection: Any, *_: object) -> None:
-    """Before a connection is lent again, to stock Optuna perhaps, which needs transactions."""
+    """Reset a connection before its next use: stock Optuna shares it, and needs transactions."""
     if not connection.closed:
         connection.autocommit = False
 
 
 def is_outage(error: BaseException) -> bool:
-    """Whether the same statement may do later: the server is away, starts, ends, is full, or undid a transaction."""
+    """Whether the statement may succeed later: the server is unreachable, starting, stopping or full."""
     if isinstance(error, StorageInternalError):
         error = error.__cause__ or error
     if not isinstance(error, DBAPIError):
@@ -183,9 +186,9 @@ def failures_named(url: str) -> Iterator[None]:
 
 
 def upgrade(url: str, revision: str = "head") -> str:
-    """Make stock Optuna's tables and ours, or bring ours up to date; returns the version of the schema.
+    """Create stock Optuna's tables and ours, or bring ours up to date; returns the version of the schema.
 
-    Several processes may do so at once: one does it, the others wait.
+    If several processes do so at once, one does it and the others wait.
 
     Args:
         url: URL of a Postgres database with the encoding UTF8.
@@ -214,10 +217,10 @@ def upgrade(url: str, revision: str = "head") -> str:
 
 
 def check_version(database: Database) -> None:
-    """See that the database has the schema that this program knows.
+    """Check that the database has the schema of this program.
 
     Raises:
-        StorageError: it has none, or another one; the message says what to do.
+        StorageError: the schema is missing or another one; the message says what to do.
     """
     config = _alembic()
 

@@ -1,4 +1,4 @@
-"""A process as a worker: the thread that keeps its claims alive and ends it when it hangs, and its end."""
+"""The heartbeat of a worker: a thread that renews its leases, and ends the process if a candidate hangs."""
 
 from __future__ import annotations
 
@@ -18,20 +18,20 @@ from mendstore.queries.registered import Registered
 from mendstore.queue import Queue
 
 HUNG = 4
-"""Exit code of a worker that the watchdog ends."""
+"""Exit code of a worker that was ended because a candidate hung."""
 
 
 class Heartbeat(threading.Thread):
-    """Renews a worker's leases four times a lease, whatever the worker's main thread does, outages included.
+    """Renews a worker's leases four times in a lease, whatever the main thread does, and also after an outage.
 
-    A candidate that takes longer than it may is given back with the stacks of all threads as its log, counted as its
-    fault, and the process ends with `HUNG`: what hangs in native code cannot be stopped otherwise.
+    A candidate that takes too long is given back with the stacks of all threads as its log, the attempt counts as
+    failed, and the process ends with `HUNG`, since there is no other way to stop native code that hangs.
 
     Args:
-        queue: of the worker.
-        limit_s: how long one candidate may take.
+        queue: queue of the worker.
+        limit_s: seconds that one candidate may take.
         on_stop: called once, when the search asks its workers to end.
-        say: where a line for people goes.
+        say: prints a line for people.
     """
 
     def __init__(
@@ -47,11 +47,11 @@ class Heartbeat(threading.Thread):
         self._since: float | None = None
 
     def begin(self) -> None:
-        """The worker begins with a candidate."""
+        """Start the clock of a candidate."""
         self._since = time.monotonic()
 
     def end(self) -> None:
-        """The worker is done with it."""
+        """Stop the clock of the candidate."""
         self._since = None
 
     def close(self) -> None:
@@ -60,7 +60,7 @@ class Heartbeat(threading.Thread):
         self.join()
 
     def run(self) -> None:
-        """Until `close`."""
+        """Renew until `close`."""
         lease_s, pause_s, stopping = self._queue.search.lease_s, 0.0, False
         while not self._stop_event.wait(min(pause_s, self._limit_s)):
             pause_s = lease_s / 4
@@ -84,7 +84,7 @@ class Heartbeat(threading.Thread):
         try:
             self._queue.leave(reason, stacks, counts=True)
         except StorageError as error:
-            self._say(f"its claims run out by themselves: {error}")
+            self._say(f"its leases expire by themselves: {error}")
         sys.stderr.flush()
         os._exit(HUNG)
 
@@ -99,19 +99,22 @@ def working(
     stop_event: threading.Event,
     say: Callable[[str], None],
 ) -> Iterator[tuple[Queue, Heartbeat]]:
-    """Within the scope this process is a worker of the search; however it ends, what it holds goes back.
+    """Within the scope this process is a worker of the search; its claims are given back however the scope ends.
 
     Args:
-        database: of the search.
-        search: to work at.
-        device: what the worker computes on, for people to read.
-        spool: folder of this node for results that cannot be written.
-        trial_limit_s: how long one candidate may take.
-        stop_event: set when the search asks its workers to end.
-        say: where a line for people goes.
+        database: database of the search.
+        search: search to work on.
+        device: device that the worker computes on, for people to read.
+        spool: folder on this node for results that cannot be written to the database.
+        trial_limit_s: seconds that one candidate may take.
+        stop_event: event to set when the search asks its workers to end.
+        say: prints a line for people.
+
+    Yields:
+        the worker's queue and its heartbeat.
 
     Raises:
-        StorageError: the database stayed away.
+        StorageError: the database could not be reached.
     """
     queue = Queue(database, search, device, spool)
     heartbeat = Heartbeat(queue, trial_limit_s, on_stop=stop_event.set, say=say)
@@ -128,4 +131,4 @@ def working(
         try:
             queue.leave(ending)
         except StorageError as error:
-            say(f"could not say goodbye: {error}")
+            say(f"the worker's end could not be recorded: {error}")

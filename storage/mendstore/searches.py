@@ -1,4 +1,4 @@
-"""Searches that many workers run: registered once beside an Optuna study, taken up, enlarged, stopped, removed."""
+"""Searches that many workers run: register, resume, enlarge, stop and remove them."""
 
 from __future__ import annotations
 
@@ -43,27 +43,27 @@ def register(
     starts: Sequence[tuple[str, Mapping[str, float]]],
     lease_s: float = LEASE_S,
 ) -> Registered:
-    """Register a search, or take up the one of that name; then it has at least `trials` trials and is not stopping.
+    """Register a search, or resume the one of that name; it then has at least `trials` trials and is not stopping.
 
     Args:
-        database: its schema is up to date.
-        name: of the Optuna study, made when it is missing; scores are maximised.
-        trials: N.
-        distributions: by parameter, Optuna's JSON.
-        fingerprint: equal where scores mean the same.
-        spec: of the search, for workers that join.
-        versions: that workers must have.
-        starts: (key, parameters) of the first candidates.
-        lease_s: how long a claim lasts without being renewed.
+        database: study database with the current schema.
+        name: name of the Optuna study, which is created if it is missing; scores are maximised.
+        trials: N, the number of trials that are to end with a score.
+        distributions: Optuna's JSON by parameter.
+        fingerprint: text that is equal for searches whose scores mean the same.
+        spec: spec of the search, for workers that join.
+        versions: versions that workers must have.
+        starts: key and parameters of the first candidates.
+        lease_s: seconds without a heartbeat before a worker is considered dead.
 
     Raises:
-        SearchNameError: the search of that name is of another kind: its scores would not compare.
+        SearchNameError: the search of that name has another fingerprint, so its scores would not compare.
         StorageError: the database cannot be reached.
     """
     with failures_named(database.url):
         optuna.create_study(
             storage=MendStorage(database), study_name=name, direction="maximize", load_if_exists=True
-        )  # stock Optuna deals with two that make it at once
+        )  # stock Optuna handles two processes that create it at once
 
     def write(connection: sa.Connection) -> None:
         study_id = connection.execute(
@@ -99,8 +99,8 @@ def register(
     found = find(database, name)
     if found.fingerprint != fingerprint:
         raise SearchNameError(
-            f"search `{name}` in this database is of another network, data, budget or ranking, and its scores would "
-            f"not compare; choose another name, or remove it: mendsearch delete {name}"
+            f"search `{name}` in this database has another network, data, budget or ranking, so scores would not "
+            f"compare; choose another name, or remove it: mendsearch delete {name}"
         )
     return found
 
@@ -121,7 +121,7 @@ def find(database: Database, name: str) -> Registered:
 
 
 def describe(database: Database, search: Registered, attributes: Mapping[str, str]) -> None:
-    """Set study attributes, as JSON texts, that dashboards read; stock Optuna sees them too."""
+    """Set study attributes to JSON texts; dashboards and stock Optuna read them."""
     rows = [{"study_id": search.study_id, "key": key, "value_json": text} for key, text in attributes.items()]
     statement = insert(_attributes)
     statement = statement.on_conflict_do_update(
@@ -136,23 +136,23 @@ def described(database: Database, search: Registered, attribute: str) -> bool:
 
 
 def name_blobs(database: Database, search: Registered, blobs: Mapping[str, str]) -> None:
-    """Say which blobs, by role, a worker needs; they are kept as long as the search is."""
+    """Name the blobs that a worker needs, by role; they are kept as long as the search."""
     _update(database, search, blobs=dict(blobs))
 
 
 def enlarge(database: Database, search: Registered, *, to: int | None = None, by: int = 0) -> None:
-    """Let a search have `to` trials, or `by` more than now, and go on; trials that were claimed stay."""
+    """Let a search have `to` trials, or `by` more than now, and go on; claimed trials stay."""
     wanted = _searches.c.trials + by if to is None else sa.func.greatest(to, _searches.c.claimed)
     _update(database, search, trials=wanted, stopping=False)
 
 
 def stop(database: Database, search: Registered) -> None:
-    """Ask the workers to end after the trial that they are at; `enlarge` or `register` lets the search go on."""
+    """Ask the workers to end after their current trial; `enlarge` or `register` lets the search go on."""
     _update(database, search, stopping=True)
 
 
 def remove(database: Database, name: str) -> None:
-    """Remove a study with all its trials and, where it is a search of ours, what belongs to it."""
+    """Remove a study with all its trials, and all that belongs to its search."""
     with failures_named(database.url):
         optuna.delete_study(study_name=name, storage=MendStorage(database))
 

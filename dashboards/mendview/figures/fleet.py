@@ -11,11 +11,11 @@ from mendview.figures.style import Figure, figure
 from mendview.words import plural
 
 HOSTS = 8
-"""Colours; where there are more hosts, the last of them is for all others together."""
+"""Number of colours; with more hosts, the last colour stands for all others together."""
 
 
 def throughput(spans: Sequence[HostSpan]) -> Figure:
-    """Trials an hour over time, by host.
+    """Trials per hour over time, by host.
 
     Args:
         spans: trials of each host in spans of equal length.

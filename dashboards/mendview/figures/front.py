@@ -16,7 +16,7 @@ COSTS = {"macs": "MACs", "params": "parameters", "latency_ms": "latency (ms)"}
 
 
 def front(runs: Mapping[str, RunResult], cost: str) -> Figure:
-    """Test accuracy against one cost: every row of every finished search.
+    """The Pareto front of finished searches: test accuracy against one cost, for each of their networks.
 
     Args:
         runs: results by the name of the search.
@@ -52,7 +52,7 @@ class Known(NamedTuple):
 
 
 def scatter(trials: Sequence[Point], cost: str, sign: int = 1) -> Figure:
-    """Scores of trials against one cost, with the trials that nothing beats in both.
+    """Scores of trials against one cost, and their Pareto front.
 
     Args:
         trials: complete trials with their costs.
@@ -73,19 +73,19 @@ def scatter(trials: Sequence[Point], cost: str, sign: int = 1) -> Figure:
             "hovertemplate": "%{y:.4f} at %{x:.4s}<extra>trial %{text}</extra>",
         },
         {
-            "type": "scatter", "mode": "lines+markers", "name": "front", "x": [row.cost for row in edge],
+            "type": "scatter", "mode": "lines+markers", "name": "Pareto front", "x": [row.cost for row in edge],
             "y": rounded(row.score for row in edge), "text": [str(row.number) for row in edge],
             "meta": {"number": True}, "line": {"color": "--mended", "shape": "hv"},
             "marker": {"size": 9, "color": "--mended"},
-            "hovertemplate": "%{y:.4f} at %{x:.4s}<extra>trial %{text}, on the front</extra>",
+            "hovertemplate": "%{y:.4f} at %{x:.4s}<extra>trial %{text}, on the Pareto front</extra>",
         },
     ]  # fmt: skip
-    alt = f"Scores of {plural(len(known), 'trial')} against {COSTS[cost]}; {len(edge)} of them on the front."
+    alt = f"Scores of {plural(len(known), 'trial')} against {COSTS[cost]}; {len(edge)} of them on the Pareto front."
     return figure(data, alt, x=COSTS[cost], y="score", height=340, xaxis={"tickformat": ".4~s"}, yaxis=_focus(known))
 
 
 def _focus(trials: Sequence[Known]) -> dict[str, Any]:
-    """The better three quarters, so that ruined candidates do not press the front against the edge."""
+    """The range of the better three quarters, so that a few bad scores do not flatten the figure."""
     scores = sorted(row.score for row in trials)
     if len(scores) < 8:
         return {}

@@ -1,4 +1,4 @@
-"""Scores as they came in: against trials and time, by worker, with what was stopped early."""
+"""Scores over trials and time, by worker, and what was stopped early."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from mendview.figures.style import Figure, figure, rounded
 from mendview.words import moment, plural, score
 
 SHOWN = 40
-"""Workers in the figure by worker: those with most trials."""
+"""Number of workers in the figure by worker; those with most trials are shown."""
 SYMBOLS = {"pre_pruned": "diamond", "uniform": "square", "mended": "circle", "dense": "star"}
 
 
@@ -171,7 +171,7 @@ def _level(name: str, value: float, first: Improvement, last: Ended | Span) -> d
 def _range(
     best: Sequence[float], trials: Sequence[Ended] | Sequence[Span], controls: Mapping[str, float]
 ) -> list[float] | None:
-    """Where the action is: a few ruined candidates must not press everything else against the edge."""
+    """The range of the interesting scores, so that a few bad ones do not flatten the figure."""
     found = [row.middle if isinstance(row, Span) else row.score for row in trials]
     scores = sorted(score for score in found if score is not None)
     if not best or not scores:

@@ -1,4 +1,4 @@
-"""Our pages, one a file: what each asks the database, as parts of HTML and figures."""
+"""The pages, one a file: HTML and figures of what the queries answer."""
 
 from collections.abc import Callable
 

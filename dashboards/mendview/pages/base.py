@@ -1,4 +1,4 @@
-"""What a page is made of: parts of HTML, and figures that are sent again only where they changed."""
+"""The parts of a page: HTML and figures, which are sent again only if they changed."""
 
 from __future__ import annotations
 
@@ -26,17 +26,17 @@ Importances = Callable[[Search, int], Mapping[str, float] | None]
 
 @dataclass
 class Page:
-    """What a page shows at one moment.
+    """The content of a page at one moment.
 
     Attributes:
         kind: search, network, front, fleet, trial, or searches.
-        title: as plain text.
-        what: a line about it, as plain text.
-        study_id: of the search, or None.
-        live: it changes.
-        parts: HTML by the identifier of its place.
-        figures: by the identifier of their place.
-        layout: titles and notes of the figures, by place, in order; parts stand between them.
+        title: title as plain text.
+        what: a line about it as plain text.
+        study_id: id of the search's study, or None.
+        live: whether it still changes.
+        parts: HTML by the id of its element.
+        figures: figures by the id of their element.
+        layout: the elements in order, with titles and notes.
     """
 
     kind: str
@@ -50,20 +50,20 @@ class Page:
 
     @property
     def base(self) -> str:
-        """Of links between the pages of a search."""
+        """Path of the pages of the search."""
         return "" if self.study_id is None else f"/mend/{self.study_id}/"
 
 
 @dataclass(frozen=True)
 class Panel:
-    """A place on a page: of a figure, or of a part of HTML.
+    """An element of a page: a figure or a part of HTML.
 
     Attributes:
-        key: identifier of the place.
-        title: of a figure, or of the panel around a part; empty for a part without a panel.
-        note: what it shows, in a sentence.
-        whole: over the whole width.
-        axis: a figure whose horizontal axis may be time.
+        key: id of the element.
+        title: title of the panel around it; empty for a part without a panel.
+        note: sentence that explains it.
+        whole: whether it takes the whole width.
+        axis: whether the horizontal axis of the figure can show time.
     """
 
     key: str
@@ -74,7 +74,7 @@ class Panel:
 
 
 def render(name: str, /, **values: Any) -> str:
-    """HTML of a template; whatever is put into it is escaped."""
+    """HTML of a template; all values are escaped."""
     return str(_template(name).render(words=words, titles=TITLES, **values))
 
 
@@ -102,6 +102,6 @@ def begin(snapshot: Snapshot, search: Search, kind: str) -> tuple[Overview, Page
 
 
 def short(value: Any) -> str:
-    """A hash by which the viewer says what it has."""
+    """A hash by which a browser says what it has."""
     text = value if isinstance(value, str) else json.dumps(value, separators=(",", ":"), sort_keys=True)
     return hashlib.sha256(text.encode()).hexdigest()[:12]

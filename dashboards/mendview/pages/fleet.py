@@ -24,7 +24,7 @@ def fleet_page(snapshot: Snapshot, search: Search, importances: Importances, num
         spans = throughput(snapshot, search, seen.pace.first, seen.pace.last)
         if spans:
             page.figures["throughput"] = figures.throughput(spans)
-            page.layout.append(Panel("throughput", "Trials an hour", "By host.", whole=True))
+            page.layout.append(Panel("throughput", "Trials per hour", "By host.", whole=True))
     page.parts["workers"] = render("workers", workers=found, name=search.name)
     page.parts["events"] = render("events", events=events(snapshot, search))
     page.parts["aside"] = render(
@@ -32,7 +32,7 @@ def fleet_page(snapshot: Snapshot, search: Search, importances: Importances, num
     )
     page.layout += [
         Panel("workers", "Workers", whole=True),
-        Panel("aside", "Candidates set aside, and attempts that failed"),
+        Panel("aside", "Candidates set aside and failed attempts"),
         Panel("events", "Events"),
     ]
     return page
@@ -45,8 +45,8 @@ def _cards(seen: Overview, gaps: Gaps) -> list[tuple[str, str, str]]:
     known = str(fleet.alive if seen.live else fleet.all)
     return [
         ("Workers alive" if seen.live else "Workers", known, f"{where}{fleet.ended} ended by themselves"),
-        ("Pace", words.count(3600 * rate) if rate and seen.state == "running" else "–", "trials an hour, of late"),
-        ("Work at hand", str(fleet.leased), f"being scored; {fleet.waiting} waiting, {fleet.retried} tried again"),
+        ("Pace", words.count(3600 * rate) if rate and seen.state == "running" else "–", "trials per hour, recently"),
+        ("Candidates", str(fleet.leased), f"being scored; {fleet.waiting} waiting, {fleet.retried} tried again"),
         ("Between two trials", words.span(gaps.p50), f"from result to claim; 99% in {words.span(gaps.p99)}"),
         ("Faults survived", str(sum(faults.values())), named),
     ]  # fmt: skip

@@ -1,4 +1,4 @@
-"""Accuracy against cost."""
+"""The Pareto front: accuracy against cost."""
 
 from __future__ import annotations
 
@@ -32,14 +32,14 @@ def front_page(snapshot: Snapshot, search: Search, importances: Importances, num
             )
     else:
         page.parts["none"] = (
-            '<p class="note">Accuracies appear here when a search of this network has ended and is fine-tuned.</p>'
+            '<p class="note">Accuracies appear here once a search of this network is finished and fine-tuned.</p>'
         )
         page.layout.append(Panel("none", "Accuracy"))
     points = [row for row in trials.scattered(snapshot, search) if row.params is not None or row.macs is not None]
     if points:
         for cost, title in (("params", "Score against parameters"), ("macs", "Score against MACs")):
             page.figures[f"trials_{cost}"] = figures.scatter(points, cost, search.sign)
-            page.layout.append(Panel(f"trials_{cost}", title, "The better trials and an even sample of the others."))
+            page.layout.append(Panel(f"trials_{cost}", title, "The best trials and an even sample of the others."))
     page.parts["results"] = render(
         "results", rows=result_rows(search.result, search.structure.dense_score), headings=HEADINGS, caption=CAPTION
     )

@@ -13,11 +13,11 @@ from mendview.pages.base import Importances, Page, Panel, begin, render
 from mendview.tables import CAPTION, HEADINGS, result_rows
 
 BARS = 24
-"""Spans in which endings are counted: fewer tell shares better."""
+"""Number of spans in which endings are counted; with few, fractions are easier to see."""
 
 
 def search_page(snapshot: Snapshot, search: Search, importances: Importances, number: int | None = None) -> Page:
-    """Is it going well, how good is the best network, what did mending change, is the fleet alive, when does it end."""
+    """How it goes, how good the best network is, what mending changed, whether the fleet is alive, when it ends."""
     seen, page = begin(snapshot, search, "search")
     total = sum(seen.pace.states.values())
     page.parts["cards"] = render("cards", seen=seen, page=page, overview=overview, movers=movers, timedelta=timedelta)
@@ -32,7 +32,7 @@ def search_page(snapshot: Snapshot, search: Search, importances: Importances, nu
     page.parts["results"] = render(
         "results", rows=result_rows(search.result, search.structure.dense_score), headings=HEADINGS, caption=CAPTION
     )
-    note = "Up is better." if search.sign > 0 else "Down is better."
+    note = "Higher is better." if search.sign > 0 else "Lower is better."
     if total > trials.EACH:
         note += f" {words.count(total)} trials in {len(shown)} spans; click a point for its trial."
     page.layout += [
@@ -42,7 +42,7 @@ def search_page(snapshot: Snapshot, search: Search, importances: Importances, nu
     found = workers.workers(snapshot, search)
     if len(found) > 1:
         page.figures["by_worker"] = figures.by_worker(found)
-        note = "One far below the others deserves a look; one that joined late saw other candidates."
+        note = "Check a worker far below the others; one that joined late scored different candidates."
         page.layout.append(Panel("by_worker", "By worker", note))
     if search.result:
         page.figures["fidelity"] = figures.fidelity(search.result)

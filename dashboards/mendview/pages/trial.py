@@ -14,7 +14,7 @@ from mendview.pages.base import Importances, Page, Panel, begin, render
 
 
 def trial_page(snapshot: Snapshot, search: Search, importances: Importances, number: int | None = None) -> Page:
-    """One candidate against the best, layer by layer; its log if it failed. The best one where no number is given."""
+    """A candidate compared with the best, layer by layer, and its log if it failed; by default the best one."""
     seen, page = begin(snapshot, search, "trial")
     trial = seen.best if number is None else trials.one(snapshot, search, number)
     names = {worker.worker_id: worker for worker in workers.workers(snapshot, search)} if trial and trial.worker else {}
@@ -30,7 +30,7 @@ def trial_page(snapshot: Snapshot, search: Search, importances: Importances, num
             "layers", rows=_layers(search, trial, seen.best), best=seen.best.number if seen.best else None
         )
         page.layout += [
-            Panel("channels", "Channels", "Dots: what the best trial keeps." if other else "", whole=True),
+            Panel("channels", "Channels", "Dots: channels that the best trial keeps." if other else "", whole=True),
             Panel("layers", "Layers", whole=True),
         ]
     return page

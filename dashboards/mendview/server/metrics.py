@@ -18,11 +18,11 @@ from mendstore.queries.workers import claim_gaps
 
 KIND = "text/plain; version=0.0.4; charset=utf-8"
 SEARCHES = 50
-"""The latest searches of the database that are reported."""
+"""Number of latest searches that are reported."""
 
 
 def metrics(reader: Reader) -> bytes:
-    """What Prometheus reads; where the database is away, that it is."""
+    """The metrics of all searches; if the database cannot be reached, only that."""
     registry = CollectorRegistry()
     registry.register(_Searches(reader))
     return generate_latest(registry)
@@ -33,20 +33,20 @@ class _Searches(Collector):
         self._reader = reader
 
     def describe(self) -> Iterator[Metric]:
-        """Nothing beforehand, so that registering asks the database nothing."""
+        """No metric in advance, so that registering does not read the database."""
         return iter(())
 
     def collect(self) -> Iterator[Metric]:
-        """One look at the database."""
+        """The metrics, from one snapshot of the database."""
         begun = time.perf_counter()
         try:
             found = self._reader.read(_measure)
         except mendstore.StorageError:
             found = []
-        up = GaugeMetricFamily("mendsearch_database_up", "Whether the study database answers.")
+        up = GaugeMetricFamily("mendsearch_database_up", "Whether the study database can be reached.")
         up.add_metric([], 1.0 if found else 0.0)
         yield up
-        took = GaugeMetricFamily("mendsearch_metrics_seconds", "Time that this look at the database took.")
+        took = GaugeMetricFamily("mendsearch_metrics_seconds", "Time to read the database.")
         took.add_metric([], time.perf_counter() - begun)
         yield took
         yield from found
@@ -57,14 +57,14 @@ def _measure(snapshot: Snapshot) -> list[Metric]:
     wanted = GaugeMetricFamily("mendsearch_trials_wanted", "Trials that the search is to have.", labels=["search"])
     best = GaugeMetricFamily("mendsearch_best_score", "Score of the best complete trial.", labels=["search"])
     rate = GaugeMetricFamily(
-        "mendsearch_trials_per_second", "Trials that end with a score, of late.", labels=["search"]
+        "mendsearch_trials_per_second", "Recent trials per second that end with a score.", labels=["search"]
     )
     fleet = GaugeMetricFamily("mendsearch_workers", "Workers by state.", labels=["search", "state"])
     items = GaugeMetricFamily("mendsearch_candidates", "Candidates by state.", labels=["search", "state"])
     faults = GaugeMetricFamily("mendsearch_faults", "Faults survived, by kind.", labels=["search", "kind"])
     gaps = GaugeMetricFamily(
         "mendsearch_claim_latency_seconds",
-        "Time from a worker's result to its next claim, over its last claims.",
+        "Time from a worker's result to its next claim, over the last claims.",
         labels=["search", "quantile"],
     )
     for listed in list_searches(snapshot)[:SEARCHES]:

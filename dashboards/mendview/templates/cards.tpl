@@ -34,7 +34,7 @@
 % wider = sum(change.kept > change.control for change in seen.changes)
 % narrower = sum(change.kept < change.control for change in seen.changes)
 <div class="big">{{wider}} wider, {{narrower}} narrower</div>
-<p>of {{len(seen.changes)}} coupling groups, against pre-pruned; most:</p>
+<p>of {{len(seen.changes)}} coupling groups, compared with pre-pruned; largest changes:</p>
 <ul class="moves">
 % for change in movers(seen.changes, 4):
 <li><span title="{{change.group}}">{{change.group}}</span><span>{{change.control}} → <strong>{{change.kept}}</strong> of {{change.width}}</span></li>
@@ -42,9 +42,9 @@
 </ul>
 <p><a href="{{page.base}}network">the whole network</a></p>
 % elif seen.search.wanted is None and not seen.search.structure.widths:
-<div class="big">–</div><p>a study of stock Optuna: its parameters are in <a href="/dashboard/studies/{{seen.search.study_id}}">Optuna Dashboard</a></p>
+<div class="big">–</div><p>a study of stock Optuna: see its parameters in <a href="/dashboard/studies/{{seen.search.study_id}}">Optuna Dashboard</a></p>
 % else:
-<div class="big">–</div><p>not known before the first score</p>
+<div class="big">–</div><p>known after the first score</p>
 % end
 </div>
 <div class="card"><h2>Fleet</h2>
@@ -53,12 +53,12 @@
 % if seen.live:
 <div class="big">{{fleet.alive or "none"}} alive</div>
 % if fleet.hosts:
-<p>on {{words.plural(fleet.hosts, "host")}}; <strong>{{words.count(3600 * seen.pace.rate) if seen.pace.rate and seen.state == "running" else "–"}}</strong> trials an hour</p>
+<p>on {{words.plural(fleet.hosts, "host")}}; <strong>{{words.count(3600 * seen.pace.rate) if seen.pace.rate and seen.state == "running" else "–"}}</strong> trials per hour</p>
 % end
 % else:
 <div class="big">{{words.plural(fleet.all, "worker")}}</div><p>all have ended</p>
 % end
-% for number, text in ((fleet.silent, "silent"), (fleet.lost, "lost, their work taken up by others"), (fleet.set_aside, "candidate set aside" if fleet.set_aside == 1 else "candidates set aside")):
+% for number, text in ((fleet.silent, "silent"), (fleet.lost, "lost, their candidates scored by others"), (fleet.set_aside, "candidate set aside" if fleet.set_aside == 1 else "candidates set aside")):
 % if number:
 <p>{{number}} {{text}}</p>
 % end
@@ -67,25 +67,25 @@
 % else:
 <div class="big">{{"no worker yet" if seen.search.wanted else "not known"}}</div>
 % if seen.pace.rate and seen.state == "running":
-<p><strong>{{words.count(3600 * seen.pace.rate)}}</strong> trials an hour</p>
+<p><strong>{{words.count(3600 * seen.pace.rate)}}</strong> trials per hour</p>
 % end
 % end
 </div>
 <div class="card"><h2>When it ends</h2>
 % if seen.state == "finished":
-<div class="big">it has ended</div>
+<div class="big">finished</div>
 % if seen.pace.last:
 <p>at <time datetime="{{words.moment(seen.pace.last)}}">{{words.moment(seen.pace.last)}}</time></p>
 % end
 % elif seen.left_s is not None:
 <div class="big">in {{words.span(seen.left_s)}}</div>
-<p>at about <time datetime="{{words.moment(seen.pace.now + timedelta(seconds=seen.left_s))}}"></time>, at the pace of late</p>
+<p>at about <time datetime="{{words.moment(seen.pace.now + timedelta(seconds=seen.left_s))}}"></time>, at the recent pace</p>
 % else:
 <div class="big">{{overview.ending(seen)}}</div>
 % end
 % if seen.pace.first and seen.pace.last:
 % if seen.state in ("running", "stuck", "stopping"):
-<p>began {{words.span((seen.pace.now - seen.pace.first).total_seconds())}} ago</p>
+<p>started {{words.span((seen.pace.now - seen.pace.first).total_seconds())}} ago</p>
 % else:
 <p>{{words.span((seen.pace.last - seen.pace.first).total_seconds())}} from the first trial to the last</p>
 % end

@@ -15,5 +15,5 @@
 % end
 </tbody></table></div>
 % else:
-<p class="note">Dense, uniform, pre-pruned and mended are compared here when the search has ended and they are fine-tuned.</p>
+<p class="note">Dense, uniform, pre-pruned and mended are compared here once the search is finished and they are fine-tuned.</p>
 % end

@@ -69,7 +69,7 @@ def test_watching_ends_with_the_search_and_outlives_an_outage(reader, made, fini
     lines = console.file.getvalue().splitlines()
     assert [line.split(",")[0] for line in lines] == [
         f"{made.name}: 700 of 900 trials",
-        "the database is away: gone",
+        "the database cannot be reached: gone",
         f"{finished.name}: 80 of 80 trials",
     ]
 

@@ -134,14 +134,14 @@ def test_metrics_are_what_prometheus_reads(app, made):
     assert 0 < values["mendsearch_claim_latency_seconds", "0.5"] <= values["mendsearch_claim_latency_seconds", "0.99"]
 
 
-def test_a_database_that_is_away_is_said_without_its_address(caplog):
+def test_an_unreachable_database_is_reported_without_its_address(caplog):
     app = make_app("postgresql://someone:secret-word@127.0.0.1:1/nowhere")
     health, page, update = ask(app, "/healthz"), ask(app, "/"), ask(app, "/mend/api/3/search")
     assert [answer["status"] for answer in (health, page, update)] == [503, 503, 503]
     assert b"mendsearch_database_up 0.0" in ask(app, "/metrics")["body"]
     assert ask(app, "/dashboard")["status"] == 503
     assert ask(app, "/api/studies")["status"] == 503
-    assert "cannot be reached" in json.loads(update["body"])["away"]
+    assert "cannot be reached" in json.loads(update["body"])["unreachable"]
     for text in (page["body"].decode(), update["body"].decode(), caplog.text):
         assert "secret-word" not in text
     assert len([record for record in caplog.records if "failed" in record.message]) <= 2
