@@ -147,7 +147,7 @@ def _ours(
 ) -> None:
     database = mendstore.Database(url, outage_s=60)
     queue = mendstore.Queue(database, mendstore.find(database, name), "cpu", spool)
-    keeper = mendstore.Keeper(queue, 3600)
+    keeper = mendstore.Heartbeat(queue, 3600)
     keeper.start()
     there()
     source = random.Random(seed)

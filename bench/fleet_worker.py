@@ -124,7 +124,7 @@ def ours(url: str, job: Job, journal: Journal) -> int:
 
 
 def _take(
-    queue: mendstore.Queue, keeper: mendstore.Keeper, source: random.Random, ended: threading.Event
+    queue: mendstore.Queue, keeper: mendstore.Heartbeat, source: random.Random, ended: threading.Event
 ) -> mendstore.Claim | None:
     offer = [proposal(source)]
     while not ended.is_set():

@@ -73,7 +73,7 @@ def results_of(
         }  # fmt: skip
 
     return {
-        "search": name, "model": {"name": "torchvision:resnet18", "kwargs": {}},
+        "format": 1, "search": name, "model": {"name": "torchvision:resnet18", "kwargs": {}},
         "budget": {"given": {"macs": 0.4}, "absolute": structure["budget"]},
         "test_images": 10_000, "dense": row(0.934, 1.0),
         "uniform": row(0.912, 0.4, accuracy_before=0.86, keep_counts=structure["uniform"],

@@ -1,4 +1,4 @@
-"""What people look at, without torch: the dashboard, tables for the terminal, Plotly figures, the report."""
+"""Dashboard, tables for the terminal, Plotly figures and the report, all without torch."""
 
 import logging
 

@@ -1,4 +1,4 @@
-"""Importance of parameters, computed in the background by Optuna, and kept until the search has grown."""
+"""Importance of parameters, computed by Optuna in the background and cached until the search has grown."""
 
 from __future__ import annotations
 
@@ -13,11 +13,12 @@ from optuna.distributions import json_to_distribution
 from optuna.trial import create_trial
 
 import mendstore
-from mendview.reading import Look, Reader
-from mendview.searches import Search
+from mendstore import Reader, Snapshot
+from mendstore.queries.parameters import sampled_parameters
+from mendstore.queries.searches import Search
 
 SAMPLE = 1000
-"""Trials that are looked at: more change little and take memory."""
+"""Number of trials that are evaluated; more change little and take memory."""
 LEAST = 20
 GROWTH = 1.2
 PREFIX = "restore/"
@@ -26,10 +27,10 @@ logger = logging.getLogger(__name__)
 
 
 class Importances:
-    """Importance by coupling group, of searches that somebody looks at.
+    """Importance by coupling group, for searches that somebody views.
 
     Args:
-        reader: of their database.
+        reader: reader of their database.
     """
 
     def __init__(self, reader: Reader) -> None:
@@ -41,7 +42,7 @@ class Importances:
         threading.Thread(target=self._work, name="importance", daemon=True).start()
 
     def __call__(self, search: Search, complete: int) -> Mapping[str, float] | None:
-        """What is known now; where the search has grown since, it is computed anew meanwhile."""
+        """The importance known so far, or None; it is computed again in the background when the search has grown."""
         with self._lock:
             at, values = self._known.get(search.study_id, (0, None))
             if complete >= max(LEAST, GROWTH * at) and search.study_id not in self._asked:
@@ -54,7 +55,7 @@ class Importances:
             search, complete = self._queue.get()
             values: Mapping[str, float] = {}
             try:
-                values = self._reader.look(lambda look, search=search: importance(look, search))  # type: ignore[misc]
+                values = self._reader.read(lambda snapshot, search=search: importance(snapshot, search))  # type: ignore[misc]
             except mendstore.StorageError:
                 complete = 0  # the reader has logged it; the next viewer asks again
             except (ValueError, RuntimeError) as error:  # Optuna refuses where parameters or scores do not vary
@@ -66,44 +67,23 @@ class Importances:
                     self._known[search.study_id] = (complete, values)
 
 
-def importance(look: Look, search: Search) -> dict[str, float]:
-    """Importance by parameter over evenly spaced trials, without the prefix of restorations.
+def importance(snapshot: Snapshot, search: Search) -> dict[str, float]:
+    """Importance by coupling group, over evenly spaced trials.
 
     Raises:
-        ValueError: Optuna cannot tell.
+        ValueError: Optuna cannot compute it.
     """
-    rows = look.all(
-        """
-        SELECT v.value AS score, p.params FROM (
-            SELECT t.trial_id, row_number() OVER (ORDER BY t.number) AS position, count(*) OVER () AS trials
-            FROM trials t WHERE t.study_id = :study AND t.state = 'COMPLETE'
-        ) s JOIN trial_values v ON v.trial_id = s.trial_id AND v.objective = 0 AND v.value_type = 'FINITE'
-        CROSS JOIN LATERAL (SELECT jsonb_object_agg(param_name, param_value) AS params FROM trial_params
-                            WHERE trial_id = s.trial_id) p
-        WHERE position % greatest(1, ceil(s.trials / cast(:sample AS numeric))::integer) = 0 AND p.params IS NOT NULL
-        """,
-        study=search.study_id,
-        sample=SAMPLE,
-    )
-    distributions = {
-        row["param_name"]: json_to_distribution(row["distribution_json"])
-        for row in look.all(
-            """
-            SELECT param_name, distribution_json FROM trial_params
-            WHERE trial_id = (SELECT max(trial_id) FROM trials WHERE study_id = :study AND state = 'COMPLETE')
-            """,
-            study=search.study_id,
-        )
-    }
+    sampled = sampled_parameters(snapshot, search, SAMPLE)
+    distributions = {name: json_to_distribution(text) for name, text in sampled.distributions.items()}
     wanted = set(distributions)
     trials = [
         create_trial(
-            value=row["score"],
-            params={name: distributions[name].to_external_repr(row["params"][name]) for name in wanted},
+            value=score,
+            params={name: distributions[name].to_external_repr(params[name]) for name in wanted},
             distributions=distributions,
         )
-        for row in rows
-        if wanted <= set(row["params"])
+        for score, params in sampled.trials
+        if wanted <= set(params)
     ]
     if len(trials) < LEAST or not wanted:
         return {}
@@ -119,7 +99,7 @@ def importance(look: Look, search: Search) -> dict[str, float]:
 
 @contextlib.contextmanager
 def _quiet() -> Iterator[None]:
-    """Optuna says on stderr that a study was made, which nobody asked for."""
+    """Keep Optuna from printing that a study was created."""
     before = optuna.logging.get_verbosity()
     optuna.logging.set_verbosity(optuna.logging.WARNING)
     try:

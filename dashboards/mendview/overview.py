@@ -1,4 +1,4 @@
-"""The five-second answer: how it goes, how good the best network is, what mending changed, the fleet, the end."""
+"""A search at a glance: how it goes, the best network, what mending changed, the fleet, when it ends."""
 
 from __future__ import annotations
 
@@ -6,23 +6,23 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from mendview import trials, workers
-from mendview.pace import Pace, pace_of
-from mendview.reading import Look
-from mendview.searches import Search
-from mendview.structure import CONTROLS, TITLES, Counts, Structure
-from mendview.trials import Trial
+from mendstore import Snapshot
+from mendstore.queries import trials
+from mendstore.queries.fleet import FleetStatus, fleet_status
+from mendstore.queries.pace import Pace, pace_of
+from mendstore.queries.searches import Search
+from mendstore.queries.trials import Trial
+from mendstore.records import CONTROLS, TITLES, Counts, Structure
 from mendview.verdict import Tone, state_of, verdict_of
 from mendview.words import amount, count, percent, plural, score, signed, span
-from mendview.workers import Crew
 
 
 @dataclass(frozen=True)
 class Change:
-    """What a structure does to one coupling group.
+    """The change that a structure makes to one coupling group.
 
     Attributes:
-        group: its name.
+        group: name of the coupling group.
         width: channels of the dense network.
         floor: channels from which mending started.
         control: channels of the pre-pruned network.
@@ -41,15 +41,15 @@ class Overview:
     """A search at a glance.
 
     Attributes:
-        search: what does not change from trial to trial.
+        search: the search.
         state: running, finished, stopped, stopping, waiting, halted, stuck, idle or empty.
-        tone: whether it goes well.
-        verdict: the same in a sentence.
+        tone: whether it goes well: good, fair, bad or calm.
+        verdict: the same as a sentence.
         top: the best trials, best first.
         controls: scores of `pre_pruned` and `uniform`, where known, as trials are scored.
-        changes: by coupling group in network order, of the best trial or of the result.
+        changes: changes by the result or else by the best trial, in network order.
         pace: how trials come in.
-        crew: the workers.
+        fleet: the workers.
         left_s: seconds until it ends, or None.
         since_best: trials that ended after the best one was found.
     """
@@ -62,7 +62,7 @@ class Overview:
     controls: Mapping[str, float]
     changes: list[Change]
     pace: Pace
-    crew: Crew
+    fleet: FleetStatus
     left_s: float | None
     since_best: int
 
@@ -73,40 +73,41 @@ class Overview:
 
     @property
     def chosen(self) -> Trial | None:
-        """The trial whose structure the result has."""
-        result = self.search.results.get("mended", {}).get("keep_counts")
-        return next((trial for trial in self.top if result and trial.keep_counts == result), None)
+        """The trial that became the mended network of the result."""
+        result = self.search.result
+        return next((trial for trial in self.top if result and trial.keep_counts == result.mended.keep_counts), None)
 
     @property
     def live(self) -> bool:
-        """Whether anything is still to come."""
+        """Whether more trials are expected."""
         return self.state not in ("finished", "stopped")
 
 
-def overview(look: Look, search: Search) -> Overview:
+def overview(snapshot: Snapshot, search: Search) -> Overview:
     """A search at a glance."""
-    pace, crew = pace_of(look, search), workers.crew(look, search)
-    top = trials.top(look, search) if search.objectives == 1 else []
+    pace, fleet = pace_of(snapshot, search), fleet_status(snapshot, search)
+    top = trials.top(snapshot, search) if search.objectives == 1 else []
     best, controls = next(iter(top), None), search.structure.controls
-    since = _since(look, search, best)
+    since = _since(snapshot, search, best)
     left_s = _left(search, pace)
-    state = state_of(search, pace, crew)
-    tone, verdict = verdict_of(search, state, pace, crew, best, since, controls)
+    state = state_of(search, pace, fleet)
+    tone, verdict = verdict_of(search, state, pace, fleet, best, since, controls)
     return Overview(
         search=search, state=state, tone=tone, verdict=verdict, top=top, controls=controls,
-        changes=changes(search.structure, mended(search, best)), pace=pace, crew=crew,
+        changes=changes(search.structure, mended(search, best)), pace=pace, fleet=fleet,
         left_s=left_s if state in ("running", "stuck", "stopping") else None, since_best=since,
     )  # fmt: skip
 
 
 def mended(search: Search, best: Trial | None) -> Counts:
-    """The mended structure: that of the result, else that of the best trial."""
-    result: Counts = search.results.get("mended", {}).get("keep_counts", {})
-    return result or (best.keep_counts if best else {})
+    """The mended structure: that of the result, or else of the best trial."""
+    if search.result:
+        return search.result.mended.keep_counts
+    return best.keep_counts if best else {}
 
 
 def changes(structure: Structure, kept: Counts) -> list[Change]:
-    """What a structure does to every coupling group, in network order."""
+    """The change that a structure makes to each coupling group, in network order."""
     return [
         Change(name, width, structure.floor.get(name, 0), structure.pre_pruned.get(name, width), min(kept[name], width))
         for name, width in structure.widths.items()
@@ -137,16 +138,16 @@ def ending(seen: Overview) -> str:
 
 def fleet(seen: Overview) -> str:
     """The workers, in words."""
-    crew = seen.crew
-    if not crew.all:
-        return "no worker has joined" if seen.search.wanted is not None else "workers of stock Optuna are not known"
+    fleet = seen.fleet
+    if not fleet.all:
+        return "no worker has joined" if seen.search.wanted is not None else "the workers of stock Optuna are not known"
     if seen.state == "finished":
-        return f"{plural(crew.all, 'worker')} took part"
-    return f"{plural(crew.alive, 'worker')} alive" if crew.alive else f"no worker alive of {crew.all} that joined"
+        return f"{plural(fleet.all, 'worker')} took part"
+    return f"{plural(fleet.alive, 'worker')} alive" if fleet.alive else f"no worker alive of {fleet.all} that joined"
 
 
 def mending(seen: Overview) -> str:
-    """What mending changed against the pre-pruned network, in words."""
+    """What mending changed compared with the pre-pruned network, in words."""
     wider = [change for change in seen.changes if change.kept > change.control]
     narrower = [change for change in seen.changes if change.kept < change.control]
     if not seen.changes:
@@ -162,22 +163,16 @@ def summary(seen: Overview) -> dict[str, Any]:
         "name": seen.search.name, "state": seen.state, "verdict": seen.verdict, "trials": seen.pace.states,
         "wanted": seen.search.wanted, "done": seen.pace.done, "best": None if best is None else best.score,
         "best_trial": None if best is None else best.number, "controls": dict(seen.controls),
-        "workers": {"alive": seen.crew.alive, "silent": seen.crew.silent, "lost": seen.crew.lost},
+        "workers": {"alive": seen.fleet.alive, "silent": seen.fleet.silent, "lost": seen.fleet.lost},
         "trials_per_hour": None if seen.pace.rate is None else round(3600 * seen.pace.rate, 1),
         "seconds_left": None if seen.left_s is None else round(seen.left_s, 1),
     }  # fmt: skip
 
 
-def _since(look: Look, search: Search, best: Trial | None) -> int:
+def _since(snapshot: Snapshot, search: Search, best: Trial | None) -> int:
     if best is None or best.ended is None:
         return 0
-    row = look.one(
-        "SELECT count(*) AS number FROM trials WHERE study_id = :study AND state IN ('COMPLETE', 'PRUNED')"
-        " AND datetime_complete > :ended",
-        study=search.study_id,
-        ended=best.ended,
-    )
-    return int(row["number"])
+    return trials.ended_since(snapshot, search, best.ended)
 
 
 def _left(search: Search, pace: Pace) -> float | None:
@@ -188,28 +183,28 @@ def _left(search: Search, pace: Pace) -> float | None:
 
 def headline(seen: Overview) -> str:
     """The best score, in words."""
-    row = seen.search.results.get("mended", {})
-    if "accuracy" in row:
+    result = seen.search.result
+    if result:
         of = f" (trial {seen.chosen.number})" if seen.chosen else ""
-        return f"{percent(row['accuracy'], 2)} test accuracy{of}"
+        return f"{percent(result.mended.accuracy, 2)} test accuracy{of}"
     return "no score yet" if seen.best is None else f"score {score(seen.best.score)} (trial {seen.best.number})"
 
 
-def rivals(seen: Overview) -> list[str]:
-    """What stands beside the best network, in words: the controls, and what it costs."""
-    rows, best, dense = seen.search.results, seen.best, seen.search.structure.dense
-    if "accuracy" in rows.get("mended", {}):
-        known = [name for name in (*CONTROLS, "dense") if "accuracy" in rows.get(name, {})]
-        lines = [f"{TITLES[name]} {percent(rows[name]['accuracy'], 2)}" for name in known]
+def controls(seen: Overview) -> list[str]:
+    """The controls beside the best network, and its cost, in words."""
+    result, best, dense = seen.search.result, seen.best, seen.search.structure.dense
+    if result:
+        lines = [f"{TITLES[name]} {percent(result.rows[name].accuracy, 2)}" for name in (*CONTROLS, "dense")]
     elif best is not None and best.score is not None:
-        yardstick = f"of validation images get the class of {seen.search.structure.yardstick}"
-        lines = [f"{percent(best.top1_agreement)} {yardstick}"] if best.top1_agreement is not None else []
+        agreeing = f"{percent(best.top1_agreement)} of validation images get the class of"
+        known = best.top1_agreement is not None
+        lines = [f"{agreeing} {seen.search.structure.reference_name}"] if known else []
         lines += [
             f"{TITLES[name]} {score(value)} ({signed(best.score - value)})" for name, value in seen.controls.items()
         ]
     else:
         lines = []
-    macs = rows.get("mended", {}).get("macs", best.macs if best else None)
+    macs = result.mended.macs if result else best.macs if best else None
     if macs and dense.get("macs"):
         lines.append(f"{amount(macs)} MACs, {percent(macs / dense['macs'])} of dense")
     return lines

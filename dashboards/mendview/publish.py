@@ -1,4 +1,4 @@
-"""The same figures, and a summary, inside Optuna Dashboard: for those who open a study there."""
+"""The same figures and a note inside Optuna Dashboard."""
 
 from __future__ import annotations
 
@@ -7,44 +7,45 @@ import html
 import optuna
 from optuna_dashboard import save_note, save_plotly_graph_object
 
-from mendview import figures, overview, trials
+from mendstore import Reader, Snapshot
+from mendstore.queries import trials
+from mendstore.queries.searches import find_search
+from mendstore.records import TITLES
+from mendview import figures, overview
 from mendview.figures.network import movers
 from mendview.figures.style import Figure
 from mendview.overview import Overview
-from mendview.reading import Look, Reader
-from mendview.searches import find_search
-from mendview.structure import TITLES
 from mendview.words import percent
 
 AGREEING = 20
 FIGURES = {
     "mend-score": "Best score",
-    "mend-channels": "Channels, in network order; hatched: restored",
+    "mend-channels": "Channels in network order; hatched: restored",
     "mend-agreement": "What the best trials agree on",
     "mend-macs": "MACs by layer, before and after",
     "mend-front": "Accuracy against MACs",
 }
-"""By what a figure is called in the study: its title."""
+"""Titles by the key of a figure in the study."""
 
 
 def publish(study: optuna.Study, url: str) -> bool:
-    """Write a note and the figures of a search into its study, over those written before.
+    """Write a note and the figures of a search into its study; earlier ones are replaced.
 
-    It takes a few hundred small writes at the most, so once in some minutes and at the end is often enough.
+    It takes up to a few hundred small writes, so once in some minutes and at the end is often enough.
 
     Args:
-        study: of the search, on a connection that can write.
-        url: of the same database, from which what is shown is read.
+        study: study of the search, in a storage that can be written.
+        url: URL of the same database, for reading.
 
     Returns:
-        Whether there was anything to show.
+        whether there was anything to show.
 
     Raises:
         mendstore.StorageError: the database cannot be reached.
     """
     reader = Reader(url)
     try:
-        made = reader.look(lambda look: _make(look, study.study_name))
+        made = reader.read(lambda snapshot: _make(snapshot, study.study_name))
     finally:
         reader.close()
     if made is None:
@@ -59,45 +60,44 @@ def publish(study: optuna.Study, url: str) -> bool:
 
 def note(seen: Overview) -> str:
     """The search in a few lines of Markdown."""
-    results = seen.search.results
+    result = seen.search.result
     lines = [f"## {_plain(seen.verdict)}", "", f"{overview.progress(seen)}; {seen.state}.", ""]
-    lines += [f"- best: **{overview.headline(seen)}**", *(f"- {line}" for line in overview.rivals(seen))]
-    lines.append(f"- against pre-pruned: {overview.mending(seen)}")
+    lines += [f"- best: **{overview.headline(seen)}**", *(f"- {line}" for line in overview.controls(seen))]
+    lines.append(f"- compared with pre-pruned: {overview.mending(seen)}")
     lines += [
         f"    - `{_plain(change.group)}`: {change.control} → {change.kept} of {change.width} channels"
         for change in movers(seen.changes)
     ]
     lines.append(f"- fleet: {overview.fleet(seen)}")
-    rows = [(TITLES[name], row["accuracy"]) for name, row in results.items() if "accuracy" in row]
-    if rows:
+    if result:
         lines += [
             "",
             "| network | test accuracy |",
             "|---|---|",
-            *(f"| {title} | {percent(value, 2)} |" for title, value in rows),
+            *(f"| {TITLES[name]} | {percent(row.accuracy, 2)} |" for name, row in result.rows.items()),
         ]
     return "\n".join(lines) + "\n"
 
 
-def _make(look: Look, name: str) -> tuple[Overview, dict[str, Figure]] | None:
-    search = find_search(look, name=name)
+def _make(snapshot: Snapshot, name: str) -> tuple[Overview, dict[str, Figure]] | None:
+    search = find_search(snapshot, name=name)
     if search is None or search.objectives > 1:
         return None
-    seen = overview.overview(look, search)
-    spans = trials.spans(look, search, sum(seen.pace.states.values()))
-    drawn = {"mend-score": figures.history(trials.improvements(look, search), spans, True, seen.controls)}
+    seen = overview.overview(snapshot, search)
+    spans = trials.spans(snapshot, search, sum(seen.pace.states.values()))
+    drawn = {"mend-score": figures.history(trials.improvements(snapshot, search), spans, seen.controls)}
     kept, structure = overview.mended(search, seen.best), search.structure
     if structure.widths and kept:
         drawn["mend-channels"] = figures.channels(structure, kept)
-        best = [trial.keep_counts for trial in trials.top(look, search, AGREEING)]
+        best = [trial.keep_counts for trial in trials.top(snapshot, search, AGREEING)]
         drawn["mend-agreement"] = figures.agreement(structure, best)
     if structure.layers and kept:
         drawn["mend-macs"] = figures.macs(structure, kept)
-    if "mended" in search.results:
-        drawn["mend-front"] = figures.front({search.name: search.results}, "macs")
+    if search.result:
+        drawn["mend-front"] = figures.front({search.name: search.result}, "macs")
     return seen, drawn
 
 
 def _plain(text: str) -> str:
-    """Text that Markdown leaves as it is."""
+    """Text that Markdown shows as it is."""
     return html.escape(" ".join(text.replace("`", "'").split()))

@@ -1,4 +1,4 @@
-"""One self-contained HTML file of a search: it opens offline, prints, and can be sent to a colleague."""
+"""A search as one self-contained HTML file, which opens offline and prints."""
 
 from __future__ import annotations
 
@@ -8,26 +8,26 @@ from collections.abc import Mapping
 from datetime import UTC, datetime
 from pathlib import Path
 
+from mendstore import Snapshot
+from mendstore.queries.searches import Search, find_search
 from mendview.importance import importance
 from mendview.pages import Page, front_page, network_page, render, search_page
-from mendview.reading import Look
 from mendview.scripts import PLOTLY, STATIC, in_letters
-from mendview.searches import Search, find_search
 from mendview.server.answers import body, embedded
 
 LINKS = re.compile(r'<a href="/(?:mend|dashboard)[^"]*">(.*?)</a>', re.DOTALL)
 
 
-def report_of(look: Look, search: Search) -> str:
+def report_of(snapshot: Snapshot, search: Search) -> str:
     """The report of a search of a database, finished or not."""
 
     def importances(search: Search, complete: int) -> Mapping[str, float] | None:
         try:
-            return importance(look, search)
-        except (ValueError, RuntimeError):  # Optuna refuses where nothing varies
+            return importance(snapshot, search)
+        except (ValueError, RuntimeError):  # Optuna refuses if nothing varies
             return None
 
-    pages = [make(look, search, importances) for make in (search_page, network_page, front_page)]
+    pages = [make(snapshot, search, importances) for make in (search_page, network_page, front_page)]
     merged = Page("report", search.name, pages[0].what, search.study_id)
     for page in pages:
         merged.parts |= page.parts
@@ -38,21 +38,21 @@ def report_of(look: Look, search: Search) -> str:
     return self_contained(merged)
 
 
-def report_named(look: Look, name: str) -> str | None:
-    """The report of the search of that name; None where there is none."""
-    search = find_search(look, name=name)
-    return None if search is None else report_of(look, search)
+def report_named(snapshot: Snapshot, name: str) -> str | None:
+    """The report of the search of that name, or None if there is none."""
+    search = find_search(snapshot, name=name)
+    return None if search is None else report_of(snapshot, search)
 
 
 def save(path: Path, text: str) -> None:
-    """Write a file whole or not at all."""
+    """Write a file completely or not at all."""
     partial = path.with_name(path.name + ".partial")
     partial.write_text(text, encoding="utf-8")
     os.replace(partial, path)
 
 
 def self_contained(page: Page) -> str:
-    """A page with all that it needs inside: style, scripts, Plotly's among them, and no link that leads nowhere."""
+    """A page with its styles, its scripts and Plotly inside, and without links to other pages."""
     page.parts = {key: LINKS.sub(r"\1", text) for key, text in page.parts.items()}
     given = {
         "api": "",

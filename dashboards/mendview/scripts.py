@@ -1,4 +1,4 @@
-"""Scripts and styles of the pages: ours, and Plotly's as the package `plotly` brings it."""
+"""Scripts and styles of the pages: ours, and Plotly's from the package `plotly`."""
 
 from __future__ import annotations
 
@@ -13,16 +13,16 @@ PLOTLY = "plotly.min.js"
 
 
 def folder_of(name: str) -> Path:
-    """The folder that holds a file which pages ask for by name."""
+    """The folder of a static file."""
     return Path(str(files("plotly"))) / "package_data" if name == PLOTLY else STATIC
 
 
 @lru_cache(8)
 def compressed(name: str) -> bytes:
-    """A script, by gzip; Plotly's is a third of its 5 MB then."""
+    """A script compressed by gzip; Plotly's 5 MB become a third of that."""
     return gzip.compress((folder_of(name) / name).read_bytes(), 6, mtime=0)
 
 
 def in_letters(name: str) -> str:
-    """The same for a page that must hold it: in base64."""
+    """The same in base64, for a page that contains it."""
     return base64.b64encode(compressed(name)).decode()

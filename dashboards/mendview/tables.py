@@ -6,28 +6,30 @@ from typing import Any
 
 from rich.table import Table
 
+from mendstore.records import TITLES, PrunedRow, RunResult
 from mendview import words
 
-ROWS = ("dense", "uniform", "pre_pruned", "mended")
 
+def result_rows(result: RunResult | None, dense_score: float | None) -> list[tuple[str, ...]]:
+    """The rows of a result under `HEADINGS`; none where there is no result.
 
-def result_rows(result: dict[str, Any], dense_score: float) -> list[tuple[str, ...]]:
-    """The rows of a result: name, accuracy, that before fine-tuning, score, MACs, parameters, latency."""
+    Args:
+        result: result of a run.
+        dense_score: score of the dense network, where known.
+    """
     rows: list[tuple[str, ...]] = []
-    for name in ROWS:
-        row = result[name]
-        score = dense_score if name == "dense" else row["score"]
-        before = f"{row['accuracy_before']:.2%}" if "accuracy_before" in row else ""
-        share = f"{row['macs']:,} ({row['macs'] / result['dense']['macs']:.1%})"
+    dense = result.dense.macs if result else None
+    for name, row in result.rows.items() if result else ():
+        pruned = row if isinstance(row, PrunedRow) else None
         rows.append(
             (
-                name.replace("_", "-"),
-                f"{row['accuracy']:.2%}",
-                before,
-                words.score(score),
-                share,
-                f"{row['params']:,}",
-                f"{row['latency_ms']:.2f} ms",
+                TITLES[name],
+                words.percent(row.accuracy, 2),
+                "" if pruned is None else words.percent(pruned.accuracy_before, 2),
+                words.score(dense_score if pruned is None else pruned.score),
+                f"{row.macs:,} ({words.percent(row.macs / dense if dense else None)})",
+                words.count(row.params),
+                f"{row.latency_ms:.2f} ms",
             )
         )
     return rows
@@ -36,14 +38,19 @@ def result_rows(result: dict[str, Any], dense_score: float) -> list[tuple[str, .
 HEADINGS = ("network", "test accuracy", "before fine-tuning", "score", "MACs", "parameters", "latency")
 CAPTION = (
     "test accuracy: after the same fine-tuning for all pruned rows. score: minus the divergence from the dense "
-    "network's outputs on the validation split, before fine-tuning, with weights refined as a trial's are not. "
-    "latency: one image, here."
+    "network's outputs on the validation split, before fine-tuning, with refined weights, unlike a trial's. "
+    "latency: one image on this machine."
 )
 
 
-def result_table(result: dict[str, Any], dense_score: float) -> Table:
-    """The one table of a run."""
-    table = Table(title=f"search {result['search']}", caption=CAPTION, caption_justify="left")
+def result_table(result: RunResult, dense_score: float) -> Table:
+    """The table of a run.
+
+    Args:
+        result: result of the run.
+        dense_score: score of the dense network.
+    """
+    table = Table(title=f"search {result.search}", caption=CAPTION, caption_justify="left")
     for heading in HEADINGS:
         table.add_column(heading, justify="left" if heading == "network" else "right")
     for row in result_rows(result, dense_score):

@@ -1,4 +1,4 @@
-"""The five-second answer in a terminal."""
+"""A search at a glance, in a terminal."""
 
 from __future__ import annotations
 
@@ -14,10 +14,10 @@ from rich.table import Table
 from rich.text import Text
 
 import mendstore
+from mendstore.queries.pace import STATES
 from mendview import overview
 from mendview.figures.network import movers
 from mendview.overview import Overview
-from mendview.pace import STATES
 from mendview.words import count, score, span
 
 STYLES = {"good": "green", "fair": "yellow", "bad": "bold red", "calm": "cyan"}
@@ -30,7 +30,7 @@ def at_a_glance(seen: Overview) -> RenderableType:
     answers.add_column(style="dim", no_wrap=True)
     answers.add_column(overflow="fold")
     for heading, lines in (
-        ("best network", [overview.headline(seen), *overview.rivals(seen)]),
+        ("best network", [overview.headline(seen), *overview.controls(seen)]),
         ("mending changed", _changes(seen)),
         ("fleet", _fleet(seen)),
         ("ends", [overview.ending(seen)]),
@@ -39,9 +39,13 @@ def at_a_glance(seen: Overview) -> RenderableType:
     wanted = seen.search.wanted
     bar = [ProgressBar(total=wanted, completed=min(seen.pace.done, wanted), width=60)] if wanted else []
     verdict = Text(seen.verdict, style=STYLES[seen.tone])
+    lacking = [Text(f"shown without {reason}", style="yellow") for reason in seen.search.unreadable]
     title = f"{escape(seen.search.name)} [dim]{seen.state}, {overview.progress(seen)}[/dim]"
     return Panel(
-        Group(verdict, *bar, Text(""), answers), title=title, title_align="left", border_style=STYLES[seen.tone]
+        Group(verdict, *lacking, *bar, Text(""), answers),
+        title=title,
+        title_align="left",
+        border_style=STYLES[seen.tone],
     )
 
 
@@ -64,19 +68,19 @@ def searches_table(found: Iterable[Overview]) -> Table:
     for seen in found:
         states = [count(seen.pace.states.get(state, 0)) for state in STATES.values()]
         best = "" if seen.best is None else score(seen.best.score)
-        alive = "" if seen.search.wanted is None else str(seen.crew.alive)
+        alive = "" if seen.search.wanted is None else str(seen.fleet.alive)
         ends = "" if seen.left_s is None else f"in {span(seen.left_s)}"
         table.add_row(escape(seen.search.name), f"[{STYLES[seen.tone]}]{seen.state}[/]", *states, best, alive, ends)
     return table
 
 
-def watch(look: Callable[[], Overview], console: Console, every_s: float = EVERY_S) -> None:
-    """Show a search until it has ended, and that the database is away while it is.
+def watch(read: Callable[[], Overview], console: Console, every_s: float = EVERY_S) -> None:
+    """Show a search until it has ended; an outage of the database is shown and waited for.
 
     Args:
-        look: asks the database.
-        console: where it is shown; where it is no terminal, a line is printed whenever something changed.
-        every_s: how often.
+        read: reads the search from the database.
+        console: console to show it on; if it is no terminal, a line is printed for each change.
+        every_s: seconds between two reads.
     """
     shown: RenderableType = Text("asking the database…")
     said = ""
@@ -86,11 +90,11 @@ def watch(look: Callable[[], Overview], console: Console, every_s: float = EVERY
         while True:
             going = True
             try:
-                seen = look()
+                seen = read()
                 shown, line, going = at_a_glance(seen), _line(seen), seen.live
                 renderable = shown
             except mendstore.StorageError as error:
-                line = f"the database is away: {error}"
+                line = f"the database cannot be reached: {error}"
                 renderable = Group(Text(line, style=STYLES["bad"]), shown)
             if isinstance(live, Live):
                 live.update(renderable, refresh=True)
@@ -124,10 +128,15 @@ def _changes(seen: Overview) -> list[str]:
 
 
 def _fleet(seen: Overview) -> list[str]:
-    lines, crew = [overview.fleet(seen)], seen.crew
+    lines, fleet = [overview.fleet(seen)], seen.fleet
     if seen.pace.rate and seen.live and seen.state == "running":
         lines[0] += f", {count(3600 * seen.pace.rate)} trials an hour"
     failed = seen.pace.states.get("failed", 0)
-    known = ((crew.silent, "silent"), (crew.lost, "lost"), (crew.set_aside, "set aside"), (failed, "attempts failed"))
+    known = (
+        (fleet.silent, "silent"),
+        (fleet.lost, "lost"),
+        (fleet.set_aside, "set aside"),
+        (failed, "attempts failed"),
+    )
     trouble = ", ".join(f"{number} {text}" for number, text in known if number)
     return [*lines, trouble] if trouble else lines

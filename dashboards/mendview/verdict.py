@@ -1,4 +1,4 @@
-"""How a search goes: the state that it is in, and what a person would say of it."""
+"""How a search goes: its state, and a verdict in a sentence."""
 
 from __future__ import annotations
 
@@ -6,59 +6,66 @@ import math
 from collections.abc import Mapping
 from typing import Literal
 
-from mendview.pace import Pace
-from mendview.searches import Search
-from mendview.trials import Trial
+from mendstore.queries.fleet import FleetStatus
+from mendstore.queries.pace import Pace
+from mendstore.queries.searches import Search
+from mendstore.queries.trials import Trial
+from mendstore.records import TITLES
 from mendview.words import plural, signed, span
-from mendview.workers import Crew
 
 Tone = Literal["good", "fair", "bad", "calm"]
 STUCK = 20
-"""Usual trials long that none has ended, before a search with live workers is called stuck."""
+"""Median trials without an end before a search with live workers counts as stuck."""
 STUCK_S = 120.0
 STUCK_FIRST_S = 900.0
-"""The same where none has ended yet, so that nobody knows how long one takes."""
+"""Seconds for the same before any trial has ended."""
 FAILING = 0.25
-"""Share of the last attempts that failed, past which a search is in trouble."""
+"""Fraction of recent attempts that failed, above which a search is in trouble."""
 
 
 def _quiet(pace: Pace, for_s: float) -> bool:
     return for_s > (STUCK_FIRST_S if pace.usual_s is None else max(STUCK_S, STUCK * pace.usual_s))
 
 
-def state_of(search: Search, pace: Pace, crew: Crew) -> str:
+def state_of(search: Search, pace: Pace, fleet: FleetStatus) -> str:
     """running, finished, stopped, stopping, waiting, halted, stuck, idle or empty."""
     if search.wanted is None:
-        if search.results:
+        if search.result:
             return "finished"
         return "empty" if not pace.states else "idle" if _quiet(pace, pace.quiet_s) else "running"
     if pace.done >= search.wanted:
         return "finished"
     if search.stopping:
-        return "stopping" if crew.alive else "stopped"
-    if not crew.alive:
-        return "halted" if crew.all else "waiting"
-    since_s = min(pace.quiet_s, crew.here_s)  # after a pause, workers that have just joined are not stuck
+        return "stopping" if fleet.alive else "stopped"
+    if not fleet.alive:
+        return "halted" if fleet.all else "waiting"
+    since_s = min(pace.quiet_s, fleet.here_s)  # after a pause, workers that have just joined are not stuck
     return "stuck" if _quiet(pace, since_s) else "running"
 
 
 def verdict_of(
-    search: Search, state: str, pace: Pace, crew: Crew, best: Trial | None, since: int, controls: Mapping[str, float]
+    search: Search,
+    state: str,
+    pace: Pace,
+    fleet: FleetStatus,
+    best: Trial | None,
+    since: int,
+    controls: Mapping[str, float],
 ) -> tuple[Tone, str]:
-    """Whether it goes well, and the same in a sentence."""
+    """The tone of a search, and its verdict as a sentence."""
     left = "" if search.wanted is None else f"{plural(max(0, search.wanted - pace.done), 'trial')} to go"
     if state == "finished":
         tone, said = _finished(search, best, controls)
-        older = search.result_trials is not None and pace.done > search.result_trials
-        return tone, f"{said} The result is of the first {search.result_trials:,} trials." if older else said
+        of = search.result.scored_trials if search.result else 0
+        return tone, f"{said} The result is of the first {of:,} trials." if 0 < of < pace.done else said
     start = f"mendsearch launch {search.name} --workers N"
     fixed: dict[str, tuple[Tone, str]] = {
         "empty": ("calm", "No trial yet."),
         "idle": ("calm", f"Quiet: no trial ended for {span(pace.quiet_s)}."),
-        "waiting": ("calm", f"Waits for its first worker: {left}."),
+        "waiting": ("calm", f"Waiting for its first worker: {left}."),
         "halted": ("bad", f"Halted: no worker is alive, {left}. Start some: {start}."),
-        "stopping": ("calm", f"Stopping: workers end after the trial that they are at, {left}."),
-        "stopped": ("calm", f"Stopped: {left}. Resume it to go on."),
+        "stopping": ("calm", f"Stopping: workers end after their current trial, {left}."),
+        "stopped": ("calm", f"Stopped: {left}. Resume it to continue."),
         "stuck": ("bad", f"Stuck: workers are alive, but no trial ended for {span(pace.quiet_s)}."),
     }  # fmt: skip
     if state in fixed:
@@ -66,7 +73,7 @@ def verdict_of(
     if pace.recent >= 10 and pace.failing > FAILING * pace.recent:
         return "bad", f"In trouble: {pace.failing} of the last {pace.recent} trials failed."
     if best is None:
-        return "calm", "It has begun; no score yet."
+        return "calm", "Started; no score yet."
     found = "just now" if since < 2 else f"{plural(since, 'trial')} ago"
     if since <= max(20, pace.done // 5):
         return "good", f"Going well: the best was found {found}."
@@ -74,14 +81,13 @@ def verdict_of(
 
 
 def _finished(search: Search, best: Trial | None, controls: Mapping[str, float]) -> tuple[Tone, str]:
-    results, wanted = search.results, ("mended", "uniform", "pre_pruned")
-    known = {name: results[name]["accuracy"] for name in wanted if "accuracy" in results.get(name, {})}
-    if "mended" in known and len(known) > 1:
-        rival = max((name for name in known if name != "mended"), key=lambda name: known[name])
-        points, name = 100 * (known["mended"] - known[rival]), rival.replace("_", "-")
-        noise = _noise(known["mended"], known[rival], search.test_images)
+    result = search.result
+    if result:
+        control = max(("uniform", "pre_pruned"), key=lambda name: result.rows[name].accuracy)
+        reached, level, name = result.mended.accuracy, result.rows[control].accuracy, TITLES[control]
+        points, noise = 100 * (reached - level), _noise(reached, level, result.test_images)
         if abs(points) <= noise:
-            of = f"; the noise of {search.test_images:,} test images is {noise:.2f}" if search.test_images else ""
+            of = f"; the noise of {result.test_images:,} test images is {noise:.2f}" if result.test_images else ""
             return "fair", f"Finished: level with {name} after fine-tuning ({signed(points, 2)} points{of})."
         if points > 0:
             return "good", f"Finished: {signed(points, 2)} points of accuracy over {name}."

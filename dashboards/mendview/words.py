@@ -1,4 +1,4 @@
-"""Numbers, times and spans of time as a person reads them."""
+"""Numbers, times and durations for people."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from datetime import datetime
 
 
 def score(value: float | None) -> str:
-    """A score with a true minus sign; -0.0 is the dense network's, up to rounding."""
+    """A score with a true minus sign; -0.0 is shown as 0."""
     if value is None:
         return "–"
     if value == 0:
@@ -25,7 +25,7 @@ def count(value: float | None) -> str:
 
 
 def amount(value: float | None) -> str:
-    """A large number in three figures: 763 k, 31.0 M, 4.09 G."""
+    """A large number in three digits: 763 k, 31.0 M, 4.09 G."""
     if value is None:
         return "–"
     for unit in ("", " k", " M", " G", " T"):
@@ -36,12 +36,12 @@ def amount(value: float | None) -> str:
 
 
 def percent(part: float | None, digits: int = 1) -> str:
-    """A share."""
+    """A fraction as a percentage."""
     return "–" if part is None else f"{part:.{digits}%}"
 
 
 def span(seconds: float | None) -> str:
-    """A span of time in its two largest units."""
+    """A duration in its two largest units."""
     if seconds is None:
         return "–"
     if seconds < 1:
@@ -62,5 +62,5 @@ def plural(number: int, one: str, many: str | None = None) -> str:
 
 
 def moment(at: datetime | None) -> str:
-    """A time of the database, which keeps UTC, as ISO 8601 for a page to show in the viewer's zone."""
+    """A time of the database, in UTC, as ISO 8601; pages show it in the time zone of the browser."""
     return "" if at is None else at.replace(tzinfo=None, microsecond=0).isoformat() + "Z"

@@ -103,7 +103,7 @@ def resume(
     else:
         mendstore.enlarge(database, search, to=int(trials))
     wanted = mendstore.find(database, name).trials
-    workers = mendstore.alive(database, search.study_id, search.lease_s)
+    workers = mendstore.alive(database, search.study_id)
     print(f"search `{name}`: {done} of {wanted} trials done, {plural(workers, 'worker')} at work")
     if done < wanted and not workers:
         print(f"start some: mendsearch launch '{mendstore.without_password(url)}' {name} --workers 2")
@@ -117,7 +117,7 @@ def stop(url: Url = None, name: Name = None) -> None:
     mendstore.check_version(database)
     search = mendstore.find(database, name)
     mendstore.stop(database, search)
-    workers = mendstore.alive(database, search.study_id, search.lease_s)
+    workers = mendstore.alive(database, search.study_id)
     asked = f"{plural(workers, 'worker')} asked to stop" if workers else "no worker is at work, and none will start"
     print(f"search `{name}`: {asked}; to resume it: mendsearch resume {name}")
 
@@ -138,7 +138,7 @@ def delete(
     database = mendstore.Database(url)
     with contextlib.suppress(mendstore.SearchNameError):  # a study of stock Optuna has no workers
         search = mendstore.find(database, name)
-        if workers := mendstore.alive(database, search.study_id, search.lease_s):
+        if workers := mendstore.alive(database, search.study_id):
             at_work = plural(workers, "worker")
             raise UsageError(f"delete: search `{name}` has {at_work} at work; `mendsearch stop` it first")
     if not yes:

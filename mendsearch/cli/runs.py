@@ -17,8 +17,9 @@ from mendsearch.config import Spec, load_spec
 from mendsearch.errors import ModelError, UsageError
 from mendsearch.pipeline.demo import demo_spec
 from mendsearch.progress import Reporter
+from mendstore import Reader
+from mendstore.records import RunResult
 from mendview.publish import publish
-from mendview.reading import Reader
 from mendview.report import report_named, save
 from mendview.tables import result_table, structure_table
 
@@ -93,7 +94,7 @@ def _run(spec: Spec, out: Path, storage: str | None, as_json: bool, workers: int
         _report(spec.name, url, out / "report.html")
     else:
         _look_again(spec.name, url, out / "report.html", outcome.result, reporter)
-    show(outcome.result, result_table(outcome.result, outcome.dense_score), as_json)
+    show(outcome.result, result_table(RunResult.read(outcome.result), outcome.dense_score), as_json)
     shown = mendstore.without_password(url)
     reporter.say(f"in {out}: result.json, report.html, model/ (mendsearch.load)")
     reporter.say(f"study `{spec.name}`: optuna-dashboard '{shown}'")
@@ -127,7 +128,7 @@ def _publish(name: str, url: str) -> None:
 
 def _report(name: str, url: str, path: Path) -> None:
     reader = Reader(url)
-    text = reader.look(lambda look: report_named(look, name))
+    text = reader.read(lambda snapshot: report_named(snapshot, name))
     reader.close()
     if text is not None:
         save(path, text)

@@ -14,9 +14,9 @@ from rich.console import Console
 from mendsearch.cli.common import EMBEDDED, Json, existing_storage, guarded, has_storage, show, storage_of
 from mendsearch.cli.target import Name, Url, existing_search, url_and_name
 from mendsearch.errors import UsageError
+from mendstore import Reader, Snapshot
+from mendstore.queries.searches import find_search, latest, list_searches
 from mendview.overview import Overview, overview, summary
-from mendview.reading import Look, Reader
-from mendview.searches import find_search, latest, list_searches
 from mendview.terminal import at_a_glance, searches_table, watch
 
 TOKEN = "MENDSEARCH_DASHBOARD_TOKEN"
@@ -37,8 +37,8 @@ def status(
     else:
         reader = Reader(existing_storage("status", url))
         if watched:
-            return watch(lambda: reader.look(lambda look: _one(look, name)), Console())
-        found = reader.look(lambda look: _many(look, name))
+            return watch(lambda: reader.read(lambda snapshot: _one(snapshot, name)), Console())
+        found = reader.read(lambda snapshot: _many(snapshot, name))
     if (name is not None or watched) and not found:
         raise UsageError(
             f"status: no search{f' `{name}`' if name else ''} in this database; `mendsearch status` lists them"
@@ -81,7 +81,7 @@ def report(
 
     url, name = existing_search("report", url, name)
     optuna.logging.set_verbosity(optuna.logging.WARNING)
-    text = Reader(url).look(lambda look: report_named(look, name))
+    text = Reader(url).read(lambda snapshot: report_named(snapshot, name))
     if text is None:
         raise UsageError(f"report: no search `{name}` in this database; `mendsearch status` lists them")
     path = out or Path(name.replace("/", "_") + ".html")
@@ -90,15 +90,15 @@ def report(
     print(f"{path}: {path.stat().st_size / 1e6:.1f} MB", file=sys.stderr)
 
 
-def _one(look: Look, name: str | None) -> Overview:
-    found = find_search(look, study_id=None if name else latest(look), name=name)
+def _one(snapshot: Snapshot, name: str | None) -> Overview:
+    found = find_search(snapshot, study_id=None if name else latest(snapshot), name=name)
     if found is None:
         raise UsageError(
             f"status: no search{f' `{name}`' if name else ''} in this database; `mendsearch status` lists them"
         )
-    return overview(look, found)
+    return overview(snapshot, found)
 
 
-def _many(look: Look, name: str | None) -> list[Overview]:
-    names = [listed.name for listed in reversed(list_searches(look))] if name is None else [name]
-    return [overview(look, search) for item in names if (search := find_search(look, name=item)) is not None]
+def _many(snapshot: Snapshot, name: str | None) -> list[Overview]:
+    names = [listed.name for listed in reversed(list_searches(snapshot))] if name is None else [name]
+    return [overview(snapshot, search) for item in names if (search := find_search(snapshot, name=item)) is not None]

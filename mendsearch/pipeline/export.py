@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import time
 from collections.abc import Mapping
 from importlib.metadata import version
@@ -20,6 +21,7 @@ from mendsearch.pipeline.latency import latencies_ms
 from mendsearch.pipeline.run import Run
 from mendsearch.study.winner import Winner
 from mendsearch.study.worker import open_database
+from mendstore.records import FORMAT, RESULTS, Budget, DenseRow, Model, PrunedRow, RunResult, TrialCounts
 
 
 def export(
@@ -46,38 +48,36 @@ def export(
     cost, keep_counts = costs.cost(winner.counts), coupling.keep_counts(winner.counts)
     pruned = Pruned(tuned["mended"].model, keep_counts, winner.score, cost["macs"], cost["params"], study)
     save(pruned, run.folder.path / "model", name=spec.model.name, kwargs=inputs.kwargs)
+    scores = {name: row.score for name, row in tuned.items()} | {"mended": winner.score}
     rows = {
-        name: {
-            "accuracy": row.accuracy,
-            "accuracy_before": row.accuracy_before,
+        name: PrunedRow(
+            accuracy=row.accuracy,
+            accuracy_before=row.accuracy_before,
             **costs.cost(row.counts),
-            "latency_ms": latency[name],
-            "keep_counts": coupling.keep_counts(row.counts),
-            "score": row.score,
-        }
+            latency_ms=latency[name],
+            keep_counts=coupling.keep_counts(row.counts),
+            score=scores[name] if math.isfinite(scores[name]) else None,
+        )
         for name, row in tuned.items()
     }
-    rows["mended"]["score"] = winner.score
-    dense = {
-        "accuracy": run.folder["train"]["accuracy"],
-        **costs.cost(coupling.widths),
-        "latency_ms": latency["dense"],
-    }
+    trained = run.folder["train"]["accuracy"]
+    dense = DenseRow(accuracy=trained, **costs.cost(coupling.widths), latency_ms=latency["dense"])
     run.folder["export"] = {"seconds": time.perf_counter() - started}
-    result = {
-        "search": spec.name,
-        "model": {"name": spec.model.name, "kwargs": inputs.kwargs},
-        "budget": {"given": spec.budget.limits(), "absolute": search.problem.limits.absolute},
-        "test_images": len(inputs.splits.test),  # type: ignore[arg-type]  # map-style, checked by `split`
-        "dense": dense,
+    result = RunResult(
+        format=FORMAT,
+        search=spec.name,
+        model=Model(name=spec.model.name, kwargs=inputs.kwargs),
+        budget=Budget(given=spec.budget.limits(), absolute=search.problem.limits.absolute),
+        test_images=len(inputs.splits.test),  # type: ignore[arg-type]  # map-style, checked by `split`
+        dense=dense,
         **rows,
-        "trials": study_counts(study),
-        "seconds": {stage: round(values["seconds"], 3) for stage, values in run.folder.items() if "seconds" in values},
-        "seed": spec.seed,
-        "versions": versions(),
-    }
+        trials=TrialCounts(**study_counts(study)),
+        seconds={stage: round(values["seconds"], 3) for stage, values in run.folder.items() if "seconds" in values},
+        seed=spec.seed,
+        versions=versions(),
+    ).written()
     database = open_database(run.storage, spec.fleet, run.reporter)
-    mendstore.describe(database, mendstore.find(database, spec.name), {"results": json.dumps(result)})
+    mendstore.describe(database, mendstore.find(database, spec.name), {RESULTS: json.dumps(result)})
     database.close()
     write_json(run.folder.path / "result.json", result)  # last: the run is done when it is there
     return result

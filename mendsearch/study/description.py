@@ -1,17 +1,16 @@
-"""The description of a search that dashboards show, as attributes of its study."""
+"""The description of a search that dashboards show, as a record in an attribute of its study."""
 
 from __future__ import annotations
 
 import json
 import math
-from typing import Any
 
 import numpy as np
 
 from mendsearch.coupling.layout import Ints
 from mendsearch.mending.search import Search
+from mendstore.records import STRUCTURE, Layer, Structure
 
-STRUCTURE = "structure"
 MOST_CHANNELS = 8192
 """Channels of all coupling groups together, up to which the error curves are included."""
 
@@ -25,22 +24,23 @@ def description(search: Search) -> dict[str, str]:
     curves = {}
     if coupling.widths.sum() <= MOST_CHANNELS:
         for name, curve in zip(coupling.names, search.curves, strict=True):
-            curves[name] = [float(f"{value:.3g}") for value in curve]
-    structure = {
-        "groups": list(coupling.names),
-        "widths": coupling.keep_counts(coupling.widths),
-        "floor": coupling.keep_counts(search.space.floor),
-        "pre_pruned": coupling.keep_counts(search.pre_pruned),
-        "uniform": coupling.keep_counts(search.uniform),
-        "controls": _controls(search),
-        "yardstick": "labels" if search.scorer.by_label else "dense",
-        "dense_score": search.scorer.dense_score(),
-        "dense": limits.costs.cost(coupling.widths),
-        "budget": limits.absolute,
-        "error_curves": curves,
-        "layers": _layers(search),
-    }
-    return {STRUCTURE: json.dumps(structure)}
+            if np.isfinite(curve).all():
+                curves[name] = [float(f"{value:.3g}") for value in curve]
+    structure = Structure(
+        groups=list(coupling.names),
+        widths=coupling.keep_counts(coupling.widths),
+        floor=coupling.keep_counts(search.space.floor),
+        pre_pruned=coupling.keep_counts(search.pre_pruned),
+        uniform=coupling.keep_counts(search.uniform),
+        controls=_controls(search),
+        reference="labels" if search.scorer.by_label else "dense",
+        dense_score=search.scorer.dense_score(),
+        dense=limits.costs.cost(coupling.widths),
+        budget=limits.absolute,
+        error_curves=curves,
+        layers=_layers(search),
+    )
+    return {STRUCTURE: json.dumps(structure.written())}
 
 
 def _controls(search: Search) -> dict[str, float]:
@@ -56,8 +56,8 @@ def _score(search: Search, counts: Ints) -> float | None:
         return None
 
 
-def _layers(search: Search) -> list[dict[str, Any]]:
-    """MACs in the dense network of every convolution and linear layer, and the coupling groups before and after it."""
+def _layers(search: Search) -> list[Layer]:
+    """Every convolution and linear layer, with its MACs and the coupling groups before and after it."""
     coupling, model = search.problem.coupling, search.problem.model
     inputs = {consumer.layer: consumer.inputs for consumer in coupling.consumers}
     found = []
@@ -70,12 +70,12 @@ def _layers(search: Search) -> list[dict[str, Any]]:
             [] if outputs is None else [coupling.names[i] for i in np.unique(outputs.group[outputs.group >= 0])]
         )
         found.append(
-            {
-                "name": layer,
-                "group_in": groups_in[0] if len(groups_in) == 1 else groups_in or None,
-                "group_out": groups_out[0] if groups_out else None,
-                "macs": int(positions * model.get_parameter(name).numel()),
-                "conv_groups": int(getattr(model.get_submodule(layer), "groups", 1)),
-            }
+            Layer(
+                name=layer,
+                group_in=groups_in[0] if len(groups_in) == 1 else groups_in or None,
+                group_out=groups_out[0] if groups_out else None,
+                macs=int(positions * model.get_parameter(name).numel()),
+                conv_groups=int(getattr(model.get_submodule(layer), "groups", 1)),
+            )
         )
     return found

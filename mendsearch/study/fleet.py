@@ -51,7 +51,7 @@ class FleetSource:
         study: optuna.Study,
         space: Space,
         sampler: SpaceSampler,
-        heartbeat: mendstore.Keeper,
+        heartbeat: mendstore.Heartbeat,
         stop_event: threading.Event,
     ) -> None:
         self._queue, self._study, self._space, self._sampler = queue, study, space, sampler

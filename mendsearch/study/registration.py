@@ -12,8 +12,9 @@ from optuna.distributions import distribution_to_json
 import mendstore
 from mendsearch.config import FleetSpec
 from mendsearch.mending.search import Search
-from mendsearch.study.description import STRUCTURE, description
+from mendsearch.study.description import description
 from mendsearch.study.fleet import key_of
+from mendstore.records import STRUCTURE
 
 
 @dataclass(frozen=True)

@@ -1,20 +1,26 @@
-"""The study database, without torch: the embedded server, URLs, studies, and the queue of a fleet.
+"""The study database, without torch: the embedded server, URLs, studies, queries, and the queue of a fleet.
 
-A worker that is given a candidate finishes it, fails it, or is found dead and the candidate waits again; each result
-counts once. `queue.py` says what is promised, `migrations/versions/0001_functions.sql` how it is kept: every promise is
-one SQL function, one transaction. `keeper.py` renews leases, `spool.py` keeps results while the database is away.
+A worker finishes the candidate that it claims, fails it, or is considered dead and the candidate waits again; each
+result counts once. `queue.py` states these promises, and `migrations/versions/0002_functions.sql` keeps them: each is
+one SQL function and one transaction. `heartbeat.py` renews leases. `spool.py` keeps results on disk while the database
+cannot be reached. `queries/` answers every question to a database, and `records/` are the JSON values that a search
+stores for its readers.
 
-Everything here works in an environment that has no PyTorch, so that a dashboard or a database node stays small.
+Everything here works without PyTorch, so that a dashboard or a database node stays small.
 """
+
+import logging
 
 from mendstore.blobs import Blobs, Collected, collect
 from mendstore.database import Database, check_version, failures_named, upgrade
 from mendstore.errors import SearchNameError, StorageError
-from mendstore.keeper import Keeper, working
+from mendstore.heartbeat import Heartbeat, working
 from mendstore.processes import surely_dead, this_process
+from mendstore.queries.registered import Registered
+from mendstore.queries.studies import StudySummary
 from mendstore.queue import Claim, Queue, Result
+from mendstore.reading import Reader, Snapshot
 from mendstore.searches import (
-    Registered,
     describe,
     described,
     enlarge,
@@ -27,9 +33,12 @@ from mendstore.searches import (
 )
 from mendstore.server import EmbeddedServer
 from mendstore.storage import MendStorage
-from mendstore.studies import StudySummary, summaries
+from mendstore.studies import summaries
 from mendstore.urls import STORAGE_VARIABLE, normalised, without_password
 from mendstore.workers import alive, open_workers
+
+# a server says where its log goes; a command that prints its error would print it twice
+logging.getLogger(__name__).addHandler(logging.NullHandler())
 
 __all__ = [
     "STORAGE_VARIABLE",
@@ -38,12 +47,14 @@ __all__ = [
     "Collected",
     "Database",
     "EmbeddedServer",
-    "Keeper",
+    "Heartbeat",
     "MendStorage",
     "Queue",
+    "Reader",
     "Registered",
     "Result",
     "SearchNameError",
+    "Snapshot",
     "StorageError",
     "StudySummary",
     "alive",

@@ -1,4 +1,4 @@
-"""The way to a study database: one connection a process, outages waited out, the schema brought up to date."""
+"""Access to a study database: one connection for each process, retries during an outage, and the schema."""
 
 from __future__ import annotations
 
@@ -26,9 +26,9 @@ from mendstore.urls import normalised, without_password
 VERSION_TABLE = "mend_version"
 CONNECT_TIMEOUT_S = 5
 SILENCE_S = 10
-"""How long a peer that does not answer is waited for; a third of a lease at the most."""
+"""Seconds to wait for a peer that does not answer; at most a third of a lease."""
 LOCK = 7_203_115_401
-"""Advisory lock, for one transaction, of whoever changes the schema."""
+"""Advisory lock of the transaction that changes the schema."""
 
 T = TypeVar("T")
 
@@ -36,25 +36,25 @@ T = TypeVar("T")
 class Database:
     """A study database, through one connection that all threads of the process share.
 
-    A failure that a database which comes back would mend is waited out, with growing pauses, for `outage_s` seconds.
-    So everything that is run must be safe to run again: its answer may have been lost on the way.
+    When the database cannot be reached, a call is repeated with growing pauses for `outage_s` seconds. So each call
+    must be safe to repeat: it may have succeeded and its answer may have been lost.
 
     Args:
-        url: of a Postgres database.
-        outage_s: how long the database may be away; 0 raises at once.
-        ended: once set, waiting ends and the failure is raised.
-        on_outage: called with the reason, without a password, when a wait begins.
+        url: URL of a Postgres database.
+        outage_s: seconds that the database may be unreachable; with 0 an outage raises at once.
+        stop_event: event that ends the waiting, so that the failure is raised.
+        on_outage: called with the reason, without a password, when an outage begins.
     """
 
     def __init__(
         self,
         url: str,
         outage_s: float = 0,
-        ended: threading.Event | None = None,
+        stop_event: threading.Event | None = None,
         on_outage: Callable[[str], None] = lambda reason: None,
     ) -> None:
         self.url, self._outage_s, self._on_outage = normalised(url), outage_s, on_outage
-        self._ended = ended or threading.Event()
+        self._stop_event = stop_event or threading.Event()
         self.engine = sa.create_engine(
             self.url,
             pool_size=1,
@@ -74,16 +74,19 @@ class Database:
     def call(
         self, function: str, *arguments: Any, patient: bool = True, on_outage: Callable[[], None] = lambda: None
     ) -> Any:
-        """What one of our SQL functions answers, in one round trip.
+        """Call one of our SQL functions, in one round trip.
 
         Args:
-            function: its name.
-            arguments: in order; lists and dicts of JSON values are passed as `jsonb`.
-            patient: wait an outage out.
+            function: name of the function.
+            arguments: arguments in order; lists and dicts of JSON values are passed as `jsonb`.
+            patient: whether to wait during an outage.
             on_outage: called once, before the first wait.
 
+        Returns:
+            the function's value.
+
         Raises:
-            StorageError: the database stayed away.
+            StorageError: the database could not be reached.
         """
         bound = [sa.bindparam(None, value, JSONB if isinstance(value, list | dict) else None) for value in arguments]
         statement = sa.select(getattr(sa.func, function)(*bound))
@@ -97,16 +100,16 @@ class Database:
         patient: bool = True,
         on_outage: Callable[[], None] = lambda: None,
     ) -> T:
-        """What `work` gives on a connection; run again where the database went away meanwhile.
+        """The value of `work` on a connection; `work` is repeated if the connection is lost.
 
         Args:
-            work: safe to run again.
-            transaction: all of it or nothing; without it every statement is committed by itself.
-            patient: wait an outage out.
+            work: function of a connection that is safe to repeat.
+            transaction: whether to run it as one transaction; otherwise each statement commits by itself.
+            patient: whether to wait during an outage.
             on_outage: called once, before the first wait.
 
         Raises:
-            StorageError: the database stayed away, or refuses.
+            StorageError: the database could not be reached, or refuses.
         """
 
         def once() -> T:
@@ -114,9 +117,9 @@ class Database:
                 with self.engine.begin() as connection:
                     return work(connection)
             with self.engine.connect() as connection:
-                # one statement is one transaction and one round trip. This attribute is a matter of the client alone;
-                # SQLAlchemy's isolation levels are not: two round trips more, and a pool that loses its connection
-                # for good where the server died meanwhile
+                # one statement is one transaction and one round trip. This attribute changes the client alone, while
+                # an isolation level of SQLAlchemy's costs two round trips more, and its pool loses the connection for
+                # good if the server dies meanwhile
                 connection.connection.dbapi_connection.autocommit = True  # type: ignore[union-attr]
                 return work(connection)
 
@@ -130,8 +133,8 @@ class Database:
         retrying = tenacity.Retrying(
             retry=tenacity.retry_if_exception(is_outage),
             wait=tenacity.wait_random_exponential(multiplier=0.2, max=5, min=0.05),
-            stop=limit | tenacity.stop_when_event_set(self._ended),
-            sleep=tenacity.sleep_using_event(self._ended),
+            stop=limit | tenacity.stop_when_event_set(self._stop_event),
+            sleep=tenacity.sleep_using_event(self._stop_event),
             before_sleep=announce,
             reraise=True,
         )
@@ -144,13 +147,13 @@ class Database:
 
 
 def _without_autocommit(connection: Any, *_: object) -> None:
-    """Before a connection is lent again, to stock Optuna perhaps, which needs transactions."""
+    """Reset a connection before its next use: stock Optuna shares it, and needs transactions."""
     if not connection.closed:
         connection.autocommit = False
 
 
 def is_outage(error: BaseException) -> bool:
-    """Whether the same statement may do later: the server is away, starts, ends, is full, or undid a transaction."""
+    """Whether the statement may succeed later: the server is unreachable, starting, stopping or full."""
     if isinstance(error, StorageInternalError):
         error = error.__cause__ or error
     if not isinstance(error, DBAPIError):
@@ -182,13 +185,18 @@ def failures_named(url: str) -> Iterator[None]:
         ) from error
 
 
-def upgrade(url: str) -> str:
-    """Make stock Optuna's tables and ours, or bring ours up to date; returns the version of the schema.
+def upgrade(url: str, revision: str = "head") -> str:
+    """Create stock Optuna's tables and ours, or bring ours up to date; returns the version of the schema.
 
-    Several processes may do so at once: one does it, the others wait.
+    If several processes do so at once, one does it and the others wait.
+
+    Args:
+        url: URL of a Postgres database with the encoding UTF8.
+        revision: version of the schema to stop at; an earlier one serves tests of what comes after it.
 
     Raises:
-        StorageError: the database cannot be reached, is of a newer mendsearch, or the role may not change it.
+        StorageError: the database cannot be reached, is of a newer mendsearch or of another encoding, or the role may
+            not change it.
     """
     database, config = Database(url), _alembic()
 
@@ -196,22 +204,23 @@ def upgrade(url: str) -> str:
         connection.execute(sa.select(sa.func.pg_advisory_xact_lock(LOCK)))
         _refuse_newer(connection, config)
         if _version(connection) is None:
+            _refuse_other_encodings(connection, database.url)
             optuna.storages.RDBStorage(database.url, engine_kwargs={"poolclass": sa.NullPool})
         config.attributes["connection"] = connection
-        command.upgrade(config, "head")
+        command.upgrade(config, revision)
 
     try:
         database.run(migrate, transaction=True)
+        return str(database.run(_version))
     finally:
         database.close()
-    return str(ScriptDirectory.from_config(config).get_current_head())
 
 
 def check_version(database: Database) -> None:
-    """See that the database has the schema that this program knows.
+    """Check that the database has the schema of this program.
 
     Raises:
-        StorageError: it has none, or another one; the message says what to do.
+        StorageError: the schema is missing or another one; the message says what to do.
     """
     config = _alembic()
 
@@ -238,6 +247,16 @@ def _refuse_newer(connection: sa.Connection, config: Config) -> None:
         raise StorageError(
             f"this database has schema {found}, of a newer mendsearch than this one, which knows up to {max(known)}; "
             f"upgrade mendsearch on this machine"
+        )
+
+
+def _refuse_other_encodings(connection: sa.Connection, url: str) -> None:
+    """Logs and names of layers are Unicode; a database that cannot hold them would fail later, at a worker."""
+    encoding = connection.execute(sa.select(sa.func.current_setting("server_encoding"))).scalar_one()
+    if encoding != "UTF8":
+        raise StorageError(
+            f"study database {without_password(url)} has the encoding {encoding}, expected UTF8; make a new one: "
+            f"createdb --encoding UTF8 --template template0 NAME"
         )
 
 

@@ -1,4 +1,4 @@
-"""What goes wrong with a study database."""
+"""Errors of the study database."""
 
 
 class StorageError(Exception):
@@ -8,12 +8,12 @@ class StorageError(Exception):
 
 
 class SearchNameError(StorageError):
-    """There is no search of that name in the database, or it is another one; look at the name, or choose another."""
+    """There is no search of that name in the database, or it is a different one; check the name, or choose another."""
 
     exit_code = 2
 
 
 class UrlError(StorageError):
-    """What was given is no URL of a Postgres database; correct it."""
+    """The URL is not one of a Postgres database; correct it."""
 
     exit_code = 2

@@ -1,4 +1,4 @@
-"""Names of processes that stay true when a process id is given out again."""
+"""Identity of processes that survives the reuse of process ids."""
 
 from __future__ import annotations
 
@@ -15,11 +15,11 @@ PIDS = Path("/proc/self/ns/pid")
 
 @dataclass(frozen=True)
 class Process:
-    """One process of one machine.
+    """A process on a machine.
 
     Attributes:
         host: name of the machine, or container.
-        boot: what tells apart boots of the machine, spaces of process ids, and starts of a process with one id.
+        boot: identifier of the machine's boot, the namespace of process ids, and the start of the process.
         pid: process id.
     """
 
@@ -29,13 +29,13 @@ class Process:
 
 
 def this_process(pid: int | None = None) -> Process:
-    """This process, or a running one of this machine."""
+    """This process, or a running one on this machine."""
     pid = os.getpid() if pid is None else pid
     return Process(socket.gethostname(), f"{_machine()}:{psutil.Process(pid).create_time():.2f}", pid)
 
 
 def surely_dead(process: Process) -> bool:
-    """Whether the process was of this machine and has ended; False where that cannot be known from here."""
+    """Whether the process ran on this machine and has ended; False if that cannot be known from here."""
     machine, _, started = process.boot.rpartition(":")
     if process.host != socket.gethostname() or machine.partition("/")[2] != _machine().partition("/")[2]:
         return False
@@ -49,6 +49,6 @@ def surely_dead(process: Process) -> bool:
 
 
 def _machine() -> str:
-    """This boot, and the space of process ids that this process sees."""
+    """Identifier of this boot and of the namespace of process ids."""
     boot = BOOT.read_text().strip() if BOOT.is_file() else f"{psutil.boot_time():.0f}"
     return f"{boot}/{os.readlink(PIDS) if PIDS.is_symlink() else ''}"

@@ -1,4 +1,4 @@
-"""A worker's way to candidates and back: claim, finish, and nothing lost between."""
+"""The queue of candidates as a worker sees it: claim, finish, fail, and lose nothing in between."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from typing import Any, Literal
 from mendstore.database import Database
 from mendstore.errors import SearchNameError
 from mendstore.processes import surely_dead, this_process
-from mendstore.searches import Registered
+from mendstore.queries.registered import Registered
 from mendstore.spool import Spool
 from mendstore.workers import open_workers
 
@@ -24,13 +24,13 @@ class Claim:
     """An item that this worker holds.
 
     Attributes:
-        item_id: names the item through all attempts.
-        trial_id: Optuna's, of this attempt.
-        number: Optuna's, of this attempt.
-        params: in Optuna's internal form; what a stock `enqueue_trial` was given where `asked`.
-        asked: the candidate came from a stock `enqueue_trial` and has still to be made to fit.
-        attempt: 1, 2, …
-        known: the score that this very candidate has already, or None.
+        item_id: id of the item, the same for all attempts.
+        trial_id: Optuna's id of this attempt's trial.
+        number: Optuna's number of this attempt's trial.
+        params: parameters in Optuna's internal form; those given to `enqueue_trial` if `asked`.
+        asked: whether the candidate comes from stock Optuna's `enqueue_trial` and must be projected first.
+        attempt: number of the attempt, from 1.
+        known: score that the same candidate already has, or None.
     """
 
     item_id: int
@@ -44,15 +44,15 @@ class Claim:
 
 @dataclass(frozen=True)
 class Result:
-    """What a trial ends with.
+    """The result of a trial.
 
     Attributes:
-        item_id: of the claim.
+        item_id: id of the claimed item.
         state: `COMPLETE` or `PRUNED`.
-        value: the score; what it is expected to be where scoring was stopped.
-        key: names the candidate.
-        params: in Optuna's internal form.
-        attrs: user attributes, JSON values.
+        value: the score; the expected score if scoring was stopped early.
+        key: name of the candidate within its search.
+        params: parameters in Optuna's internal form.
+        attrs: user attributes as JSON values.
         steps: intermediate values by step.
     """
 
@@ -68,19 +68,20 @@ class Result:
 class Queue:
     """One worker of a search.
 
-    Exactly N items are ever claimed that are not set aside; each result is recorded once, whoever brings it first and
-    however often. Where the database is away, calls wait as `Database` says; a result is on the disk meanwhile.
+    Exactly N items are claimed, apart from those that are set aside. A result is recorded once, even if it is sent
+    several times or by several workers. When the database cannot be reached, calls wait as `Database` does, and a
+    result is kept on disk meanwhile.
 
     Args:
-        database: shared with the thread that renews.
-        search: to work at.
-        device: what the worker computes on, for people to read.
-        spool: folder of this node for results that cannot be written.
+        database: database that the worker shares with its heartbeat.
+        search: search to work on.
+        device: device that the worker computes on, for people to read.
+        spool: folder on this node for results that cannot be written to the database.
 
     Attributes:
-        worker_id: of this worker.
+        worker_id: id of this worker.
         ordinal: 0, 1, … within the search.
-        done: results that the search had at the last claim, and those of this worker since.
+        done: results that the search had at the last claim, plus those of this worker since then.
     """
 
     def __init__(self, database: Database, search: Registered, device: str, spool: Path) -> None:
@@ -91,22 +92,22 @@ class Queue:
             database.call("mend_leave", worker_id, "lost: its process has ended", "", True)
         joined = database.call("mend_join", search.study_id, own.host, own.boot, own.pid, device)
         self.worker_id, self.ordinal, self.done = (int(joined[key]) for key in ("worker_id", "ordinal", "done"))
-        self._spool, self._holding = Spool(spool / _place(database, search)), set[int]()
+        self._spool, self._holding = Spool(spool / _folder_name(database, search)), set[int]()
         with self._spool.left_behind() as results:
             for result in results:
                 self._write(Result(**result))
 
     def claim(self, proposals: Sequence[tuple[str, dict[str, float]]]) -> tuple[Status, list[Claim]]:
-        """Claim as many items as there are proposals, which are used where nothing else waits.
+        """Claim as many items as there are proposals; waiting items come first, then the proposals.
 
         Args:
-            proposals: (key, parameters in Optuna's internal form) of candidates.
+            proposals: key and parameters in Optuna's internal form, for each proposed candidate.
 
         Returns:
-            the claims with `claimed`; none with `wait` (others are at work on the last ones), `finished` or `stopping`.
+            `claimed` and the claims; or no claims and `wait` (others have the last ones), `finished` or `stopping`.
 
         Raises:
-            StorageError: the database stayed away, or the search was removed.
+            StorageError: the database could not be reached, or the search was removed.
         """
         offered = [{"key": key, "params": params} for key, params in proposals]
         answer = self._database.call("mend_claim", self.worker_id, sorted(self._holding), offered)
@@ -118,10 +119,11 @@ class Queue:
         return answer["status"], claims
 
     def finish(self, result: Result) -> str:
-        """Record a result: `recorded`, `late` where the lease was lost meanwhile, `dropped` where there is one already.
+        """Record a result; returns `recorded`, `late` if the lease was lost, or `dropped` if there is a result already.
 
         Raises:
-            StorageError: the database stayed away; the result is on the disk, and this node's next worker writes it.
+            StorageError: the database could not be reached; the result is on disk, and the next worker on this node
+                writes it.
         """
         how = self._write(result, partial(self._spool.add, result.item_id, asdict(result)))
         self._spool.remove(result.item_id)
@@ -130,24 +132,29 @@ class Queue:
         return how
 
     def fail(self, claim: Claim, reason: str, log: str) -> None:
-        """Give an item back that failed here; the third time it is set aside and another takes its place."""
+        """Give back an item that failed; after the third failure it is set aside and another takes its place."""
         self._database.call("mend_fail", claim.item_id, self.worker_id, reason, log)
         self._holding.discard(claim.item_id)
 
     def leave(self, ending: str, log: str = "", *, counts: bool = False) -> None:
-        """End: what is held waits again; `counts` where the candidate may be what ended the worker.
+        """End the worker and give back its claims.
+
+        Args:
+            ending: how it ends, for people to read.
+            log: log for the candidates that it holds.
+            counts: whether the attempts count as failed, since a candidate may have ended the worker.
 
         Raises:
-            StorageError: the database is away; the claims run out by themselves.
+            StorageError: the database cannot be reached; the leases expire by themselves.
         """
         self._database.call("mend_leave", self.worker_id, ending, log, counts, patient=False)
         self._holding.clear()
 
     def renew(self) -> bool:
-        """Renew the leases, and put back what others let expire; whether the search asks its workers to end.
+        """Renew the leases, and put back expired ones of other workers; returns whether the search asks workers to end.
 
         Raises:
-            StorageError: the database is away.
+            StorageError: the database cannot be reached.
         """
         return bool(self._database.call("mend_renew", self.worker_id, patient=False)["stopping"])
 
@@ -161,8 +168,8 @@ class Queue:
         return how
 
 
-def _place(database: Database, search: Registered) -> str:
-    """A folder's name for a search of a database, without a secret in it."""
+def _folder_name(database: Database, search: Registered) -> str:
+    """A folder name for a search of a database, without secrets."""
     url = database.engine.url
     named = f"{url.host}/{url.port}/{url.database}/{sorted(url.query.items())}/{search.study_id}/{search.fingerprint}"
     return hashlib.sha256(named.encode()).hexdigest()[:16]

@@ -1,9 +1,8 @@
-"""Searches that many workers run: registered once beside an Optuna study, taken up, enlarged, stopped, removed."""
+"""Searches that many workers run: register, resume, enlarge, stop and remove them."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, fields
 from typing import Any
 
 import optuna
@@ -12,6 +11,9 @@ from sqlalchemy.dialects.postgresql import JSONB, insert
 
 from mendstore.database import Database, failures_named
 from mendstore.errors import SearchNameError
+from mendstore.queries.registered import Registered, has_attribute, registered
+from mendstore.queries.registered import progress as progress_of
+from mendstore.reading import Snapshot
 from mendstore.storage import MendStorage
 from mendstore.urls import without_password
 
@@ -26,36 +28,7 @@ _searches = sa.table(
     *(sa.column(name) for name in ("study_id", "trials", "claimed", "fingerprint", "lease_s", "stopping")),
     *(sa.column(name, JSONB) for name in ("distributions", "spec", "versions", "blobs")),
 )
-_trials = sa.table("trials", sa.column("trial_id"), sa.column("study_id"), sa.column("state"))
-_values = sa.table("trial_values", sa.column("trial_id"), sa.column("value"))
 _items = sa.table("mend_items", *(sa.column(name) for name in ("study_id", "key", "state")), sa.column("params", JSONB))
-
-
-@dataclass(frozen=True)
-class Registered:
-    """A search as the database holds it.
-
-    Attributes:
-        study_id: of its Optuna study.
-        name: of its Optuna study.
-        trials: N, how many trials are to end with a score.
-        fingerprint: equal for searches whose scores mean the same.
-        lease_s: how long a claim lasts without being renewed.
-        stopping: its workers are asked to end.
-        spec: what it was made from.
-        versions: of the creator's packages and code.
-        blobs: digests by role, of what a worker needs.
-    """
-
-    study_id: int
-    name: str
-    trials: int
-    fingerprint: str
-    lease_s: float
-    stopping: bool
-    spec: dict[str, Any]
-    versions: dict[str, str]
-    blobs: dict[str, str]
 
 
 def register(
@@ -70,27 +43,27 @@ def register(
     starts: Sequence[tuple[str, Mapping[str, float]]],
     lease_s: float = LEASE_S,
 ) -> Registered:
-    """Register a search, or take up the one of that name; then it has at least `trials` trials and is not stopping.
+    """Register a search, or resume the one of that name; it then has at least `trials` trials and is not stopping.
 
     Args:
-        database: its schema is up to date.
-        name: of the Optuna study, made when it is missing; scores are maximised.
-        trials: N.
-        distributions: by parameter, Optuna's JSON.
-        fingerprint: equal where scores mean the same.
-        spec: of the search, for workers that join.
-        versions: that workers must have.
-        starts: (key, parameters) of the first candidates.
-        lease_s: how long a claim lasts without being renewed.
+        database: study database with the current schema.
+        name: name of the Optuna study, which is created if it is missing; scores are maximised.
+        trials: N, the number of trials that are to end with a score.
+        distributions: Optuna's JSON by parameter.
+        fingerprint: text that is equal for searches whose scores mean the same.
+        spec: spec of the search, for workers that join.
+        versions: versions that workers must have.
+        starts: key and parameters of the first candidates.
+        lease_s: seconds without a heartbeat before a worker is considered dead.
 
     Raises:
-        SearchNameError: the search of that name is of another kind: its scores would not compare.
+        SearchNameError: the search of that name has another fingerprint, so its scores would not compare.
         StorageError: the database cannot be reached.
     """
     with failures_named(database.url):
         optuna.create_study(
             storage=MendStorage(database), study_name=name, direction="maximize", load_if_exists=True
-        )  # stock Optuna deals with two that make it at once
+        )  # stock Optuna handles two processes that create it at once
 
     def write(connection: sa.Connection) -> None:
         study_id = connection.execute(
@@ -126,8 +99,8 @@ def register(
     found = find(database, name)
     if found.fingerprint != fingerprint:
         raise SearchNameError(
-            f"search `{name}` in this database is of another network, data, budget or ranking, and its scores would "
-            f"not compare; choose another name, or remove it: mendsearch delete {name}"
+            f"search `{name}` in this database has another network, data, budget or ranking, so scores would not "
+            f"compare; choose another name, or remove it: mendsearch delete {name}"
         )
     return found
 
@@ -138,23 +111,17 @@ def find(database: Database, name: str) -> Registered:
     Raises:
         SearchNameError: there is none.
     """
-    columns = [_searches.c[field.name] for field in fields(Registered) if field.name != "name"]
-    statement = (
-        sa.select(*columns, _studies.c.study_name.label("name"))
-        .join(_studies, _studies.c.study_id == _searches.c.study_id)
-        .where(_studies.c.study_name == name)
-    )
-    row = database.run(lambda connection: connection.execute(statement).mappings().one_or_none())
-    if row is None:
+    found = database.run(lambda connection: registered(Snapshot(connection), name))
+    if found is None:
         raise SearchNameError(
             f"no search `{name}` in {without_password(database.url)}; `mendsearch status` lists those there are, "
             f"`mendsearch create` makes one"
         )
-    return Registered(**row)
+    return found
 
 
 def describe(database: Database, search: Registered, attributes: Mapping[str, str]) -> None:
-    """Set study attributes, as JSON texts, that dashboards read; stock Optuna sees them too."""
+    """Set study attributes to JSON texts; dashboards and stock Optuna read them."""
     rows = [{"study_id": search.study_id, "key": key, "value_json": text} for key, text in attributes.items()]
     statement = insert(_attributes)
     statement = statement.on_conflict_do_update(
@@ -165,28 +132,27 @@ def describe(database: Database, search: Registered, attributes: Mapping[str, st
 
 def described(database: Database, search: Registered, attribute: str) -> bool:
     """Whether a study attribute is set."""
-    wanted = sa.exists().where(_attributes.c.study_id == search.study_id, _attributes.c.key == attribute)
-    return bool(database.run(lambda connection: connection.execute(sa.select(wanted)).scalar_one()))
+    return database.run(lambda connection: has_attribute(Snapshot(connection), search.study_id, attribute))
 
 
 def name_blobs(database: Database, search: Registered, blobs: Mapping[str, str]) -> None:
-    """Say which blobs, by role, a worker needs; they are kept as long as the search is."""
+    """Name the blobs that a worker needs, by role; they are kept as long as the search."""
     _update(database, search, blobs=dict(blobs))
 
 
 def enlarge(database: Database, search: Registered, *, to: int | None = None, by: int = 0) -> None:
-    """Let a search have `to` trials, or `by` more than now, and go on; trials that were claimed stay."""
+    """Let a search have `to` trials, or `by` more than now, and go on; claimed trials stay."""
     wanted = _searches.c.trials + by if to is None else sa.func.greatest(to, _searches.c.claimed)
     _update(database, search, trials=wanted, stopping=False)
 
 
 def stop(database: Database, search: Registered) -> None:
-    """Ask the workers to end after the trial that they are at; `enlarge` or `register` lets the search go on."""
+    """Ask the workers to end after their current trial; `enlarge` or `register` lets the search go on."""
     _update(database, search, stopping=True)
 
 
 def remove(database: Database, name: str) -> None:
-    """Remove a study with all its trials and, where it is a search of ours, what belongs to it."""
+    """Remove a study with all its trials, and all that belongs to its search."""
     with failures_named(database.url):
         optuna.delete_study(study_name=name, storage=MendStorage(database))
 
@@ -198,11 +164,4 @@ def _update(database: Database, search: Registered, **values: Any) -> None:
 
 def progress(database: Database, study_id: int) -> tuple[int, float | None]:
     """How many trials of a search have ended with a score, and the best score of a complete one."""
-    best = (
-        sa.select(sa.func.max(_values.c.value))
-        .join(_trials, _trials.c.trial_id == _values.c.trial_id)
-        .where(_trials.c.study_id == study_id, sa.cast(_trials.c.state, sa.Text) == "COMPLETE")
-    )
-    statement = sa.select(sa.func.mend_done(study_id), best.scalar_subquery())
-    done, score = database.run(lambda connection: connection.execute(statement).one())
-    return int(done), None if score is None else float(score)
+    return database.run(lambda connection: progress_of(Snapshot(connection), study_id))

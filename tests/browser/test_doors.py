@@ -1,4 +1,4 @@
-"""Who comes in, what may be changed, and what is said while the database is away or holds nothing."""
+"""Access, edits, and pages while the database cannot be reached or holds nothing."""
 
 import re
 
@@ -69,7 +69,7 @@ def test_an_empty_database_says_so_and_shows_a_search_when_there_is_one(server, 
 
 
 @pytest.mark.timeout(120)
-def test_a_database_that_goes_away_is_said_and_comes_back(tmp_path, visit):
+def test_pages_say_that_the_database_cannot_be_reached_and_recover(tmp_path, visit):
     server = mendstore.EmbeddedServer(tmp_path / ".mendsearch")
     url = server.start()
     make_search(url, "steady", trials=40, done=20, groups=4, workers=2)
@@ -79,12 +79,12 @@ def test_a_database_that_goes_away_is_said_and_comes_back(tmp_path, visit):
             expect(page.locator("#done")).to_have_text("20 of 40 trials")
             page.evaluate("window.untouched = true")
             server.stop()
-            expect(page.locator("#away")).to_contain_text("The study database cannot be reached", timeout=15_000)
+            expect(page.locator("#unreachable")).to_contain_text("The study database cannot be reached", timeout=15_000)
             expect(page.locator("#done")).to_have_text("20 of 40 trials")
             late = visit(opened.address, quiet=False)
-            expect(late.locator("#away")).to_contain_text("The study database cannot be reached")
+            expect(late.locator("#unreachable")).to_contain_text("The study database cannot be reached")
             server.start()
-            expect(page.locator("#away")).to_be_hidden(timeout=30_000)
+            expect(page.locator("#unreachable")).to_be_hidden(timeout=30_000)
             assert page.evaluate("window.untouched") is True
             expect(late.locator("h1")).to_have_text("steady", timeout=30_000)
         finally:

@@ -73,7 +73,7 @@ def test_every_coupling_group_is_shown_in_network_order_with_what_is_restored(se
 def test_a_point_of_the_history_leads_to_its_trial_and_a_failed_one_shows_its_log(searches, visit):
     page = visit(f"{searches.address}mend/{searches.finished.study_id}/")
     page.locator("#top tbody a").first.click()
-    expect(page.locator("#trial")).to_contain_text("it is the best")
+    expect(page.locator("#trial")).to_contain_text("the best")
     drawn(page, "channels")
     failed = searches.finished.states.index("FAIL")
     page.locator("input[name=number]").fill(str(failed))
@@ -158,5 +158,5 @@ def test_the_report_prints_with_every_figure_inside_the_paper(searches, visit, t
     opened.pdf(path=tmp_path / "report.pdf", prefer_css_page_size=True)
     text = "\n".join(page.extract_text() for page in PdfReader(tmp_path / "report.pdf").pages)
     assert "Drawing" not in text
-    assert text.count("part of the dense width") == 2
+    assert text.count("fraction of the dense width") == 2
     assert "Importance" in text

@@ -1,4 +1,4 @@
-"""Figures as plain dicts for plotly.js; `plotly_figure` makes one of the `plotly` package of it."""
+"""Figures as plain dicts for plotly.js; `plotly_figure` turns one into a figure of the package `plotly`."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ __all__ = [
 
 
 def plotly_figure(figure: Figure, dark: bool = False, title: str = "") -> go.Figure:
-    """The same figure as a Plotly figure on a ground of its own, for a notebook or Optuna Dashboard, light or dark."""
+    """A figure as a Plotly figure with a background, light or dark, for a notebook or Optuna Dashboard."""
     import plotly.graph_objects as go
 
     made = resolved(figure, dark)

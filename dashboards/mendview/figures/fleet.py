@@ -5,34 +5,34 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
+from mendstore.queries.pace import HostSpan
 from mendview.figures.network import labels
 from mendview.figures.style import Figure, figure
-from mendview.reading import Row
 from mendview.words import plural
 
 HOSTS = 8
-"""Colours; where there are more hosts, the last of them is for all others together."""
+"""Number of colours; with more hosts, the last colour stands for all others together."""
 
 
-def throughput(spans: Sequence[Row]) -> Figure:
-    """Trials an hour over time, by host.
+def throughput(spans: Sequence[HostSpan]) -> Figure:
+    """Trials per hour over time, by host.
 
     Args:
-        spans: at, seconds, host, trials; of `mendview.workers.throughput`.
+        spans: trials of each host in spans of equal length.
     """
     totals: dict[str, int] = {}
     for row in spans:
-        totals[row["host"]] = totals.get(row["host"], 0) + row["trials"]
+        totals[row.host] = totals.get(row.host, 0) + row.trials
     more = len(totals) > HOSTS
     named = sorted(totals, key=lambda host: -totals[host])[: HOSTS - more]
     data: list[dict[str, Any]] = []
-    width = 1000 * spans[0]["seconds"] if spans else 0
+    width = 1000 * spans[0].seconds if spans else 0
     for index, host in enumerate([*sorted(named), None] if more else sorted(named)):
         hourly: dict[str, float] = {}
         for row in spans:
-            if row["host"] == host or (host is None and row["host"] not in named):
-                at = row["at"].isoformat(timespec="milliseconds")
-                hourly[at] = hourly.get(at, 0) + 3600 * row["trials"] / row["seconds"]
+            if row.host == host or (host is None and row.host not in named):
+                at = row.at.isoformat(timespec="milliseconds")
+                hourly[at] = hourly.get(at, 0) + 3600 * row.trials / row.seconds
         title = "other hosts" if host is None else labels([host])[0]
         data.append(
             {

@@ -3,34 +3,30 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
+from mendstore.queries.trials import Point
+from mendstore.records import ROWS, TITLES, RunResult
 from mendview.figures.history import SYMBOLS
 from mendview.figures.network import labels
 from mendview.figures.style import Figure, figure, rounded
-from mendview.reading import Row
-from mendview.structure import TITLES
 from mendview.words import plural
 
 COSTS = {"macs": "MACs", "params": "parameters", "latency_ms": "latency (ms)"}
 
 
-def front(runs: Mapping[str, Mapping[str, Any]], cost: str) -> Figure:
-    """Test accuracy against one cost: every row of every finished search.
+def front(runs: Mapping[str, RunResult], cost: str) -> Figure:
+    """The Pareto front of finished searches: test accuracy against one cost, for each of their networks.
 
     Args:
-        runs: rows of results by the search's name.
+        runs: results by the name of the search.
         cost: `macs`, `params` or `latency_ms`.
     """
     data = []
-    for kind, title in sorted(TITLES.items(), key=lambda item: item[0] != "mended"):  # the largest, below the others
-        points = sorted(
-            (row[kind][cost], row[kind]["accuracy"], name)
-            for name, row in runs.items()
-            if cost in row.get(kind, {}) and "accuracy" in row[kind]
-        )
-        if not points:
-            continue
+    for kind in sorted(ROWS, key=lambda kind: kind != "mended") if runs else ():  # the largest mark, below the others
+        title = TITLES[kind]
+        rows = [(result.rows[kind], name) for name, result in runs.items()]
+        points = sorted((getattr(row, cost), row.accuracy, name) for row, name in rows)
         colour = "--dense-line" if kind == "dense" else f"--{kind.replace('_', '-')}"
         data.append(
             {
@@ -47,42 +43,50 @@ def front(runs: Mapping[str, Mapping[str, Any]], cost: str) -> Figure:
     return figure(data, alt, x=COSTS[cost], y="test accuracy", height=360, xaxis=xaxis, yaxis={"tickformat": ".2~%"})
 
 
-def scatter(trials: Sequence[Row], cost: str, sign: int = 1) -> Figure:
-    """Scores of trials against one cost, with the trials that nothing beats in both.
+class Known(NamedTuple):
+    """A trial with its score and one cost."""
+
+    number: int
+    score: float
+    cost: float
+
+
+def scatter(trials: Sequence[Point], cost: str, sign: int = 1) -> Figure:
+    """Scores of trials against one cost, and their Pareto front.
 
     Args:
-        trials: number, score, macs, params; of `mendview.trials.scattered`.
+        trials: complete trials with their costs.
         cost: `macs` or `params`.
         sign: 1 where a higher score is better.
     """
-    known = [row for row in trials if row[cost] is not None and row["score"] is not None]
-    edge, reached = [], None
-    for row in sorted(known, key=lambda row: (row[cost], -sign * row["score"])):
-        if reached is None or sign * row["score"] > reached:
-            reached = sign * row["score"]
+    known = [Known(row.number, row.score, getattr(row, cost)) for row in trials
+             if getattr(row, cost) is not None and row.score is not None]  # fmt: skip
+    edge: list[Known] = []
+    for row in sorted(known, key=lambda row: (row.cost, -sign * row.score)):
+        if not edge or sign * row.score > sign * edge[-1].score:
             edge.append(row)
     data: list[dict[str, Any]] = [
         {
-            "type": "scatter", "mode": "markers", "name": "trials", "x": [row[cost] for row in known],
-            "y": rounded(row["score"] for row in known), "text": [str(row["number"]) for row in known],
+            "type": "scatter", "mode": "markers", "name": "trials", "x": [row.cost for row in known],
+            "y": rounded(row.score for row in known), "text": [str(row.number) for row in known],
             "meta": {"number": True}, "marker": {"size": 5, "color": "--trial"},
             "hovertemplate": "%{y:.4f} at %{x:.4s}<extra>trial %{text}</extra>",
         },
         {
-            "type": "scatter", "mode": "lines+markers", "name": "front", "x": [row[cost] for row in edge],
-            "y": rounded(row["score"] for row in edge), "text": [str(row["number"]) for row in edge],
+            "type": "scatter", "mode": "lines+markers", "name": "Pareto front", "x": [row.cost for row in edge],
+            "y": rounded(row.score for row in edge), "text": [str(row.number) for row in edge],
             "meta": {"number": True}, "line": {"color": "--mended", "shape": "hv"},
             "marker": {"size": 9, "color": "--mended"},
-            "hovertemplate": "%{y:.4f} at %{x:.4s}<extra>trial %{text}, on the front</extra>",
+            "hovertemplate": "%{y:.4f} at %{x:.4s}<extra>trial %{text}, on the Pareto front</extra>",
         },
     ]  # fmt: skip
-    alt = f"Scores of {plural(len(known), 'trial')} against {COSTS[cost]}; {len(edge)} of them on the front."
+    alt = f"Scores of {plural(len(known), 'trial')} against {COSTS[cost]}; {len(edge)} of them on the Pareto front."
     return figure(data, alt, x=COSTS[cost], y="score", height=340, xaxis={"tickformat": ".4~s"}, yaxis=_focus(known))
 
 
-def _focus(trials: Sequence[Row]) -> dict[str, Any]:
-    """The better three quarters, so that ruined candidates do not press the front against the edge."""
-    scores = sorted(row["score"] for row in trials)
+def _focus(trials: Sequence[Known]) -> dict[str, Any]:
+    """The range of the better three quarters, so that a few bad scores do not flatten the figure."""
+    scores = sorted(row.score for row in trials)
     if len(scores) < 8:
         return {}
     low, high = scores[len(scores) // 4], scores[-1]

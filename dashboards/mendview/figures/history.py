@@ -1,42 +1,40 @@
-"""Scores as they came in: against trials and time, by worker, with what was stopped early."""
+"""Scores over trials and time, by worker, and what was stopped early."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from mendstore.queries.trials import Ended, Improvement, Span
+from mendstore.queries.workers import Worker
+from mendstore.records import TITLES, RunResult
 from mendview.figures.style import Figure, figure, rounded
-from mendview.reading import Row
-from mendview.structure import TITLES
 from mendview.words import moment, plural, score
-from mendview.workers import Worker
 
 SHOWN = 40
-"""Workers in the figure by worker: those with most trials."""
-SYMBOLS = {"pre_pruned": "diamond", "uniform": "square", "mended": "circle", "random": "x", "dense": "star"}
+"""Number of workers in the figure by worker; those with most trials are shown."""
+SYMBOLS = {"pre_pruned": "diamond", "uniform": "square", "mended": "circle", "dense": "star"}
 
 
 def history(
-    improved: Sequence[Row],
-    trials: Sequence[Row],
-    spanned: bool,
-    controls: Mapping[str, float],
+    improved: Sequence[Improvement], trials: Sequence[Ended] | Sequence[Span], controls: Mapping[str, float]
 ) -> Figure:
     """The best score so far, over the trials.
 
     Args:
-        improved: of `mendview.trials.improvements`.
-        trials: of `mendview.trials.each`, or of `spans` where there are too many.
-        spanned: which of the two.
+        improved: trials that were better than all before.
+        trials: trials that ended, or spans of them where there are too many to draw each.
         controls: scores of `pre_pruned` and `uniform`.
     """
-    data = [*_spanned(trials)] if spanned else [*_each(trials)]
-    best = [row["score"] for row in improved]
+    spans = [row for row in trials if isinstance(row, Span)]
+    each = [row for row in trials if isinstance(row, Ended)]
+    data = _spanned(spans) if spans else _each(each)
+    best = [row.score for row in improved]
     last = trials[-1] if trials else None
     if improved:
-        numbers, times = [row["number"] for row in improved], [moment(row["at"]) for row in improved]
-        if last is not None and last["number"] > numbers[-1]:
-            numbers, times, best = [*numbers, last["number"]], [*times, moment(last["at"])], [*best, best[-1]]
+        numbers, times = [row.number for row in improved], [moment(row.at) for row in improved]
+        if last is not None and last.number > numbers[-1]:
+            numbers, times, best = [*numbers, last.number], [*times, moment(last.at)], [*best, best[-1]]
         data.append(
             {
                 "type": "scatter", "mode": "lines", "name": "best so far", "x": numbers, "y": rounded(best),
@@ -51,9 +49,9 @@ def history(
     return figure(data, alt, x="trial", y="score", height=340, yaxis={"range": _range(best, trials, controls)})
 
 
-def endings(spans: Sequence[Row]) -> Figure:
+def endings(spans: Sequence[Span]) -> Figure:
     """How trials ended: scored in full, stopped early, failed."""
-    numbers, times = [row["number"] for row in spans], [moment(row["at"]) for row in spans]
+    numbers, times = [row.number for row in spans], [moment(row.at) for row in spans]
     names = {
         "complete": ("scored in full", "--complete"),
         "pruned": ("stopped early", "--stopped"),
@@ -61,13 +59,14 @@ def endings(spans: Sequence[Row]) -> Figure:
     }
     data = [
         {
-            "type": "bar", "name": title, "x": numbers, "y": [row[key] for row in spans], "meta": {"time": times},
+            "type": "bar", "name": title, "x": numbers, "y": [getattr(row, key) for row in spans],
+            "meta": {"time": times},
             "marker": {"color": colour, "line": {"width": 0}, "pattern": {"shape": "/" if key == "fail" else ""}},
             "hovertemplate": "%{y} " + title + "<extra>from trial %{x}</extra>",
         }
         for key, (title, colour) in names.items()
     ]  # fmt: skip
-    totals = {title: sum(row[key] for row in spans) for key, (title, _) in names.items()}
+    totals = {title: sum(getattr(row, key) for row in spans) for key, (title, _) in names.items()}
     alt = "How trials ended: " + ", ".join(f"{number:,} {title}" for title, number in totals.items()) + "."
     return figure(data, alt, x="trial", y="trials", height=260, barmode="stack", bargap=0)
 
@@ -96,17 +95,17 @@ def by_worker(workers: Sequence[Worker]) -> Figure:
     return figure(data, alt, y="score", height=300, xaxis={"type": "category", "title": {"text": ""}})
 
 
-def fidelity(results: Mapping[str, Any]) -> Figure:
+def fidelity(result: RunResult) -> Figure:
     """Score before fine-tuning against accuracy after it, of the networks that were fine-tuned."""
     data = [
         {
-            "type": "scatter", "mode": "markers+text", "name": TITLES[name], "x": [round(row["score"], 5)],
-            "y": [row["accuracy"]], "text": [TITLES[name]], "textposition": "top center", "cliponaxis": False,
+            "type": "scatter", "mode": "markers+text", "name": TITLES[name], "x": [round(row.score, 5)],
+            "y": [row.accuracy], "text": [TITLES[name]], "textposition": "top center", "cliponaxis": False,
             "marker": {"size": 13, "color": f"--{name.replace('_', '-')}", "symbol": SYMBOLS[name]},
             "hovertemplate": "score %{x:.4f}, accuracy %{y:.2%}<extra>" + TITLES[name] + "</extra>",
         }
-        for name, row in results.items()
-        if "score" in row and "accuracy" in row and name != "dense"
+        for name, row in result.pruned.items()
+        if row.score is not None
     ]  # fmt: skip
     alt = "Score before fine-tuning against test accuracy after it."
     return figure(
@@ -115,9 +114,9 @@ def fidelity(results: Mapping[str, Any]) -> Figure:
     )  # fmt: skip
 
 
-def _spanned(spans: Sequence[Row]) -> list[dict[str, Any]]:
-    known = [row for row in spans if row["best"] is not None]
-    numbers, times = [row["number"] for row in known], [moment(row["at"]) for row in known]
+def _spanned(spans: Sequence[Span]) -> list[dict[str, Any]]:
+    known = [row for row in spans if row.best is not None]
+    numbers, times = [row.number for row in known], [moment(row.at) for row in known]
     edge = {
         "type": "scatter",
         "mode": "lines",
@@ -127,31 +126,31 @@ def _spanned(spans: Sequence[Row]) -> list[dict[str, Any]]:
         "hoverinfo": "skip",
     }
     return [
-        {**edge, "y": rounded(row["high"] for row in known), "showlegend": False, "name": "upper quartile"},
+        {**edge, "y": rounded(row.high for row in known), "showlegend": False, "name": "upper quartile"},
         {
-            **edge, "y": rounded(row["low"] for row in known), "fill": "tonexty", "fillcolor": "--band",
+            **edge, "y": rounded(row.low for row in known), "fill": "tonexty", "fillcolor": "--band",
             "name": "middle half",
         },
         {
-            "type": "scatter", "mode": "markers", "name": "best of a span", "x": [row["best_number"] for row in known],
-            "y": rounded(row["best"] for row in known), "meta": {"time": times, "trial": True},
+            "type": "scatter", "mode": "markers", "name": "best of a span", "x": [row.best_number for row in known],
+            "y": rounded(row.best for row in known), "meta": {"time": times, "trial": True},
             "marker": {"size": 6, "color": "--trial"}, "hovertemplate": "%{y:.4f}<extra>trial %{x}</extra>",
         },
     ]  # fmt: skip
 
 
-def _each(trials: Sequence[Row]) -> list[dict[str, Any]]:
+def _each(trials: Sequence[Ended]) -> list[dict[str, Any]]:
     traces = []
     for state, title, symbol, colour in (
         ("pruned", "stopped early", "x-thin-open", "--stopped"),
         ("complete", "scored in full", "circle", "--trial"),
     ):
-        rows = [row for row in trials if row["state"] == state]
+        rows = [row for row in trials if row.state == state]
         traces.append(
             {
-                "type": "scatter", "mode": "markers", "name": title, "x": [row["number"] for row in rows],
-                "y": rounded(row["score"] for row in rows),
-                "meta": {"time": [moment(row["at"]) for row in rows], "trial": True},
+                "type": "scatter", "mode": "markers", "name": title, "x": [row.number for row in rows],
+                "y": rounded(row.score for row in rows),
+                "meta": {"time": [moment(row.at) for row in rows], "trial": True},
                 "marker": {"size": 5, "color": colour, "symbol": symbol, "line": {"color": colour}},
                 "hovertemplate": "%{y:.4f} " + title + "<extra>trial %{x}</extra>",
             }
@@ -159,23 +158,22 @@ def _each(trials: Sequence[Row]) -> list[dict[str, Any]]:
     return traces
 
 
-def _level(name: str, value: float, first: Row, last: Row) -> dict[str, Any]:
+def _level(name: str, value: float, first: Improvement, last: Ended | Span) -> dict[str, Any]:
     title = TITLES[name]
     return {
-        "type": "scatter", "mode": "lines", "name": title, "x": [first["number"], last["number"]],
-        "y": [round(value, 5)] * 2, "meta": {"time": [moment(first["at"]), moment(last["at"])]},
+        "type": "scatter", "mode": "lines", "name": title, "x": [first.number, last.number],
+        "y": [round(value, 5)] * 2, "meta": {"time": [moment(first.at), moment(last.at)]},
         "line": {"dash": "dash" if name == "uniform" else "dot", "width": 2, "color": f"--{name.replace('_', '-')}"},
         "hovertemplate": "%{y:.4f}<extra>" + title + "</extra>",
     }  # fmt: skip
 
 
-def _range(best: Sequence[float], trials: Sequence[Row], controls: Mapping[str, float]) -> list[float] | None:
-    """Where the action is: a few ruined candidates must not press everything else against the edge."""
-    scores = sorted(
-        row["score"] if "score" in row else row["middle"]
-        for row in trials
-        if row.get("score", row.get("middle")) is not None
-    )
+def _range(
+    best: Sequence[float], trials: Sequence[Ended] | Sequence[Span], controls: Mapping[str, float]
+) -> list[float] | None:
+    """The range of the interesting scores, so that a few bad ones do not flatten the figure."""
+    found = [row.middle if isinstance(row, Span) else row.score for row in trials]
+    scores = sorted(score for score in found if score is not None)
     if not best or not scores:
         return None
     middle = scores[len(scores) // 4], scores[-len(scores) // 4]

@@ -6,22 +6,22 @@ import html
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from mendstore.records import Counts, Structure
 from mendview.figures.style import Figure, figure, rounded
 from mendview.overview import Change
-from mendview.structure import Counts, Structure
 from mendview.words import amount, plural
 
 
 def channels(
     structure: Structure, kept: Counts, title: str = "mended", other: Mapping[str, Counts] | None = None
 ) -> Figure:
-    """Channels of every coupling group in network order, as parts of the dense width.
+    """Channels of every coupling group in network order, as fractions of the dense width.
 
     Args:
-        structure: of the network.
-        kept: channels that stay, of the structure shown as bars; what is above the floor is marked as restored.
-        title: of that structure.
-        other: more structures by title, shown as marks.
+        structure: the network.
+        kept: channels that stay in the structure shown as bars; those above the floor are marked as restored.
+        title: title of that structure.
+        other: more structures by title, shown as markers.
     """
     names = [name for name in structure.groups if name in kept]
     widths = [structure.widths[name] for name in names]
@@ -69,9 +69,14 @@ def channels(
                     "hovertemplate": "%{customdata} channels<extra>" + name + ", %{x}</extra>",
                 }
             )  # fmt: skip
-    alt = f"Channels that {title} keeps in {plural(len(names), 'coupling group')}, as parts of the dense width."
+    alt = f"Channels that {title} keeps in {plural(len(names), 'coupling group')}, as fractions of the dense width."
     return _by_group(
-        data, names, alt, "part of the dense width", barmode="overlay", yaxis={"tickformat": ".0%", "range": [0, 1.03]}
+        data,
+        names,
+        alt,
+        "fraction of the dense width",
+        barmode="overlay",
+        yaxis={"tickformat": ".0%", "range": [0, 1.03]},
     )
 
 
@@ -96,7 +101,7 @@ def macs(structure: Structure, kept: Counts) -> Figure:
 
 
 def errors(structure: Structure, kept: Counts) -> Figure:
-    """What the channels that are gone cost at each coupling group's consumers, before any other channel is gone."""
+    """Reconstruction error of each coupling group alone: the other groups keep all their channels."""
     names = [name for name in structure.groups if name in kept and name in structure.error_curves]
     data = []
     rows = (("pre-pruned", structure.pre_pruned, "diamond", "--pre-pruned"), ("mended", kept, "circle", "--mended"))
@@ -114,7 +119,7 @@ def errors(structure: Structure, kept: Counts) -> Figure:
 
 
 def agreement(structure: Structure, top: Sequence[Counts]) -> Figure:
-    """Which restorations the best trials agree on: the narrower the span, the surer."""
+    """The channels that the best trials keep: median, least and most of each coupling group."""
     top = [counts for counts in top if counts]
     names = [name for name in structure.groups if all(name in counts for counts in top)] if top else []
     columns = [sorted(counts[name] / structure.widths[name] for counts in top) for name in names]
@@ -139,11 +144,11 @@ def agreement(structure: Structure, top: Sequence[Counts]) -> Figure:
         },
     ]  # fmt: skip
     alt = f"Channels that the best {plural(len(top), 'trial')} keep, by coupling group: median, least and most."
-    return _by_group(data, names, alt, "part of the dense width", yaxis={"tickformat": ".0%", "range": [0, 1.03]})
+    return _by_group(data, names, alt, "fraction of the dense width", yaxis={"tickformat": ".0%", "range": [0, 1.03]})
 
 
 def importance(names: Sequence[str], values: Mapping[str, float]) -> Figure:
-    """What the score depends on most, by coupling group in network order."""
+    """Importance of each coupling group for the score, in network order."""
     shown = [name for name in names if name in values] or list(values)
     data = [
         {
@@ -159,14 +164,14 @@ def importance(names: Sequence[str], values: Mapping[str, float]) -> Figure:
 
 
 def movers(changed: Sequence[Change], number: int = 6) -> list[Change]:
-    """The coupling groups that moved most against the pre-pruned network, as parts of their width, in network order."""
+    """The coupling groups that differ most from the pre-pruned network, relative to their width, in network order."""
     moved = [change for change in changed if change.kept != change.control]
     most = sorted(moved, key=lambda change: -abs(change.kept - change.control) / change.width)[:number]
     return [change for change in changed if change in most]
 
 
 def labels(names: Sequence[str]) -> list[str]:
-    """Names as figures may show them: plotly reads some HTML in what it is given."""
+    """Names escaped for figures, since plotly interprets some HTML."""
     return [html.escape(name if len(name) <= 40 else f"{name[:18]}…{name[-20:]}") for name in names]
 
 

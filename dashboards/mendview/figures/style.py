@@ -1,7 +1,7 @@
-"""How every figure looks: colours by meaning, told apart by colour-blind eyes, and by their shapes where colours fail.
+"""The style of figures: colours by meaning that colour-blind people can tell apart, with different markers as well.
 
-A figure is a plain dict of `data` and `layout`, as plotly.js takes it, with colours by name (`--mended`). A page puts
-the viewer's light or dark colours in their place; `resolved` does so where there is no page.
+A figure is a plain dict of `data` and `layout`, as plotly.js takes it, with colours by name (`--mended`). A page
+replaces the names by light or dark colours; `resolved` does so where there is no page.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ PALETTE = {
     "--series-6": ("#6b4a2f", "#c9a27e"),
     "--series-7": ("#4f5661", "#b4bcc7"),
 }
-"""Light and dark, by meaning; after Okabe and Ito. `static/mend.css` holds the same."""
+"""Light and dark colours by meaning, after Okabe and Ito. `static/mend.css` holds the same."""
 
 FONT = 'system-ui, -apple-system, "Segoe UI", Roboto, sans-serif'
 
@@ -48,12 +48,12 @@ def figure(
     """A figure in our style.
 
     Args:
-        data: traces.
-        alt: what it shows, in a sentence, for those who cannot see it.
+        data: traces of plotly.js.
+        alt: description for people who cannot see it.
         x: title of the horizontal axis.
         y: title of the vertical axis.
-        height: in pixels.
-        layout: what differs from the usual.
+        height: height in pixels.
+        layout: changes to the default layout.
     """
     xaxis = axis(x) | layout.pop("xaxis", {})
     yaxis = axis(y) | layout.pop("yaxis", {})
@@ -83,7 +83,7 @@ def axis(title: str) -> dict[str, Any]:
 
 
 def resolved(value: Any, dark: bool = False) -> Any:
-    """A figure, or a part of one, with colours in the place of their names."""
+    """A figure, or a part of one, with colours instead of their names."""
     if isinstance(value, dict):
         return {key: resolved(item, dark) for key, item in value.items()}
     if isinstance(value, list):
@@ -94,5 +94,5 @@ def resolved(value: Any, dark: bool = False) -> Any:
 
 
 def rounded(values: Any, digits: int = 5) -> list[float | None]:
-    """Numbers short enough to be sent often."""
+    """Numbers rounded so that a page is small."""
     return [None if value is None else round(float(value), digits) for value in values]

@@ -1,4 +1,4 @@
-"""What a page is made of: parts of HTML, and figures that are sent again only where they changed."""
+"""The parts of a page: HTML and figures, which are sent again only if they changed."""
 
 from __future__ import annotations
 
@@ -12,12 +12,12 @@ from typing import Any
 
 from bottle import SimpleTemplate
 
+from mendstore import Snapshot
+from mendstore.queries.searches import Search
+from mendstore.records import TITLES
 from mendview import figures, overview, words
 from mendview.figures.style import Figure
 from mendview.overview import Overview
-from mendview.reading import Look
-from mendview.searches import Search
-from mendview.structure import TITLES
 
 TEMPLATES = Path(__file__).parents[1] / "templates"
 
@@ -26,17 +26,17 @@ Importances = Callable[[Search, int], Mapping[str, float] | None]
 
 @dataclass
 class Page:
-    """What a page shows at one moment.
+    """The content of a page at one moment.
 
     Attributes:
         kind: search, network, front, fleet, trial, or searches.
-        title: as plain text.
-        what: a line about it, as plain text.
-        study_id: of the search, or None.
-        live: it changes.
-        parts: HTML by the identifier of its place.
-        figures: by the identifier of their place.
-        layout: titles and notes of the figures, by place, in order; parts stand between them.
+        title: title as plain text.
+        what: a line about it as plain text.
+        study_id: id of the search's study, or None.
+        live: whether it still changes.
+        parts: HTML by the id of its element.
+        figures: figures by the id of their element.
+        layout: the elements in order, with titles and notes.
     """
 
     kind: str
@@ -50,20 +50,20 @@ class Page:
 
     @property
     def base(self) -> str:
-        """Of links between the pages of a search."""
+        """Path of the pages of the search."""
         return "" if self.study_id is None else f"/mend/{self.study_id}/"
 
 
 @dataclass(frozen=True)
 class Panel:
-    """A place on a page: of a figure, or of a part of HTML.
+    """An element of a page: a figure or a part of HTML.
 
     Attributes:
-        key: identifier of the place.
-        title: of a figure, or of the panel around a part; empty for a part without a panel.
-        note: what it shows, in a sentence.
-        whole: over the whole width.
-        axis: a figure whose horizontal axis may be time.
+        key: id of the element.
+        title: title of the panel around it; empty for a part without a panel.
+        note: sentence that explains it.
+        whole: whether it takes the whole width.
+        axis: whether the horizontal axis of the figure can show time.
     """
 
     key: str
@@ -74,7 +74,7 @@ class Panel:
 
 
 def render(name: str, /, **values: Any) -> str:
-    """HTML of a template; whatever is put into it is escaped."""
+    """HTML of a template; all values are escaped."""
     return str(_template(name).render(words=words, titles=TITLES, **values))
 
 
@@ -83,9 +83,9 @@ def _template(name: str) -> SimpleTemplate:
     return SimpleTemplate(name=f"{name}.tpl", lookup=[str(TEMPLATES)])
 
 
-def begin(look: Look, search: Search, kind: str) -> tuple[Overview, Page]:
+def begin(snapshot: Snapshot, search: Search, kind: str) -> tuple[Overview, Page]:
     """A search at a glance, and a page of it with the verdict."""
-    seen = overview.overview(look, search)
+    seen = overview.overview(snapshot, search)
     budget = ", ".join(
         f"{words.amount(limit)} {figures.COSTS.get(cost, cost)}"
         + (f" ({limit / search.structure.dense[cost]:.0%} of dense)" if search.structure.dense.get(cost) else "")
@@ -95,10 +95,13 @@ def begin(look: Look, search: Search, kind: str) -> tuple[Overview, Page]:
     page = Page(kind, search.name, what or "a study of Optuna", search.study_id, seen.live)
     page.parts["verdict"] = render("verdict", seen=seen, overview=overview)
     page.layout.append(Panel("verdict"))
+    if search.unreadable:
+        page.parts["unreadable"] = render("unreadable", reasons=search.unreadable)
+        page.layout.append(Panel("unreadable"))
     return seen, page
 
 
 def short(value: Any) -> str:
-    """A hash by which the viewer says what it has."""
+    """A hash by which a browser says what it has."""
     text = value if isinstance(value, str) else json.dumps(value, separators=(",", ":"), sort_keys=True)
     return hashlib.sha256(text.encode()).hexdigest()[:12]

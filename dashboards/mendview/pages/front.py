@@ -1,20 +1,20 @@
-"""Accuracy against cost."""
+"""The Pareto front: accuracy against cost."""
 
 from __future__ import annotations
 
-from typing import Any
-
-from mendview import figures, trials, words
+from mendstore import Snapshot
+from mendstore.queries import trials
+from mendstore.queries.searches import Search, find_search, with_results
+from mendstore.records import RunResult
+from mendview import figures, words
 from mendview.pages.base import Importances, Page, Panel, begin, render
-from mendview.reading import Look
-from mendview.searches import Search, find_search
-from mendview.tables import CAPTION
+from mendview.tables import CAPTION, HEADINGS, result_rows
 
 
-def front_page(look: Look, search: Search, importances: Importances, number: int | None = None) -> Page:
+def front_page(snapshot: Snapshot, search: Search, importances: Importances, number: int | None = None) -> Page:
     """Accuracy against cost, over all finished searches of the same network."""
-    _, page = begin(look, search, "front")
-    runs = _runs(look, search)
+    _, page = begin(snapshot, search, "front")
+    runs = _runs(snapshot, search)
     if runs:
         titles = {
             "macs": "Accuracy against MACs",
@@ -32,28 +32,28 @@ def front_page(look: Look, search: Search, importances: Importances, number: int
             )
     else:
         page.parts["none"] = (
-            '<p class="note">Accuracies appear here when a search of this network has ended and is fine-tuned.</p>'
+            '<p class="note">Accuracies appear here once a search of this network is finished and fine-tuned.</p>'
         )
         page.layout.append(Panel("none", "Accuracy"))
-    points = [row for row in trials.scattered(look, search) if row["params"] is not None or row["macs"] is not None]
+    points = [row for row in trials.scattered(snapshot, search) if row.params is not None or row.macs is not None]
     if points:
         for cost, title in (("params", "Score against parameters"), ("macs", "Score against MACs")):
             page.figures[f"trials_{cost}"] = figures.scatter(points, cost, search.sign)
-            page.layout.append(Panel(f"trials_{cost}", title, "The better trials and an even sample of the others."))
+            page.layout.append(Panel(f"trials_{cost}", title, "The best trials and an even sample of the others."))
     page.parts["results"] = render(
-        "results", results=search.results, dense_score=search.structure.dense_score, caption=CAPTION
+        "results", rows=result_rows(search.result, search.structure.dense_score), headings=HEADINGS, caption=CAPTION
     )
     page.layout.append(Panel("results", "Networks", whole=True))
     return page
 
 
-def _runs(look: Look, search: Search) -> dict[str, dict[str, Any]]:
+def _runs(snapshot: Snapshot, search: Search) -> dict[str, RunResult]:
     """Results of this search, and of others of the same network."""
-    runs = {search.name: search.results} if search.results else {}
-    rows = look.all("SELECT study_id FROM study_user_attributes WHERE key = 'results' ORDER BY study_id DESC LIMIT 50")
-    for row in rows:
-        other = find_search(look, study_id=row["study_id"])
-        same = other is not None and other.model == search.model and other.structure.dense == search.structure.dense
-        if other is not None and same and other.results:
-            runs[other.name] = other.results
+    runs = {search.name: search.result} if search.result else {}
+    for study_id in with_results(snapshot):
+        other = find_search(snapshot, study_id=study_id)
+        if other is None or other.result is None:
+            continue
+        if other.model == search.model and other.structure.dense == search.structure.dense:
+            runs[other.name] = other.result
     return runs

@@ -1,45 +1,46 @@
-"""The network, coupling group by coupling group."""
+"""The network by coupling group."""
 
 from __future__ import annotations
 
-from mendview import figures, overview, trials, words
+from mendstore import Snapshot
+from mendstore.queries import trials
+from mendstore.queries.searches import Search
+from mendview import figures, overview, words
 from mendview.pages.base import Importances, Page, Panel, begin, render
-from mendview.reading import Look
-from mendview.searches import Search
 
 AGREEING = 20
-"""Best trials whose agreement is shown."""
+"""Number of best trials whose channels are compared."""
 
 
-def network_page(look: Look, search: Search, importances: Importances, number: int | None = None) -> Page:
-    """Every coupling group in network order, and what mending does to it."""
-    seen, page = begin(look, search, "network")
+def network_page(snapshot: Snapshot, search: Search, importances: Importances, number: int | None = None) -> Page:
+    """Each coupling group in network order, and how mending changes it."""
+    seen, page = begin(snapshot, search, "network")
     structure, kept = search.structure, overview.mended(search, seen.best)
     if not structure.widths or not kept:
-        text = "No structure yet: it is known when the search was made by mendsearch and a trial has a score."
+        text = "No structure yet: it appears once a trial of a search has a score."
         page.parts["none"] = f'<p class="empty">{text}</p>'
         page.layout.append(Panel("none"))
     else:
-        best = "the result" if search.results.get("mended") else f"trial {seen.best.number if seen.best else '?'}"
+        best = "the result" if search.result else f"trial {seen.best.number if seen.best else '?'}"
         page.figures["channels"] = figures.channels(structure, kept)
         page.parts["groups"] = render("groups", changes=seen.changes, title="mended")
         restored = sum(max(0, change.kept - change.floor) for change in seen.changes)
-        note = f"Of {best}, in network order. Hatched: {words.count(restored)} channels restored to the floor."
+        note = f"Of {best}, in network order. Hatched: {words.count(restored)} channels restored above the floor."
         page.layout += [Panel("channels", "Channels", note, whole=True), Panel("groups")]
         if structure.layers:
             page.figures["macs"] = figures.macs(structure, kept)
             page.layout.append(Panel("macs", "MACs by layer", "Before and after."))
         if structure.error_curves:
             page.figures["errors"] = figures.errors(structure, kept)
-            note = "What the channels that are gone cost, each coupling group alone, before any other is cut."
+            note = "The error that each coupling group causes alone, with all other groups at full width."
             page.layout.append(Panel("errors", "Reconstruction error", note))
-        top = [trial.keep_counts for trial in trials.top(look, search, AGREEING)]
+        top = [trial.keep_counts for trial in trials.top(snapshot, search, AGREEING)]
         page.figures["agreement"] = figures.agreement(structure, top)
-        note = "Median, least and most that the best trials keep. A short line: they agree."
+        note = "Median, least and most channels that the best trials keep. A short line means that they agree."
         page.layout.append(Panel("agreement", "What the best trials agree on", note))
     values = importances(search, seen.pace.states.get("complete", 0))
     if values:
         page.figures["importance"] = figures.importance(structure.groups, values)
-    note = "Of each coupling group's restoration for the score (PED-ANOVA over a sample of the trials), computed aside."
+    note = "How much the score depends on each coupling group (PED-ANOVA over a sample of trials)."
     page.layout.append(Panel("importance", "Importance", note))
     return page

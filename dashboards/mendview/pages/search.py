@@ -4,51 +4,50 @@ from __future__ import annotations
 
 from datetime import timedelta
 
-from mendview import figures, overview, trials, words, workers
+from mendstore import Snapshot
+from mendstore.queries import trials, workers
+from mendstore.queries.searches import Search
+from mendview import figures, overview, words
 from mendview.figures.network import movers
 from mendview.pages.base import Importances, Page, Panel, begin, render
-from mendview.reading import Look
-from mendview.searches import Search
-from mendview.tables import CAPTION
-from mendview.trials import EACH
+from mendview.tables import CAPTION, HEADINGS, result_rows
 
 BARS = 24
-"""Spans in which endings are counted: fewer tell shares better."""
+"""Number of spans in which endings are counted; with few, fractions are easier to see."""
 
 
-def search_page(look: Look, search: Search, importances: Importances, number: int | None = None) -> Page:
-    """Is it going well, how good is the best network, what did mending change, is the fleet alive, when does it end."""
-    seen, page = begin(look, search, "search")
+def search_page(snapshot: Snapshot, search: Search, importances: Importances, number: int | None = None) -> Page:
+    """How it goes, how good the best network is, what mending changed, whether the fleet is alive, when it ends."""
+    seen, page = begin(snapshot, search, "search")
     total = sum(seen.pace.states.values())
     page.parts["cards"] = render("cards", seen=seen, page=page, overview=overview, movers=movers, timedelta=timedelta)
     page.layout += [Panel("cards")]
     if search.objectives > 1:
         return page
-    spanned = total > EACH
-    shown = trials.spans(look, search, total) if spanned else trials.each(look, search)
-    improved = trials.improvements(look, search)
-    page.figures["history"] = figures.history(improved, shown, spanned, seen.controls)
-    page.figures["endings"] = figures.endings(trials.spans(look, search, total, BARS))
+    shown = trials.ended_trials(snapshot, search, total)
+    improved = trials.improvements(snapshot, search)
+    page.figures["history"] = figures.history(improved, shown, seen.controls)
+    page.figures["endings"] = figures.endings(trials.spans(snapshot, search, total, BARS))
     page.parts["top"] = render("top", top=seen.top, base=page.base)
     page.parts["results"] = render(
-        "results", results=search.results, dense_score=search.structure.dense_score, caption=CAPTION
+        "results", rows=result_rows(search.result, search.structure.dense_score), headings=HEADINGS, caption=CAPTION
     )
-    note = "Up is better." if search.sign > 0 else "Down is better."
-    if spanned:
+    note = "Higher is better." if search.sign > 0 else "Lower is better."
+    if total > trials.EACH:
         note += f" {words.count(total)} trials in {len(shown)} spans; click a point for its trial."
     page.layout += [
         Panel("history", "Best score", note, whole=True, axis=True),
         Panel("endings", "Early stopping", "How trials ended.", axis=True),
     ]
-    found = workers.workers(look, search)
+    found = workers.workers(snapshot, search)
     if len(found) > 1:
         page.figures["by_worker"] = figures.by_worker(found)
-        note = "One far below the others deserves a look; one that joined late saw other candidates."
+        note = "Check a worker far below the others; one that joined late scored different candidates."
         page.layout.append(Panel("by_worker", "By worker", note))
-    if sum("score" in row for row in search.results.values()) > 1:
-        page.figures["fidelity"] = figures.fidelity(search.results)
+    if search.result:
+        page.figures["fidelity"] = figures.fidelity(search.result)
         page.layout.append(Panel("fidelity", "Score against accuracy", "Before and after fine-tuning."))
     page.layout.append(Panel("top", "Trials"))
-    if search.wanted is not None or search.results:
+    if search.wanted is not None or search.result:
         page.layout.append(Panel("results", "Networks", whole=True))
     return page

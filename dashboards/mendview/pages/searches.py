@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
+from mendstore import Snapshot
+from mendstore.queries.searches import list_searches
 from mendview.pages.base import Page, Panel, render
-from mendview.reading import Look
-from mendview.searches import list_searches
 
 
-def searches_page(look: Look) -> Page:
+def searches_page(snapshot: Snapshot) -> Page:
     """All searches of the database."""
-    found = list_searches(look)
+    found = list_searches(snapshot)
     page = Page("searches", "Searches")
-    page.parts["searches"] = render("searches", searches=found, optuna=look.optuna)
+    page.parts["searches"] = render("searches", searches=found, optuna=snapshot.optuna)
     page.layout = [Panel("searches")]
     return page

@@ -4,19 +4,20 @@ from __future__ import annotations
 
 from typing import Any
 
-from mendview import figures, trials, workers
+from mendstore import Snapshot
+from mendstore.queries import trials, workers
+from mendstore.queries.searches import Search
+from mendstore.queries.trials import Trial
+from mendstore.records import Counts
+from mendview import figures
 from mendview.pages.base import Importances, Page, Panel, begin, render
-from mendview.reading import Look
-from mendview.searches import Search
-from mendview.structure import Counts
-from mendview.trials import Trial
 
 
-def trial_page(look: Look, search: Search, importances: Importances, number: int | None = None) -> Page:
-    """One candidate against the best, layer by layer; its log if it failed. The best one where no number is given."""
-    seen, page = begin(look, search, "trial")
-    trial = seen.best if number is None else trials.one(look, search, number)
-    names = {worker.worker_id: worker for worker in workers.workers(look, search)} if trial and trial.worker else {}
+def trial_page(snapshot: Snapshot, search: Search, importances: Importances, number: int | None = None) -> Page:
+    """A candidate compared with the best, layer by layer, and its log if it failed; by default the best one."""
+    seen, page = begin(snapshot, search, "trial")
+    trial = seen.best if number is None else trials.one(snapshot, search, number)
+    names = {worker.worker_id: worker for worker in workers.workers(snapshot, search)} if trial and trial.worker else {}
     page.parts["trial"] = render(
         "trial", trial=trial, seen=seen, number=number, base=page.base, structure=search.structure,
         worker=names.get(trial.worker) if trial and trial.worker else None,
@@ -29,7 +30,7 @@ def trial_page(look: Look, search: Search, importances: Importances, number: int
             "layers", rows=_layers(search, trial, seen.best), best=seen.best.number if seen.best else None
         )
         page.layout += [
-            Panel("channels", "Channels", "Dots: what the best trial keeps." if other else "", whole=True),
+            Panel("channels", "Channels", "Dots: channels that the best trial keeps." if other else "", whole=True),
             Panel("layers", "Layers", whole=True),
         ]
     return page
@@ -46,8 +47,8 @@ def _layers(search: Search, trial: Trial, best: Trial | None) -> list[dict[str, 
         ]  # fmt: skip
     return [
         {
-            "layer": layer.name, "group": layer.writes or "–", "kept": kept.get(layer.writes or "", "–"),
-            "width": structure.widths.get(layer.writes or "", "–"), "best": other.get(layer.writes or "", "–"),
+            "layer": layer.name, "group": layer.group_out or "–", "kept": kept.get(layer.group_out or "", "–"),
+            "width": structure.widths.get(layer.group_out or "", "–"), "best": other.get(layer.group_out or "", "–"),
             "macs": layer.macs * structure.share(layer, kept), "share": structure.share(layer, kept),
         }
         for layer in structure.layers

@@ -1,1 +1,1 @@
-"""The dashboard as one WSGI application: Optuna Dashboard, our pages, and the gate before both."""
+"""The dashboard as one WSGI application: Optuna Dashboard, our pages, and access control for both."""

@@ -1,4 +1,4 @@
-"""Pages as they are sent: made once for all who look at the same moment, and only what changed is sent again."""
+"""Pages as they are sent: rendered once for all who ask at the same time, with updates that hold only changes."""
 
 from __future__ import annotations
 
@@ -8,16 +8,16 @@ import time
 from dataclasses import dataclass, field
 from typing import Any
 
+from mendstore import Reader, Snapshot
+from mendstore.queries.searches import find_search
 from mendview.importance import Importances
 from mendview.pages import PAGES, Page, render, searches_page, short
-from mendview.reading import Look, Reader
-from mendview.searches import find_search
 
 FRESH_S = 1.0
-"""How old an answer may be that is given again."""
+"""Seconds for which an answer is reused."""
 KEPT = 64
 EVERY_MS = 2000
-"""How often a page asks."""
+"""Milliseconds between two requests of a page."""
 
 
 @dataclass
@@ -31,7 +31,7 @@ class Answers:
     """Pages by search and kind.
 
     Args:
-        reader: of the database.
+        reader: reader of the database.
     """
 
     def __init__(self, reader: Reader) -> None:
@@ -41,7 +41,7 @@ class Answers:
         self._lock = threading.Lock()
 
     def page(self, study_id: int | None, kind: str, number: int | None = None) -> Page | None:
-        """The page as it is now; None where there is no such search.
+        """The page as it is now, or None if there is no such search.
 
         Raises:
             mendstore.StorageError: the database cannot be reached.
@@ -53,32 +53,32 @@ class Answers:
             entry = self._entries.setdefault(key, _Entry())
         with entry.lock:
             if time.monotonic() - entry.at >= FRESH_S:
-                entry.page = self._reader.look(lambda look: self._make(look, *key))
+                entry.page = self._reader.read(lambda snapshot: self._make(snapshot, *key))
                 entry.at = time.monotonic()
             return entry.page
 
-    def _make(self, look: Look, study_id: int | None, kind: str, number: int | None) -> Page | None:
+    def _make(self, snapshot: Snapshot, study_id: int | None, kind: str, number: int | None) -> Page | None:
         if study_id is None:
-            return searches_page(look)
-        search = find_search(look, study_id=study_id)
+            return searches_page(snapshot)
+        search = find_search(snapshot, study_id=study_id)
         if search is None:
             return None
-        return PAGES[kind](look, search, self._importances, number)
+        return PAGES[kind](snapshot, search, self._importances, number)
 
 
-def whole(page: Page, api: str, found: bool = True, away: str = "") -> str:
-    """A page as HTML, with all its figures: one request, and everything is there."""
+def whole(page: Page, api: str, found: bool = True, unreachable: str = "") -> str:
+    """A page as HTML with all its figures, for one request."""
     hashes = {key: short(text) for key, text in page.parts.items()}
     hashes |= {f"figure {key}": short(figure) for key, figure in page.figures.items()}
     given = {
         "api": api, "base": page.base, "shape": shape(page), "figures": page.figures, "hashes": hashes,
-        "live": page.live, "every": EVERY_MS, "found": found, "away": away,
+        "live": page.live, "every": EVERY_MS, "found": found, "unreachable": unreachable,
     }  # fmt: skip
     return render("layout", page=page, body=body(page), given=embedded(given))
 
 
 def body(page: Page) -> str:
-    """The places of a page in their order, with what is in them."""
+    """The elements of a page in order, with their content."""
     pieces, panels = [], []
     for panel in page.layout:
         if panel.key not in page.parts:
@@ -97,18 +97,18 @@ def body(page: Page) -> str:
 
 
 def shape(page: Page) -> str:
-    """Which places a page has: a viewer who has others must ask for the page anew."""
+    """A hash of the elements of a page; a browser that has others must reload it."""
     return short([panel.key for panel in page.layout])
 
 
 def embedded(value: Any) -> str:
-    """JSON that may stand in a script element."""
+    """JSON that is safe in a script element."""
     text = json.dumps(value, separators=(",", ":"), allow_nan=False)
     return text.replace("<", "\\u003c").replace(">", "\\u003e").replace("&", "\\u0026")
 
 
 def changed(page: Page, have: set[str]) -> dict[str, Any]:
-    """What a viewer who has some of it needs."""
+    """The parts and figures that a browser lacks, given the hashes of those that it has."""
     parts = {key: {"hash": short(text), "html": text} for key, text in page.parts.items()}
     drawn = {key: {"hash": short(figure), "figure": figure} for key, figure in page.figures.items()}
     return {

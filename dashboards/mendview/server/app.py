@@ -1,4 +1,4 @@
-"""The application: Optuna Dashboard on its own paths, our pages on all others, one gate before both."""
+"""The application: Optuna Dashboard on its own paths, our pages on all others, access control for both."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import optuna
 from bottle import Bottle
 
 import mendstore
-from mendview.reading import Reader
+from mendstore import Reader
 from mendview.server.gate import Environ, Gate, Start, Wsgi
 from mendview.server.optuna_part import OptunaPart
 from mendview.server.routes import make_routes
@@ -19,9 +19,9 @@ def make_app(url: str, token: str | None = None, allow_edits: bool = False) -> W
     """The whole dashboard over one database.
 
     Args:
-        url: of the database; it need not be there yet.
-        token: that visitors need, or None.
-        allow_edits: let Optuna Dashboard change studies.
+        url: URL of the database, which need not exist yet.
+        token: token that visitors need, or None.
+        allow_edits: whether Optuna Dashboard may change studies.
     """
     optuna.logging.set_verbosity(optuna.logging.WARNING)
     reader = Reader(url)
@@ -36,11 +36,11 @@ class _Both:
         path = environ.get("PATH_INFO", "/")
         if not self._theirs.wants(path):
             return self._ours(environ, start)  # type: ignore[no-any-return]
-        with contextlib.suppress(mendstore.StorageError):  # it is said below, and the reader has logged it
+        with contextlib.suppress(mendstore.StorageError):  # the answer below says so, and the reader has logged it
             if self._theirs.ready():
                 return self._theirs(environ, start)
-        if path.startswith("/dashboard"):  # our page says what is missing, and comes to life when it is there
+        if path.startswith("/dashboard"):  # our page says what is missing, and updates itself when it is there
             environ["PATH_INFO"] = "/mend/"
             return self._ours(environ, start)  # type: ignore[no-any-return]
         start("503 Service Unavailable", [("Content-Type", "application/json"), ("Cache-Control", "no-store")])
-        return [b'{"reason": "the study database is away, or holds no study"}']
+        return [b'{"reason": "the study database cannot be reached, or holds no study"}']

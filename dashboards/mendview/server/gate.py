@@ -1,11 +1,11 @@
-"""Who may come in, and what may be changed: the one door of the dashboard.
+"""Access control of the dashboard.
 
-- On an address that others can reach, a token opens it: typed into a form once, then kept in a cookie that scripts
-  cannot read, or sent as `Authorization: Bearer` by a program. It is compared in constant time and never part of a
-  URL.
-- Every request that is no reading is refused, unless edits are allowed; then it must come from a page of our own.
-- On this machine alone, without a token, the host must be this machine by name: another site's page cannot have its own
-  name point here and read what is shown.
+- On an address that others can reach, visitors need a token. A person types it into a form once, and a cookie that
+  scripts cannot read keeps a value made from it; a program sends it as `Authorization: Bearer`. It is compared in
+  constant time and never part of a URL.
+- A request that could change something is refused, unless edits are allowed; then it must come from our own pages.
+- Without a token, only this machine has access, under a host name of its own. So another site cannot point its name
+  here and read the pages (DNS rebinding).
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ COOKIE_S = 30 * 86400
 READING = ("GET", "HEAD", "OPTIONS")
 LOGIN = "/mend/login"
 OPEN = ("/healthz", "/mend/static/mend.css", "/mend/static/theme.js", "/mend/static/icon.svg")
-"""What anybody may read: it says nothing about searches."""
+"""Paths that need no token; they reveal nothing about searches."""
 TRIES, TRIES_S = 10, 60.0
 WAIT = "Too many wrong tokens; wait a minute."
 FORM_BYTES = 4096
@@ -40,11 +40,11 @@ POLICY = (
     "default-src 'none'; script-src 'self'; style-src 'self' 'unsafe-inline'; img-src 'self' data: blob:; "
     "connect-src 'self'; form-action 'self'; base-uri 'none'; frame-ancestors 'none'"
 )
-"""Of our pages. Plotly writes styles; no script but our own files runs."""
+"""Content security policy of our pages. Plotly needs inline styles; only our own scripts run."""
 
 
 def is_loopback(host: str) -> bool:
-    """Whether an address is of this machine alone."""
+    """Whether only this machine can reach an address."""
     if host.lower() == "localhost":
         return True
     try:
@@ -54,12 +54,12 @@ def is_loopback(host: str) -> bool:
 
 
 class Gate:
-    """The door before an application.
+    """Access control for an application.
 
     Args:
-        app: what is behind it.
-        token: that opens it, or None where everybody on this machine may come in.
-        allow_edits: let requests through that change something.
+        app: application to protect.
+        token: token that visitors need, or None if everybody on this machine has access.
+        allow_edits: whether requests may change something.
     """
 
     def __init__(self, app: Wsgi, token: str | None, allow_edits: bool) -> None:
@@ -68,14 +68,14 @@ class Gate:
         self._lock = threading.Lock()
 
     def __call__(self, environ: Environ, start: Start) -> Iterable[bytes]:
-        """Let a request through, or answer it here."""
+        """Pass a request on, or answer it here."""
         path, method = environ.get("PATH_INFO", "/"), environ.get("REQUEST_METHOD", "GET")
         start = _with_headers(start)
         if self._token is None and not is_loopback(_host(environ)):
             return _answer(
                 start,
                 "421 Misdirected Request",
-                "This dashboard answers on this machine alone, by the name localhost.\n",
+                "This dashboard answers only on this machine, under the name localhost.\n",
             )
         if path == LOGIN and self._token is not None:
             return self._log_in(environ, start)
@@ -86,13 +86,13 @@ class Gate:
             return self._ask(environ, start)
         if method not in READING:
             if not self._edits:
-                return _refused(start, "edits are off here; start the dashboard with --allow-edits to turn them on")
+                return _refused(start, "edits are turned off; start the dashboard with --allow-edits to allow them")
             if not _same_origin(environ):
                 return _refused(start, "the request comes from another site")
         return self._app(environ, start)
 
     def _known(self, environ: Environ) -> bool | None:
-        """Whether a visitor may come in; None where that is not looked at, as in `_tried`."""
+        """Whether a visitor has access; None if that is not checked, as in `_tried`."""
         if self._token is None:
             return True
         try:
@@ -105,7 +105,7 @@ class Gate:
         return self._tried(value.strip()) if kind.lower() == "bearer" else False
 
     def _tried(self, given: str) -> bool | None:
-        """Whether it is the token; None where too many were wrong of late, so that guesses learn nothing."""
+        """Whether the token is right; None after too many wrong ones, so that guessing reveals nothing."""
         assert self._token is not None
         with self._lock:
             now = time.monotonic()
@@ -148,7 +148,7 @@ class Gate:
 
 
 def _session(token: str) -> str:
-    """What the cookie holds: made from the token, which cannot be had from it."""
+    """The value of the cookie, from which the token cannot be derived."""
     return hmac.new(token.encode(), b"mendview session", hashlib.sha256).hexdigest()
 
 
@@ -162,7 +162,7 @@ def _host(environ: Environ) -> str:
 
 
 def _same_origin(environ: Environ) -> bool:
-    """Whether a browser's request comes from our own page; a program sends no origin, and no cookie of a browser."""
+    """Whether a browser's request comes from our own page; programs send neither origin nor cookie."""
     origin = environ.get("HTTP_ORIGIN")
     if origin is None:
         return environ.get("HTTP_SEC_FETCH_SITE", "same-origin") in ("same-origin", "none")
@@ -170,7 +170,7 @@ def _same_origin(environ: Environ) -> bool:
 
 
 def _local(target: str) -> str:
-    """The path to go on to: never another site."""
+    """The path to go to after the login, never on another site."""
     parts = urlsplit(target)
     safe = target.startswith("/") and not target.startswith(("//", "/\\")) and not parts.netloc
     return target if safe and not any(ord(letter) < 33 for letter in target) else "/"
@@ -201,7 +201,7 @@ def _answer(
 
 
 def _with_headers(start: Start) -> Start:
-    """Every answer keeps to itself, and has our policy where it has none of its own, as Optuna Dashboard has."""
+    """Add security headers to an answer; a policy that it has already, as of Optuna Dashboard, is kept."""
 
     def started(status: str, headers: list[tuple[str, str]], *rest: Any) -> Any:
         names = {name.lower() for name, _ in headers}

@@ -1,4 +1,4 @@
-"""The real Optuna Dashboard behind our gate: on a connection that cannot write, unless edits are allowed."""
+"""Optuna Dashboard behind our access control, on a read-only connection unless edits are allowed."""
 
 from __future__ import annotations
 
@@ -12,8 +12,7 @@ from typing import Any
 import optuna_dashboard
 from optuna.storages import BaseStorage
 
-from mendstore import Database, MendStorage
-from mendview.reading import Reader
+from mendstore import Database, MendStorage, Reader
 from mendview.server.gate import Environ, Start, Wsgi
 
 PATHS = ("/dashboard", "/api", "/static", "/csv", "/artifacts", "/favicon.ico", "/incompatible-rdb-schema")
@@ -23,11 +22,11 @@ LARGE_BYTES = 1_000_000
 
 
 class OptunaPart:
-    """Optuna Dashboard, made when it is first asked for and the tables of stock Optuna are there.
+    """Optuna Dashboard, created at the first request once the tables of stock Optuna exist.
 
     Args:
-        reader: of the database.
-        allow_edits: give it a connection that can write.
+        reader: reader of the database.
+        allow_edits: whether its connection can write.
     """
 
     def __init__(self, reader: Reader, allow_edits: bool) -> None:
@@ -36,23 +35,23 @@ class OptunaPart:
         self._lock = threading.Lock()
 
     def wants(self, path: str) -> bool:
-        """Whether a path is Optuna Dashboard's."""
+        """Whether a path belongs to Optuna Dashboard."""
         return any(path == start or path.startswith(start + "/") for start in PATHS)
 
     def ready(self) -> bool:
-        """Whether there is anything to show; the first time, Optuna Dashboard is made.
+        """Whether there is anything to show; the first time, Optuna Dashboard is created.
 
         Raises:
             mendstore.StorageError: the database cannot be reached.
         """
-        there = self._reader.look(lambda look: look.optuna)
+        there = self._reader.read(lambda snapshot: snapshot.optuna)
         with self._lock:
             if self._app is None and there:
                 self._app = optuna_dashboard.wsgi(self._storage())
         return there
 
     def __call__(self, environ: Environ, start: Start) -> Iterable[bytes]:
-        """Its answer, with a way to our pages, and compressed: it sends whole studies."""
+        """Its answer, with a link to our pages, and compressed, since it sends whole studies."""
         assert self._app is not None
         begun: dict[str, Any] = {}
 
@@ -85,15 +84,15 @@ class OptunaPart:
         return [content]
 
     def _storage(self) -> BaseStorage:
-        """Ours, which reads finished trials once: stock Optuna's takes several times as long over a large study."""
+        """Our storage, which reads finished trials once; stock Optuna's takes several times as long."""
         storage = MendStorage(Database(self._reader.url))
-        if not self._edits:  # every transaction begins READ ONLY, also behind a pooler of transactions
+        if not self._edits:  # each transaction is READ ONLY, also through a transaction pooler
             storage._stock.engine.update_execution_options(postgresql_readonly=True)
         return storage
 
 
 def _trim() -> None:
-    """Give memory back to the system after a whole study, which glibc would keep."""
+    """Return memory to the system after a large answer, which glibc would keep."""
     trim = getattr(ctypes.CDLL(None), "malloc_trim", None) if sys.platform == "linux" else None
     if trim is not None:
         trim(0)

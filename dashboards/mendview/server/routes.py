@@ -1,4 +1,4 @@
-"""Routes of our pages: what is asked for in the URL, what is sent back, and what is said while the database is away."""
+"""Routes of our pages, and their answers while the database cannot be reached."""
 
 from __future__ import annotations
 
@@ -9,18 +9,18 @@ from typing import Any
 from bottle import Bottle, redirect, request, response, static_file
 
 import mendstore
+from mendstore import Reader, Snapshot
+from mendstore.queries.searches import find_search, latest
 from mendview.pages import Page, Panel, short
-from mendview.reading import Look, Reader
 from mendview.report import report_of
 from mendview.scripts import compressed, folder_of
-from mendview.searches import find_search, latest
 from mendview.server.answers import Answers, changed, embedded, whole
 from mendview.server.metrics import KIND, metrics
 
 HTML = "text/html; charset=utf-8"
 JSON = "application/json"
 HAVE = 4000
-"""Letters of what a viewer says that it has."""
+"""Characters of the hashes that a browser says it has."""
 CACHED_S = 3600
 SMALL_BYTES = 1024
 
@@ -28,7 +28,7 @@ logger = logging.getLogger(__name__)
 
 
 def make_routes(reader: Reader) -> Bottle:
-    """Our pages as an application of their own."""
+    """Our pages as a WSGI application."""
     app, routes = Bottle(), _Routes(reader)
     kinds = "<kind:re:network|front|fleet|trial>"
     for rule, method in {
@@ -58,11 +58,11 @@ class _Routes:
         self._reader, self._answers = reader, Answers(reader)
 
     def first(self) -> Any:
-        """The search that is most alive; the empty list where there is none."""
+        """The search with the last heartbeat, or the list if there is none."""
         try:
-            study_id = self._reader.look(latest)
+            study_id = self._reader.read(latest)
         except mendstore.StorageError as error:
-            return _away(error, "searches")
+            return _unreachable(error, "searches")
         return self.searches() if study_id is None else redirect(f"/mend/{study_id}/", 302)
 
     def searches(self) -> Any:
@@ -70,11 +70,11 @@ class _Routes:
         return self._shown(None, "searches", None)
 
     def to_search(self, study_id: int) -> Any:
-        """Pages of a search are below it."""
+        """Redirect to the pages of a search."""
         return redirect(f"/mend/{study_id}/", 302)
 
     def page(self, study_id: int, kind: str = "search", number: int | None = None) -> Any:
-        """A page of a search; a form asks for `trial?number=N`."""
+        """A page of a search; a form requests `trial?number=N`."""
         asked = request.query.get("number", "")
         if kind == "trial" and number is None and asked.isdecimal() and len(asked) < 10:
             return redirect(f"/mend/{study_id}/trial/{int(asked)}", 302)
@@ -85,17 +85,17 @@ class _Routes:
         try:
             found = self._answers.page(study_id, kind, number)
         except mendstore.StorageError as error:
-            return _away(error, path)
+            return _unreachable(error, path)
         return _send(_missing(), status=404) if found is None else _send(whole(found, f"/mend/api/{path}"))
 
     def update(self, kind: str, study_id: int | None = None, number: int | None = None) -> Any:
-        """What changed since a viewer looked last."""
+        """Changes since the last request of a page."""
         try:
             found = self._answers.page(study_id, kind, number)
         except mendstore.StorageError as error:
-            return _send(embedded({"away": _why(error)}), JSON, 503)
+            return _send(embedded({"unreachable": _why(error)}), JSON, 503)
         if found is None:
-            return _send('{"away": "There is no such search any more."}', JSON, 404)
+            return _send('{"unreachable": "This search no longer exists."}', JSON, 404)
         text = embedded(changed(found, set(request.query.get("have", "")[:HAVE].split(","))))
         tag = f'"{short(text)}"'
         response.set_header("ETag", tag)
@@ -105,16 +105,16 @@ class _Routes:
         return _send(text, JSON)
 
     def report(self, study_id: int) -> Any:
-        """The report of a search, to be kept."""
+        """The report of a search, as a download."""
 
-        def ask(look: Look) -> tuple[str, str] | None:
-            search = find_search(look, study_id=study_id)
-            return None if search is None else (search.name, report_of(look, search))
+        def ask(snapshot: Snapshot) -> tuple[str, str] | None:
+            search = find_search(snapshot, study_id=study_id)
+            return None if search is None else (search.name, report_of(snapshot, search))
 
         try:
-            made = self._reader.look(ask)
+            made = self._reader.read(ask)
         except mendstore.StorageError as error:
-            return _away(error, _path(study_id, "search", None))
+            return _unreachable(error, _path(study_id, "search", None))
         if made is None:
             return _send(_missing(), status=404)
         name = "".join(
@@ -124,7 +124,7 @@ class _Routes:
         return _send(made[1])
 
     def static(self, name: str) -> Any:
-        """A script or a style, compressed where the viewer takes it."""
+        """A script or a style, compressed if the browser accepts that."""
         sent = static_file(name, root=str(folder_of(name)))
         sent.set_header("Cache-Control", f"max-age={CACHED_S}")
         if name.endswith(".js") and sent.status_code == 200 and _takes_gzip():
@@ -135,15 +135,15 @@ class _Routes:
         return sent
 
     def health(self) -> Any:
-        """Whether the dashboard and its database answer."""
+        """Whether the dashboard and its database can be reached."""
         try:
-            self._reader.look(lambda look: look.optuna)
+            self._reader.read(lambda snapshot: snapshot.optuna)
         except mendstore.StorageError:
-            return _send('{"status": "database away"}', JSON, 503)
+            return _send('{"status": "database unreachable"}', JSON, 503)
         return _send('{"status": "ok"}', JSON)
 
     def metrics(self) -> Any:
-        """For Prometheus."""
+        """Metrics for Prometheus."""
         return _send(metrics(self._reader).decode(), KIND)
 
 
@@ -151,10 +151,10 @@ def _path(study_id: int | None, kind: str, number: int | None) -> str:
     return kind if study_id is None else f"{study_id}/{kind}" + ("" if number is None else f"/{number}")
 
 
-def _away(error: mendstore.StorageError, path: str) -> Any:
-    """A page that says that the database is away, and is itself again when it is back."""
-    page = Page("away", "The database is away")
-    return _send(whole(page, f"/mend/api/{path}", found=False, away=_why(error)), status=503)
+def _unreachable(error: mendstore.StorageError, path: str) -> Any:
+    """A page that says that the database cannot be reached, and reloads itself when it can."""
+    page = Page("unreachable", "The database cannot be reached")
+    return _send(whole(page, f"/mend/api/{path}", found=False, unreachable=_why(error)), status=503)
 
 
 def _why(error: mendstore.StorageError) -> str:
@@ -163,8 +163,8 @@ def _why(error: mendstore.StorageError) -> str:
 
 
 def _missing() -> str:
-    page = Page("missing", "Not here")
-    page.parts["none"] = '<p class="empty">There is no such page. <a href="/mend/searches">All searches</a></p>'
+    page = Page("missing", "Page not found")
+    page.parts["none"] = '<p class="empty">This page does not exist. <a href="/mend/searches">All searches</a></p>'
     page.layout = [Panel("none")]
     return whole(page, "")
 

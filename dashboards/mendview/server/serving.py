@@ -1,4 +1,4 @@
-"""The dashboard as a process: an address, a token where others can reach it, a production server, a clean end."""
+"""The dashboard as a process: its address, its token, the server, and a clean end."""
 
 from __future__ import annotations
 
@@ -14,36 +14,35 @@ from types import FrameType
 
 import waitress
 
-from mendstore import StorageError
-from mendview.reading import Reader
+from mendstore import Reader, StorageError
 from mendview.server.app import make_app
 from mendview.server.gate import is_loopback
 
 LEAST = 16
-"""Letters of a token: one that can be guessed is none."""
+"""Characters of a token at the least, so that it cannot be guessed."""
 THREADS = 8
 
 
 class DashboardError(StorageError):
-    """The dashboard cannot be started as asked; correct the option or the environment variable."""
+    """The dashboard cannot be started; correct the option or the environment variable."""
 
     exit_code = 2
 
 
 def serve(url: str, host: str, port: int, token: str | None, allow_edits: bool, browse: bool) -> int:
-    """Serve until a signal comes; returns its number.
+    """Serve until a signal arrives; returns its number.
 
     Args:
-        url: of the study database; it may come later.
-        host: to listen on.
-        port: to listen on; 0 takes a free one.
-        token: that visitors need; made and printed where it is needed and not given.
-        allow_edits: let Optuna Dashboard change studies.
-        browse: open the browser, on a machine that has a screen.
+        url: URL of the study database, which need not exist yet.
+        host: address to listen on.
+        port: port to listen on; 0 takes a free one.
+        token: token that visitors need; if one is needed and not given, it is created and printed.
+        allow_edits: whether Optuna Dashboard may change studies.
+        browse: whether to open the browser, on a machine with a screen.
 
     Raises:
         DashboardError: the port is taken, the address is not one of this machine, or the token is too short.
-        StorageError: the URL is none of Postgres.
+        StorageError: the URL is not one of Postgres.
     """
     if token is not None and len(token) < LEAST:
         raise DashboardError(
@@ -65,7 +64,7 @@ def serve(url: str, host: str, port: int, token: str | None, allow_edits: bool, 
     if made:
         print(f"token, printed this once: {token}", file=sys.stderr)
     print(address, flush=True)
-    threading.Thread(target=_look_once, args=(url,), daemon=True).start()
+    threading.Thread(target=_read_once, args=(url,), daemon=True).start()
     if browse and _has_screen():
         threading.Timer(0.5, webbrowser.open, [address]).start()
     return _until_signal(server)
@@ -85,11 +84,11 @@ def _until_signal(server: waitress.server.BaseWSGIServer) -> int:
     return ended[0] if ended else signal.SIGINT
 
 
-def _look_once(url: str) -> None:
-    """Say at once where the database is away: whoever started this may not look at a page yet."""
+def _read_once(url: str) -> None:
+    """Log at once if the database cannot be reached, before anybody opens a page."""
     reader = Reader(url)
     try:
-        reader.look(lambda look: look.optuna)
+        reader.read(lambda snapshot: snapshot.optuna)
     except StorageError:
         return  # the reader has logged it
     finally:
@@ -104,6 +103,6 @@ def _address(server: waitress.server.BaseWSGIServer, host: str) -> str:
 
 
 def _has_screen() -> bool:
-    """Whether a browser would be a window here, and not take the terminal."""
+    """Whether a browser would open a window, and not take over the terminal."""
     desktop = sys.platform in ("darwin", "win32") or os.environ.get("DISPLAY") or os.environ.get("WAYLAND_DISPLAY")
     return bool(desktop) and sys.stdout.isatty()

@@ -1,4 +1,4 @@
-// Draws the figures of a page and keeps it up to date: asks for what changed, and puts it in its place.
+// Draws the figures of a page, and keeps the page up to date by requests for changes.
 "use strict";
 (() => {
   const root = document.documentElement;
@@ -63,12 +63,12 @@
     const number = trace.meta?.trial ? trace.x[point.pointIndex] : trace.meta?.number ? trace.text[point.pointIndex] : null;
     if (number !== null && given.base) location.href = `${given.base}trial/${number}`;
   }
-  // what is below the screen is drawn when it comes near
+  // a figure below the screen is drawn when it comes near
   const seen = new IntersectionObserver((entries) => {
     for (const entry of entries) if (entry.isIntersecting) { seen.unobserve(entry.target); near.add(entry.target.id); draw(entry.target.id); }
   }, { rootMargin: "300px" });
 
-  // on paper everything is there, as wide as an A4 page between its margins
+  // print every figure, as wide as an A4 page between its margins
   function drawAll() { for (const node of document.querySelectorAll(".chart")) { near.add(node.id); draw(node.id); } }
   addEventListener("beforeprint", () => { paper = 680; drawAll(); });
   addEventListener("afterprint", () => { paper = 0; drawAll(); });
@@ -82,7 +82,7 @@
       other.setAttribute("aria-pressed", String(other === button));
   });
 
-  // ---- times in the zone of whoever looks
+  // ---- times in the zone of the browser
   const clock = new Intl.DateTimeFormat(undefined, { hour: "2-digit", minute: "2-digit" });
   const exact = new Intl.DateTimeFormat(undefined, { hour: "2-digit", minute: "2-digit", second: "2-digit", timeZoneName: "short" });
   const full = new Intl.DateTimeFormat(undefined, { dateStyle: "medium", timeStyle: "medium" });
@@ -110,10 +110,10 @@
     if (focused) document.getElementById(focused)?.focus();
     times(node);
   }
-  function away(reason) {
-    const node = document.getElementById("away");
+  function unreachable(reason) {
+    const node = document.getElementById("unreachable");
     node.hidden = !reason;
-    const text = reason ? `${reason} What is shown is from ${clock.format(fresh)}. Trying again…` : "";
+    const text = reason ? `${reason} The page shows ${clock.format(fresh)}. Trying again…` : "";
     if (node.textContent !== text) node.textContent = text;
   }
   let fresh = new Date();
@@ -124,19 +124,19 @@
       const answer = await fetch(`${given.api}?have=${Object.values(hashes).join(",")}`, { headers: { Accept: "application/json" } });
       if (answer.status === 401 || (answer.status === 404 && given.found)) return location.reload();
       const body = await answer.json();
-      if (!answer.ok) throw new Error(body.away || "The dashboard cannot answer.");
-      if (!given.found || body.shape !== given.shape) return location.reload();  // there are other places now
+      if (!answer.ok) throw new Error(body.unreachable || "The dashboard cannot answer.");
+      if (!given.found || body.shape !== given.shape) return location.reload();  // the page has other elements now
       for (const [id, part] of Object.entries(body.parts)) { hashes[id] = part.hash; put(id, part.html); }
       for (const [id, figure] of Object.entries(body.figures)) {
         hashes[`figure ${id}`] = figure.hash;
         figures[id] = figure.figure;
         if (near.has(id)) draw(id);
       }
-      live = body.live; fresh = new Date(); failures = 0; away("");
+      live = body.live; fresh = new Date(); failures = 0; unreachable("");
       stamp();
     } catch (error) {
       failures += 1;
-      away(error instanceof TypeError ? "The dashboard does not answer." : error.message);
+      unreachable(error instanceof TypeError ? "The dashboard does not answer." : error.message);
     }
     timer = setTimeout(update, Math.min(15000, (live || failures ? given.every : 10 * given.every) * (failures ? failures : 1)));
   }
@@ -149,7 +149,7 @@
   stamp();
   for (const node of document.querySelectorAll(".chart")) seen.observe(node);
   if (given.api) {
-    if (given.away) away(given.away);
+    if (given.unreachable) unreachable(given.unreachable);
     timer = setTimeout(update, given.every);
     document.addEventListener("visibilitychange", () => { if (!document.hidden) update(); });
   }

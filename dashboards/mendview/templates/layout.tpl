@@ -7,11 +7,11 @@
 <script defer src="/mend/static/plotly.min.js"></script>
 % end
 <script defer src="/mend/static/mend.js"></script></head>
-<body><a class="skip" href="#main">Skip to the page</a>
+<body><a class="skip" href="#main">Skip to content</a>
 <header class="bar"><a class="brand" href="/mend/">mendsearch</a>
 % if page.base:
 <nav aria-label="Pages of this search">
-% for key, title in (("search", "Search"), ("network", "Network"), ("front", "Front"), ("fleet", "Fleet"), ("trial", "Trial")):
+% for key, title in (("search", "Search"), ("network", "Network"), ("front", "Pareto front"), ("fleet", "Fleet"), ("trial", "Trial")):
 <a href="{{page.base}}{{"" if key == "search" else key}}"{{!' aria-current="page"' if key == page.kind else ""}}>{{title}}</a>
 % end
 </nav>
@@ -22,7 +22,7 @@
 <a href="{{page.base}}report" download>Report</a>
 % end
 <button id="theme" type="button" title="Light or dark">Theme</button></div></header>
-<main id="main"><div id="away" class="away" role="alert" hidden></div>
+<main id="main"><div id="unreachable" class="unreachable" role="alert" hidden></div>
 % if page.base:
 <div class="head"><h1>{{page.title}}</h1><span class="what">{{page.what}}</span>
 <span class="when">as of <time id="fresh"></time></span></div>

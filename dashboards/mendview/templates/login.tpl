@@ -8,4 +8,4 @@
 % if wrong:
 <p class="error" role="alert">{{wrong}}</p>
 % end
-<button>Open</button><p class="note">It was printed where the dashboard was started, or is in MENDSEARCH_DASHBOARD_TOKEN there.</p></form></main></body></html>
+<button>Open</button><p class="note">The token was printed when the dashboard was started, or is set in MENDSEARCH_DASHBOARD_TOKEN there.</p></form></main></body></html>

@@ -1,7 +1,7 @@
 <!doctype html>
 <html lang="en"><head><meta charset="utf-8"><meta name="viewport" content="width=device-width, initial-scale=1">
 <title>{{page.title}} – mendsearch report</title><style>{{!css}}</style><script>{{!theme}}</script></head>
-<body><main id="main"><div id="away" class="away" hidden></div>
+<body><main id="main"><div id="unreachable" class="unreachable" hidden></div>
 <div class="head"><h1>{{page.title}}</h1><span class="what">{{page.what}}</span><span class="when">mendsearch report, {{made}}</span></div>
 {{!body}}
 % include("words.tpl")

@@ -1,6 +1,6 @@
 % if searches:
 <h1>Searches</h1>
-<div class="scroll" tabindex="0" role="region" aria-label="Searches"><table><caption>{{words.plural(len(searches), "search", "searches")}} of this database, the latest first</caption>
+<div class="scroll" tabindex="0" role="region" aria-label="Searches"><table><caption>{{words.plural(len(searches), "search", "searches")}} in this database, the latest first</caption>
 <thead><tr><th class="left">search</th><th>trials</th><th>best score</th><th>workers alive</th><th>failed</th><th>last</th></tr></thead><tbody>
 % for item in searches:
 <tr><td class="left wide"><a href="/mend/{{item.study_id}}/">{{item.name}}</a></td><td>{{words.count(item.done)}}{{" of " + words.count(item.wanted) if item.wanted else ""}}</td>
@@ -8,6 +8,6 @@
 % end
 </tbody></table></div>
 % else:
-<div class="empty"><h1>No search yet</h1><p>{{"The database is there and holds no study." if optuna else "The database is there and empty."}} Start one, and it appears here by itself:</p>
+<div class="empty"><h1>No search yet</h1><p>{{"The database holds no study." if optuna else "The database is empty."}} Start a search, and it appears here:</p>
 <p><code>mendsearch run SPEC.toml --storage URL</code></p></div>
 % end

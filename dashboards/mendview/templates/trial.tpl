@@ -4,21 +4,21 @@
 % else:
 <section class="cards" aria-label="Trial {{trial.number}}">
 <div class="card"><h2>Trial {{trial.number}}</h2><div class="big">{{words.score(trial.score)}}</div>
-<p>{{"expected score; stopped early" if trial.state == "pruned" else "score" if trial.state == "complete" else {"fail": "the attempt failed", "running": "being scored"}.get(trial.state, trial.state)}}</p>
+<p>{{"expected score, stopped early" if trial.state == "pruned" else "score" if trial.state == "complete" else {"fail": "the attempt failed", "running": "being scored"}.get(trial.state, trial.state)}}</p>
 % if trial.top1_agreement is not None and trial.state == "complete":
-<p><strong>{{words.percent(trial.top1_agreement)}}</strong> of validation images get the class of {{structure.yardstick}}</p>
+<p><strong>{{words.percent(trial.top1_agreement)}}</strong> of validation images get the class of {{structure.reference_name}}</p>
 % end
 </div>
 % if best is not None:
-<div class="card"><h2>Against the best</h2>
+<div class="card"><h2>Compared with the best</h2>
 % if best.number == trial.number:
-<div class="big">it is the best</div><p>of {{words.count(seen.pace.done)}} trials, by score</p>
+<div class="big">the best</div><p>of {{words.count(seen.pace.done)}} trials, by score</p>
 % else:
 <div class="big">{{words.signed(trial.score - best.score) if trial.score is not None and best.score is not None else "–"}}</div>
 <p><a href="{{base}}trial/{{best.number}}">trial {{best.number}}</a> has {{words.score(best.score)}}</p>
 % end
 % if chosen is not None and chosen.number == trial.number:
-<p><strong>its structure is the mended network</strong></p>
+<p><strong>it became the mended network</strong></p>
 % elif chosen is not None:
 <p><a href="{{base}}trial/{{chosen.number}}">trial {{chosen.number}}</a> became the mended network</p>
 % end
@@ -33,7 +33,7 @@ by worker {{worker.ordinal}} on {{worker.host}} {{worker.device}},
 % if trial.ended:
 ended <time datetime="{{words.moment(trial.ended)}}">{{words.moment(trial.ended)}}</time>
 % elif trial.started:
-began <time datetime="{{words.moment(trial.started)}}">{{words.moment(trial.started)}}</time>
+started <time datetime="{{words.moment(trial.started)}}">{{words.moment(trial.started)}}</time>
 % end
 </p></div></section>
 <form class="progress other" method="get" action="{{base}}trial"><label>Another trial <input name="number" type="number" min="0" value="{{trial.number}}" size="8"></label> <button>Show</button>
@@ -42,6 +42,6 @@ began <time datetime="{{words.moment(trial.started)}}">{{words.moment(trial.star
 % end
 <a href="{{base}}trial/{{trial.number + 1}}">next</a></form>
 % if trial.failed:
-<section class="panel whole"><h2>What the attempt left behind</h2><pre tabindex="0">{{trial.failed}}</pre></section>
+<section class="panel whole"><h2>Log of the attempt</h2><pre tabindex="0">{{trial.failed}}</pre></section>
 % end
 % end

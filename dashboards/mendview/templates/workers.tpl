@@ -1,6 +1,6 @@
 % if workers:
 <div class="scroll tall" tabindex="0" role="region" aria-label="Workers"><table><caption>{{words.plural(len(workers), "worker")}}, those alive first</caption>
-<thead><tr><th class="left">worker</th><th class="left">host</th><th class="left">device</th><th class="left">state</th><th>last sign of life</th><th>trials</th><th>an hour</th><th>lease</th><th>runs out in</th><th>best score</th></tr></thead><tbody>
+<thead><tr><th class="left">worker</th><th class="left">host</th><th class="left">device</th><th class="left">state</th><th>last heartbeat</th><th>trials</th><th>per hour</th><th>lease</th><th>expires in</th><th>best score</th></tr></thead><tbody>
 % tones = {"alive": "good", "silent": "fair", "lost": "bad"}
 % for worker in workers:
 <tr><td class="left">{{worker.ordinal}}</td><td class="left">{{worker.host}}</td><td class="left">{{worker.device}}</td>
@@ -10,5 +10,5 @@
 % end
 </tbody></table></div>
 % else:
-<p class="note">No worker of ours has joined. A worker joins with: <code>mendsearch worker URL {{name}}</code></p>
+<p class="note">No worker has joined. A worker joins with: <code>mendsearch worker URL {{name}}</code></p>
 % end

@@ -1,15 +1,15 @@
-"""Content that workers need, by its sha256: how a worker joins a search with a URL and a name, and no shared folder.
+"""Content that workers need, by its sha256: a worker joins a search with a URL and a name, without a shared folder.
 
-What is promised, and how it is kept:
+The promises, and how they are kept:
 
-- *A blob that can be seen is whole.* In the database its row and chunks are one transaction. Outside, its object is
-  moved into place whole, and its row is written after it.
-- *Nothing damaged is used.* Content is hashed again while it is written, and whenever it is given out.
-- *Two that put the same content at once, and a collection beside them, do no harm.* Each decides about a blob in a
-  transaction that holds the advisory lock of its digest. The lock needs no session, and so goes through PgBouncer.
-- *A blob that is about to be named stays.* Putting a blob makes it young, whether it was there or not, and only what
-  is older than the time of grace is collected.
-- *Several databases may share a store.* Each has a folder of its own in it, and removes nothing outside that.
+- *A visible blob is complete.* In the database, its row and chunks are written in one transaction. In a store, the
+  complete object is moved into place before its row is written.
+- *Damaged content is never used.* Content is hashed again while it is written, and each time it is handed out.
+- *Concurrent uploads of the same content and a garbage collection do not disturb each other.* Each decides about a blob
+  in a transaction that holds the advisory lock of its digest. The lock needs no session, so it works through PgBouncer.
+- *A blob that a search is about to name stays.* Uploading a blob renews its age, even if it existed, and only blobs
+  older than the grace period are collected.
+- *Several databases can share a store.* Each has its own folder there, and removes nothing outside it.
 """
 
 from mendstore.blobs.cache import default_folder

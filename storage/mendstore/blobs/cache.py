@@ -22,24 +22,24 @@ def default_folder() -> Path:
 
 
 class BlobCache:
-    """Files named by the sha256 of their content. No file is trusted for its name: each is read before it is given out.
+    """Files named by the sha256 of their content. Each file is hashed before it is handed out.
 
     Args:
-        folder: of the node; `default_folder` where none is given.
+        folder: folder on this node; `default_folder()` by default.
     """
 
     def __init__(self, folder: Path | None = None) -> None:
         self.folder = (folder or default_folder()).absolute() / "blobs"
 
     def get(self, digest: str, pieces: Callable[[], Iterable[bytes]]) -> Path:
-        """The file with that content, fetched where it is missing, damaged or truncated.
+        """The file with that content, fetched if it is missing, damaged or truncated.
 
-        Of several processes that want it at once, one fetches it and the others wait; where that one is killed, another
-        fetches it.
+        If several processes want it at once, one fetches it and the others wait; if that one is killed, another takes
+        over.
 
         Args:
-            digest: sha256, hexadecimal.
-            pieces: gives the content, or raises.
+            digest: hexadecimal sha256 of the content.
+            pieces: function that yields the content, or raises.
 
         Raises:
             StorageError: the folder cannot be used.
@@ -63,7 +63,7 @@ class BlobCache:
 
 
 def _identity(path: Path) -> tuple[int, int, int] | None:
-    """Differs from that of every other file that had this path."""
+    """Inode, size and time of the file; different for every file that had this path."""
     try:
         found = path.stat()
     except FileNotFoundError:

@@ -22,9 +22,9 @@ class Collected:
     """What was removed.
 
     Attributes:
-        blobs: how many blobs.
-        leftovers: how many files of uploads that were interrupted.
-        bytes: of both.
+        blobs: number of blobs.
+        leftovers: number of files that interrupted uploads left behind.
+        bytes: size of both together.
     """
 
     blobs: int
@@ -33,15 +33,15 @@ class Collected:
 
 
 def collect(database: Database, *, store: str | None = None, grace_s: float = GRACE_S) -> Collected:
-    """Remove what has been there for `grace_s` seconds and that no search names.
+    """Remove blobs and leftovers that no search names and that are older than `grace_s` seconds.
 
     Args:
-        database: its schema is up to date.
-        store: URL of a store to look for leftovers in, beside those that blobs of this database are in.
-        grace_s: longer than any upload, and than it takes to name in a search what was uploaded.
+        database: study database with the current schema.
+        store: URL of a store to search for leftovers, in addition to those that hold blobs of this database.
+        grace_s: age in seconds; longer than any upload plus the time until a search names it.
 
     Raises:
-        StorageError: the database or the store cannot be used; what was removed until then stays removed.
+        StorageError: the database or the store cannot be used; what was removed before stays removed.
     """
     own = own_folder(database)
     folders = _folders(database, own, store)
@@ -70,13 +70,13 @@ def _removable(grace_s: float) -> sa.ColumnElement[bool]:
 
 
 def _candidates(database: Database, grace_s: float) -> list[str]:
-    """Those in the database come first: a store that is away does not keep them."""
+    """Digests; those in the database come first, since an unreachable store must not keep them."""
     statement = sa.select(BLOBS.c.digest).where(_removable(grace_s)).order_by(BLOBS.c.place.nulls_first())
     return list(database.run(lambda connection: connection.execute(statement).scalars().all()))
 
 
 def _discard(database: Database, digest: str, grace_s: float, own: str) -> int | None:
-    """Remove a blob, its object first; bytes freed, or None where it is wanted after all."""
+    """Remove a blob, its object first; bytes freed, or None if it is needed after all."""
     statement = sa.delete(BLOBS).where(BLOBS.c.digest == digest, _removable(grace_s))
 
     def work(connection: sa.Connection) -> int | None:
@@ -95,7 +95,7 @@ def _discard(database: Database, digest: str, grace_s: float, own: str) -> int |
 
 
 def _discard_leftover(database: Database, file: objects.Found, grace_s: float) -> int | None:
-    """Remove a file of the store that no blob names; bytes freed, or None where it stays."""
+    """Remove a file of the store that no blob names; bytes freed, or None if it stays."""
     matched = OBJECT_OR_LEFTOVER.fullmatch(file.name)
     if matched is None:
         return None

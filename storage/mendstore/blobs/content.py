@@ -1,4 +1,4 @@
-"""Putting and fetching blobs."""
+"""Upload and download of blobs."""
 
 from __future__ import annotations
 
@@ -22,22 +22,22 @@ CHUNK_BYTES = 4 * 2**20
 LIMIT_BYTES = 256 * 2**20
 
 Progress = Callable[[int, int], None]
-"""Called with the bytes that are done, and those of the whole."""
+"""Callback with the bytes done so far, and the total."""
 
 
 def no_progress(done: int, total: int) -> None:
-    """Nobody watches."""
+    """Report no progress."""
 
 
 class Blobs:
     """The blobs of a study database.
 
     Args:
-        database: its schema is up to date.
-        store: URL of a folder for blobs that are too large for the database: a path, `s3://bucket/prefix`, …. Every
-            worker must reach it. It is needed to put such blobs; to fetch them it is not.
-        limit_bytes: the largest blob that is kept in the database.
-        cache: folder for fetched blobs; without it that of `MENDSEARCH_CACHE`, or the user's.
+        database: study database with the current schema.
+        store: URL of a folder for blobs that are too large for the database, such as a path or `s3://bucket/prefix`.
+            Every worker must be able to reach it. Only uploads need this argument.
+        limit_bytes: size of the largest blob that is kept in the database.
+        cache: folder for downloaded blobs; by default `MENDSEARCH_CACHE`, or the user's cache folder.
 
     Raises:
         StorageError: the store's URL cannot be used.
@@ -51,13 +51,13 @@ class Blobs:
         self._cache = BlobCache(cache)
 
     def put(self, content: Path | bytes, progress: Progress = no_progress) -> str:
-        """Keep bytes, or the content of a file, unless they are kept already; returns their digest.
+        """Store bytes, or the content of a file, unless it is stored already; returns the digest.
 
-        A file is read twice and is never held whole. What is interrupted can be done again.
+        A file is read twice and is never held in memory as a whole. An interrupted upload can be repeated.
 
         Raises:
             StorageError: the database or the store cannot be used, or the content is too large for the database and
-                there is no store.
+                no store is given.
         """
         with _opened(content) as file:
             digest = hashlib.file_digest(file, "sha256").hexdigest()
@@ -87,10 +87,10 @@ class Blobs:
         return digest
 
     def fetch(self, digest: str, progress: Progress = no_progress) -> Path:
-        """A file of this node with the content of a blob, verified; from the cache where that has it.
+        """A file on this node with the verified content of a blob, from the cache if it is there.
 
         Raises:
-            StorageError: there is no such blob, it is damaged where it is kept, or it cannot be reached.
+            StorageError: there is no such blob, its stored content is damaged, or it cannot be reached.
         """
         if not DIGEST.fullmatch(digest):  # it becomes the name of a file
             raise StorageError(f"blob {digest!r}: expected a sha256, 64 hexadecimal digits")
@@ -110,7 +110,7 @@ class Blobs:
         return _checked(pieces, digest, row.bytes, progress, complaint)
 
     def _chunks(self, digest: str) -> Iterator[bytes]:
-        """One round trip each, so that the other threads of the process get the connection in between."""
+        """One round trip for each chunk, so that other threads of the process can use the connection in between."""
         for number in itertools.count():
             statement = sa.select(CHUNKS.c.content).where(CHUNKS.c.digest == digest, CHUNKS.c.number == number)
             piece = self._database.run(partial(_scalar, statement))
@@ -142,7 +142,7 @@ def _pieces(content: Path | bytes) -> Iterator[bytes]:
 
 
 def _checked(pieces: Iterable[bytes], digest: str, size: int, progress: Progress, complaint: str) -> Iterator[bytes]:
-    """The same pieces; where they are not the content of that digest, an error instead of the end."""
+    """The same pieces, with an error at the end if their digest is another one."""
     hashed, done = hashlib.sha256(), 0
     for piece in pieces:
         hashed.update(piece)

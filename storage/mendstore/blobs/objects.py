@@ -1,8 +1,8 @@
 """Objects outside the database, by URL: in a folder, at `s3://bucket/prefix`, or wherever else fsspec reaches.
 
-An object is there whole or not at all: it is written under another name, and moved. So an interrupted upload never
-passes for an object, whatever the file system; an object store copies once more for it. What is left of one is called
-NAME.HEX.partial. Parts of an S3 upload that was killed are in no listing: a lifecycle rule of the bucket ends those.
+An object appears completely or not at all: it is written under another name, NAME.HEX.partial, and then moved. So an
+interrupted upload never passes for an object on any file system; an object store pays for it with one more copy. Parts
+of a killed S3 upload are in no listing; a lifecycle rule of the bucket removes them.
 """
 
 from __future__ import annotations
@@ -27,12 +27,12 @@ PARTIAL = ".partial"
 
 @dataclass(frozen=True)
 class Found:
-    """A file of a folder.
+    """A file in a folder.
 
     Attributes:
-        url: of the file.
-        name: the last part of it.
-        bytes: its size.
+        url: URL of the file.
+        name: last part of the URL.
+        bytes: size of the file.
     """
 
     url: str
@@ -41,10 +41,10 @@ class Found:
 
 
 def folder_url(store: str) -> str:
-    """The URL of a folder in the form in which it is kept: absolute, with its protocol, without a slash at the end.
+    """The URL of a folder in the form that is stored: absolute, with its protocol, without a trailing slash.
 
     Raises:
-        StorageError: it holds a password, or nothing here can reach such a URL.
+        StorageError: the URL holds a password, or no installed package can reach it.
     """
     with _failures_named(store):
         system, path = _located(store)
@@ -52,7 +52,7 @@ def folder_url(store: str) -> str:
 
 
 def size(url: str) -> int | None:
-    """Bytes of an object, or None where there is none."""
+    """Bytes of an object, or None if there is none."""
     with _failures_named(url):
         system, path = _located(url)
         try:
@@ -62,7 +62,7 @@ def size(url: str) -> int | None:
 
 
 def upload(url: str, pieces: Iterable[bytes]) -> None:
-    """Write an object, whole or not at all; one that is there is replaced."""
+    """Write an object completely or not at all; an existing one is replaced."""
     with _failures_named(url):
         system, path = _located(url)
         partial = f"{path}.{secrets.token_hex(4)}{PARTIAL}"
@@ -90,14 +90,14 @@ def read(url: str) -> Iterator[bytes]:
 
 
 def remove(url: str) -> None:
-    """Remove an object; none is as good."""
+    """Remove an object, if there is one."""
     with _failures_named(url), suppress(FileNotFoundError):
         system, path = _located(url)
         system.rm_file(path)
 
 
 def files(folder: str) -> list[Found]:
-    """The files of a folder, objects and leftovers; none where there is no folder."""
+    """The files of a folder, objects and leftovers; empty if there is no folder."""
     with _failures_named(folder):
         system, path = _located(folder)
         try:
@@ -109,7 +109,7 @@ def files(folder: str) -> list[Found]:
 
 
 def age_s(url: str) -> float:
-    """Seconds since a file was last written, by this machine's clock; 0 where there is none."""
+    """Seconds since a file was last written, by this machine's clock; 0 if there is none."""
     with _failures_named(url):
         system, path = _located(url)
         try:
@@ -119,7 +119,7 @@ def age_s(url: str) -> float:
 
 
 def _located(url: str) -> tuple[Any, str]:
-    """The file system and the path in it; it forgets what it listed, since other processes write there too."""
+    """The file system and the path in it, without cached listings, since other processes write there too."""
     if "::" in url:
         raise StorageError(f"store {url}: chained URLs are not taken; give a folder or s3://bucket/prefix")
     if urlsplit(url).password is not None:
@@ -143,7 +143,7 @@ def _created(system: Any, path: str) -> BinaryIO:
 
 @contextmanager
 def _failures_named(url: str) -> Iterator[None]:
-    """Within the scope, whatever the library behind a protocol raises is a `StorageError`."""
+    """Within the scope, any error of the library behind a protocol becomes a `StorageError`."""
     try:
         yield
     except StorageError:

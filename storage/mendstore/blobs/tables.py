@@ -1,4 +1,4 @@
-"""The tables of blobs, and what is decided about one blob under its lock."""
+"""The tables of blobs, and decisions about one blob under its lock."""
 
 from __future__ import annotations
 
@@ -22,19 +22,19 @@ SEARCHES = sa.table("mend_searches", sa.column("blobs", JSONB))
 
 
 def lock(connection: sa.Connection, digest: str) -> None:
-    """Until the transaction ends, nobody else decides about this blob."""
+    """Lock a blob until the transaction ends."""
     key = sa.func.hashtextextended(f"mendsearch/blob/{digest}", 0)
     connection.execute(sa.select(sa.func.pg_advisory_xact_lock(key)))
 
 
 def is_kept(connection: sa.Connection, digest: str, size: int, place: str | None) -> bool:
-    """Whether the content is there, where its row says or else at `place`. If so, its row is there too, and is young.
+    """Whether the content is stored, where its row says or else at `place`; if so, its row is created or renewed.
 
     Args:
-        connection: in a transaction, which then holds the lock of the blob.
-        digest: of the content.
-        size: of the content, in bytes.
-        place: URL where an object may lie that no row names yet.
+        connection: connection within a transaction, which then holds the lock of the blob.
+        digest: hexadecimal sha256 of the content.
+        size: size of the content in bytes.
+        place: URL of an object that no row may name yet.
     """
     lock(connection, digest)
     touch = sa.update(BLOBS).where(BLOBS.c.digest == digest).values(created_at=sa.func.clock_timestamp())
@@ -51,7 +51,7 @@ def is_kept(connection: sa.Connection, digest: str, size: int, place: str | None
 
 
 def own_folder(database: Database) -> str:
-    """A name that no other database has: of its server, which drew it when it was made, and its own there."""
+    """A name that no other database has: the identifier of its server, and its own within the server."""
     server = sa.func.pg_control_system().table_valued("system_identifier")
     databases = sa.table("pg_database", sa.column("oid"), sa.column("datname"))
     this = sa.join(server, databases, databases.c.datname == sa.func.current_database())

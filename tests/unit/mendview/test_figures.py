@@ -5,9 +5,10 @@ from pathlib import Path
 import pytest
 
 import mendview
+from mendstore.queries.trials import Point
+from mendstore.records import Structure
 from mendview import figures
 from mendview.figures.style import PALETTE
-from mendview.structure import read_structure
 from tests.synthetic import structure_of
 
 CSS = (Path(mendview.__file__).parent / "static" / "mend.css").read_text(encoding="utf-8")
@@ -37,7 +38,7 @@ def test_marks_stand_out_from_the_surface(name, dark):
 
 
 def test_a_figure_says_what_it_shows_and_every_colour_has_a_name():
-    structure = read_structure(structure_of(30))
+    structure = Structure.read(structure_of(30))
     figure = figures.channels(structure, structure.uniform)
     assert "30 coupling groups" in figure["layout"]["meta"]["alt"]
     named = set(re.findall(r'"(--[\w-]+)"', json.dumps(figure)))
@@ -47,16 +48,28 @@ def test_a_figure_says_what_it_shows_and_every_colour_has_a_name():
 
 def test_names_in_figures_are_text():
     name = "<b>bold</b>"
-    structure = read_structure({"widths": {name: 4}})
+    structure = Structure.read({"widths": {name: 4}})
     assert figures.channels(structure, {name: 2})["data"][0]["x"] == ["&lt;b&gt;bold&lt;/b&gt;"]
 
 
 def test_the_front_of_trials_is_what_nothing_beats_in_both():
     trials = [
-        {"number": number, "score": score, "macs": macs, "params": None}
+        Point(number, score, macs, None)
         for number, (score, macs) in enumerate([(-0.5, 10), (-0.4, 20), (-0.45, 30), (-0.1, 40), (-0.1, 50)])
     ]
     front = figures.scatter(trials, "macs")["data"][1]
     assert front["text"] == ["0", "1", "3"]
     lower_is_better = figures.scatter(trials, "macs", sign=-1)["data"][1]
     assert lower_is_better["text"] == ["0"]
+
+
+def test_the_figure_of_channels_shows_every_structure_in_network_order():
+    kept = {"conv1": 7, "layer1.0.conv1": 9}
+    widths, floor = {"conv1": 16, "layer1.0.conv1": 32}, {"conv1": 3, "layer1.0.conv1": 5}
+    structure = Structure.read({"widths": widths, "floor": floor, "pre_pruned": kept, "uniform": kept})
+    figure = figures.plotly_figure(figures.channels(structure, kept))
+    names = ["dense", "mended: at the floor", "mended: restored", "pre-pruned", "uniform"]
+    assert [trace.name for trace in figure.data] == names
+    assert list(figure.data[1].x) == ["conv1", "layer1.0.conv1"]
+    assert [counts[0] for counts in figure.data[1].customdata] == [3, 5]
+    assert [counts[0] for counts in figure.data[2].customdata] == [4, 4]

@@ -4,8 +4,8 @@ import json
 
 import pytest
 
-from mendsearch.study.description import STRUCTURE, description
-from mendview.structure import read_structure
+from mendsearch.study.description import description
+from mendstore.records import STRUCTURE, Structure
 from tests.unit.mending.test_scoring import search_of
 
 
@@ -16,7 +16,7 @@ def search():
 
 @pytest.fixture(scope="module")
 def told(search):
-    return read_structure(json.loads(description(search)[STRUCTURE]))
+    return Structure.read(json.loads(description(search)[STRUCTURE]))
 
 
 def test_structures_are_those_of_the_search(search, told):

@@ -1,0 +1,63 @@
+"""A search as workers need it: its registration, what it is made from, how far it is."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+from mendstore.queries.best import best_scores
+from mendstore.queries.pace import done_of
+from mendstore.reading import Snapshot
+
+
+@dataclass(frozen=True)
+class Registered:
+    """A search as the database holds it.
+
+    Attributes:
+        study_id: id of its Optuna study.
+        name: name of its Optuna study.
+        trials: N, how many trials are to end with a score.
+        fingerprint: equal for searches whose scores mean the same.
+        lease_s: seconds that a claim lasts without being renewed.
+        stopping: whether its workers are asked to end.
+        spec: what it was made from.
+        versions: versions of the creator's packages and code.
+        blobs: digests of what a worker needs, by role.
+    """
+
+    study_id: int
+    name: str
+    trials: int
+    fingerprint: str
+    lease_s: float
+    stopping: bool
+    spec: dict[str, Any]
+    versions: dict[str, str]
+    blobs: dict[str, str]
+
+
+def registered(snapshot: Snapshot, name: str) -> Registered | None:
+    """The search of that name, or None."""
+    row = snapshot.first(
+        """
+        SELECT m.study_id, s.study_name AS name, m.trials, m.fingerprint, m.lease_s, m.stopping, m.spec, m.versions,
+            m.blobs
+        FROM mend_searches m JOIN studies s USING (study_id) WHERE s.study_name = :name
+        """,
+        name=name,
+    )
+    return None if row is None else Registered(**row)
+
+
+def has_attribute(snapshot: Snapshot, study_id: int, key: str) -> bool:
+    """Whether a study attribute is set."""
+    row = snapshot.first(
+        "SELECT 1 AS found FROM study_user_attributes WHERE study_id = :study AND key = :key", study=study_id, key=key
+    )
+    return row is not None
+
+
+def progress(snapshot: Snapshot, study_id: int) -> tuple[int, float | None]:
+    """How many trials of a search ended with a score, and the best score of a complete one; two round trips."""
+    return done_of(snapshot, study_id), best_scores(snapshot, [study_id]).get(study_id)

@@ -1,0 +1,27 @@
+"""What a search writes for people and pages to read, as pydantic models: the network's structure, and the run's result.
+
+The writer builds a record from all its fields and stores `written()`; a value that does not fit is an error there. A
+reader takes `read(value)`: it ignores keys that it does not know and fills in what older searches did not write, and
+raises `RecordError` for what is not a record at all, so that a page can say so and go on without it.
+"""
+
+from mendstore.records.base import Counts, Record, RecordError
+from mendstore.records.result import (
+    CONTROLS,
+    FORMAT,
+    RESULTS,
+    ROWS,
+    TITLES,
+    Budget,
+    DenseRow,
+    Model,
+    PrunedRow,
+    RunResult,
+    TrialCounts,
+)
+from mendstore.records.structure import STRUCTURE, Layer, Structure
+
+__all__ = [
+    "CONTROLS", "FORMAT", "RESULTS", "ROWS", "STRUCTURE", "TITLES", "Budget", "Counts", "DenseRow", "Layer", "Model",
+    "PrunedRow", "Record", "RecordError", "RunResult", "Structure", "TrialCounts",
+]  # fmt: skip

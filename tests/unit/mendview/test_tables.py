@@ -1,0 +1,35 @@
+from rich.console import Console
+
+from mendstore.records import RunResult
+from mendview.tables import result_rows, result_table
+
+ROW = {"accuracy": 0.975, "macs": 2000, "params": 300, "latency_ms": 0.25}
+KEPT = {"accuracy_before": 0.95, "keep_counts": {"conv1": 7, "layer1.0.conv1": 9}, "score": -0.4321}
+RESULT = {
+    "format": 1,
+    "search": "demo",
+    "model": {"name": "digits-resnet", "kwargs": {}},
+    "budget": {"given": {"macs": 0.2}, "absolute": {"macs": 2000.0}},
+    "test_images": 450,
+    "dense": ROW | {"macs": 10000},
+    **dict.fromkeys(("uniform", "pre_pruned", "mended"), ROW | KEPT),
+    "trials": {"complete": 60, "stopped_early": 0, "failed": 1},
+    "seconds": {"mend": 3.0},
+    "seed": 0,
+    "versions": {},
+}
+
+
+def test_the_table_has_every_row_and_figure():
+    result = RunResult.read(RESULT)
+    rows = result_rows(result, -0.1)
+    assert [row[0] for row in rows] == ["dense", "uniform", "pre-pruned", "mended"]
+    assert rows[0] == ("dense", "97.50%", "", "−0.1000", "10,000 (100.0%)", "300", "0.25 ms")
+    assert rows[3] == ("mended", "97.50%", "95.00%", "−0.4321", "2,000 (20.0%)", "300", "0.25 ms")
+    console = Console(width=140, record=True)
+    console.print(result_table(result, -0.1))
+    assert "pre-pruned" in console.export_text()
+
+
+def test_without_a_result_there_are_no_rows():
+    assert result_rows(None, 0.0) == []
