@@ -1,4 +1,4 @@
-"""Trained networks that the benchmarks share: ResNet-20 and a MobileNetV2 on Fashion-MNIST, trained once."""
+"""Trained networks that the benchmarks share: ResNet-20 and MobileNetV2 on Fashion-MNIST, trained once."""
 
 from __future__ import annotations
 
@@ -8,10 +8,10 @@ from dataclasses import dataclass
 from typing import Any
 
 import torch
-from rows import WORK
 from torch import nn
 from torchvision.models import mobilenet_v2
 
+from bench.files import WORK
 from mendsearch.budget import Limits, build_cost_model
 from mendsearch.config import Budget, DataSpec, FinetuneSpec, MendSpec, PruneSpec, ReconstructionName, TrainSpec
 from mendsearch.coupling.layout import Coupling

@@ -1,14 +1,14 @@
-"""Pictures of the figures in `bench/results/`: `python bench/plots.py`.
+"""Plots of the figures in `bench/results/`, as SVG files in `docs/results/plots/`.
 
-SVGs in `docs/results/plots/`, the same each time. `docs/results/` says what they show.
+The same figures give the same files, byte for byte. `docs/results/` explains the plots.
 """
 
 from __future__ import annotations
 
+import argparse
 import json
 from collections.abc import Callable
 from itertools import product
-from pathlib import Path
 from typing import Any
 
 import matplotlib
@@ -16,8 +16,10 @@ import numpy as np
 from matplotlib import pyplot
 from matplotlib.axes import Axes
 
-RESULTS = Path("bench/results")
-PLOTS = Path("docs/results/plots")
+from bench.files import RESULTS, ROOT
+
+TAKES = "10 seconds"
+PLOTS = ROOT / "docs" / "results" / "plots"
 BLUE, ORANGE, GREEN, GREY, PALE = "#0072b2", "#d55e00", "#009e73", "#666666", "#dddddd"
 """Told apart by colour-blind eyes."""
 STRUCTURES = {
@@ -245,6 +247,7 @@ def _named(name: str) -> str:
 
 
 def main() -> None:
+    argparse.ArgumentParser(description=__doc__).parse_args()
     matplotlib.use("svg")
     PLOTS.mkdir(parents=True, exist_ok=True)
     with matplotlib.rc_context(STYLE):

@@ -1,4 +1,4 @@
-"""The rows of an accuracy table: one dense network, one search, the controls, all fine-tuned alike."""
+"""Rows of an accuracy table: one dense network, one search, the controls, all fine-tuned alike."""
 
 from __future__ import annotations
 
@@ -14,6 +14,7 @@ import optuna
 import torch
 
 import mendstore
+from bench.files import RESULTS, WORK, write_figures
 from mendsearch.config import Spec
 from mendsearch.coupling.layout import Ints
 from mendsearch.files import read_json, write_json
@@ -27,8 +28,6 @@ from mendsearch.record import Record, versions
 from mendsearch.training.loop import accuracy, train
 from mendsearch.training.splits import Splits
 
-WORK = Path("bench/work")
-RESULTS = Path("bench/results")
 RANDOM_STRUCTURES = 5
 
 
@@ -100,16 +99,6 @@ def random_structures(space: Space, count: int, seed: int) -> list[Ints]:
     generator = np.random.default_rng(seed)
     room = space.coupling.widths - space.floor
     return [space.project(space.floor + generator.integers(0, room + 1)) for _ in range(count)]
-
-
-def kept(file: Path, work: Callable[[], Any]) -> Any:
-    """What `work` gives, from the file of an earlier run where there is one."""
-    found = read_json(file)
-    if found is None:
-        found = work()
-        write_json(file, found)
-        print(file.stem, found, flush=True)
-    return found
 
 
 def clocked(work: Callable[[], Any]) -> tuple[float, float]:
@@ -184,5 +173,5 @@ def publish(name: str, summary: dict[str, Any], values: dict[str, Any]) -> None:
             )
             print(f"{row:12}{cells}{numbers['macs']['mean']:12,.0f}")
     machine = {"threads": torch.get_num_threads(), "torch": torch.__version__}
-    write_json(RESULTS / f"{name}.json", {"machine": machine, "summary": summary, "comparisons": values})
+    write_figures(name, {"machine": machine, "summary": summary, "comparisons": values})
     print(json.dumps({"written": str(RESULTS / f"{name}.json")}))

@@ -5,10 +5,10 @@ from pathlib import Path
 import pytest
 
 import mendview
+from bench.fleet.synthetic import structure_of
 from mendview import figures
 from mendview.figures.style import PALETTE
 from mendview.structure import read_structure
-from tests.synthetic import structure_of
 
 CSS = (Path(mendview.__file__).parent / "static" / "mend.css").read_text(encoding="utf-8")
 

@@ -2,12 +2,12 @@ import re
 
 from rich.console import Console
 
+from bench.fleet.synthetic import make_search
 from mendview.figures import channels, plotly_figure
 from mendview.report import report_of, save
 from mendview.searches import find_search
 from mendview.structure import read_structure
 from mendview.tables import result_rows, result_table
-from tests.synthetic import make_search
 
 WIDTHS, FLOOR = {"conv1": 16, "layer1.0.conv1": 32}, {"conv1": 3, "layer1.0.conv1": 5}
 

@@ -1,8 +1,8 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
+from bench.fleet.synthetic import structure_of
 from mendview.structure import read_counts, read_results, read_structure
-from tests.synthetic import structure_of
 
 JSON = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=5),

@@ -1,4 +1,4 @@
-"""A Postgres of a benchmark's own: started, stopped in every way, watched."""
+"""A Postgres server for a benchmark: started, stopped in every way, and watched."""
 
 from __future__ import annotations
 

@@ -1,6 +1,6 @@
-"""Searches made up by bulk inserts into the real tables, so that what people watch is tested without a network to prune.
+"""Synthetic searches, inserted in bulk into the real tables, so that pages are tested without a network to prune.
 
-Scores rise as those of a real search do; the counts of a fleet (workers lost, faults, candidates set aside) are exact.
+Scores rise as in a real search; the counts of a fleet (workers lost, faults, candidates set aside) are exact.
 """
 
 from __future__ import annotations

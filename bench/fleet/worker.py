@@ -1,8 +1,8 @@
-"""A worker without torch, whose scoring is a sleep: `python bench/fleet_worker.py JOB.json`, URL in the environment.
+"""A worker without torch whose scoring is a sleep; `bench.fleet.chaos` starts it with a job file.
 
-Ours goes the way of `mendsearch/fleet/worker.py` and `mendsearch/mending/fleet.py`: queue, keeper, signals, spool.
-Stock is `study.optimize` as Optuna's documentation has it for workers that may die. Both write down each score that
-they have computed, and that it was recorded, in a journal of their own, so that nothing can be lost unseen.
+Ours does what `mendsearch/fleet/worker.py` and `mendsearch/mending/fleet.py` do: queue, heartbeat, signals, spool.
+Stock is `study.optimize` as Optuna's documentation recommends for workers that may die. Both write each score that they
+computed, and that it was recorded, into a journal of their own, so that no loss goes unseen.
 """
 
 from __future__ import annotations
@@ -19,11 +19,11 @@ from pathlib import Path
 from typing import Any, Literal
 
 import optuna
-from fleet_study import SPACE, attributes, proposal, result, stock_storage
 from optuna.study import MaxTrialsCallback
 from optuna.trial import TrialState
 
 import mendstore
+from bench.fleet.study import SPACE, attributes, proposal, result, stock_storage
 from mendsearch.fleet.launch import STORAGE_VARIABLE
 from mendsearch.fleet.signals import Signals
 

@@ -1,13 +1,14 @@
-"""Against what a user would write: `python bench/baseline.py`. Resumable. ResNet-20 on Fashion-MNIST, storage left out.
+"""`mendsearch.mend` against the search that a user would write with Optuna and Torch-Pruning. Resumable.
 
-The user's search is stock `study.optimize` in memory. A trial picks the fraction of channels that goes from every
-coupling group, deep-copies the network, prunes the copy with Torch-Pruning by magnitude, recalibrates its batch norms
-over 100 batches of a DataLoader, and takes the accuracy on the whole validation split. A structure over the budget ends
-its trial before anything is run. Ours is `mendsearch.mend` as it comes.
+ResNet-20 on Fashion-MNIST; storage is left out. The user's search is stock `study.optimize` in memory. A trial chooses
+the fraction of channels to remove from every coupling group, deep-copies the network, prunes the copy with
+Torch-Pruning by magnitude, recalibrates its batch norms over 100 batches of a DataLoader, and returns the accuracy on
+the whole validation split. A structure over the budget ends its trial before any pass. Ours is `mendsearch.mend` with
+its defaults.
 
-Seconds a trial at equal images: both see 100 batches of 128 and 2,000 validation images, ours by kind `channels`.
-Seconds to a structure of equal fine-tuned accuracy: ours after few trials against theirs after as many seconds as the
-machine affords.
+Measured are seconds per trial at equal images (100 batches of 128 and 2,000 validation images on both sides, ours by
+kind `channels`), and seconds to a structure of equal accuracy after fine-tuning: ours after a few trials, the user's
+after `--seconds`.
 """
 
 from __future__ import annotations
@@ -20,21 +21,22 @@ from typing import Any
 import optuna
 import torch
 import torch_pruning as tp
-from networks import Trained, parser, trained
-from rows import RESULTS, WORK, clocked, kept
 from torch import nn
 from torch.utils.data import DataLoader, TensorDataset
 
 import mendsearch
 import mendsearch.mending.scoring as scoring_module
+from bench.files import WORK, kept, write_figures
+from bench.networks import Trained, parser, trained
+from bench.rows import clocked
 from mendsearch.config import FinetuneSpec
-from mendsearch.files import write_json
 from mendsearch.mending.scoring import Scorer
 from mendsearch.mending.weights import Weights
 from mendsearch.prepruning import pre_prune
 from mendsearch.record import versions
 from mendsearch.training.splits import batches
 
+TAKES = "10 minutes"
 RATE = 0.2
 BATCHES = 100
 FINETUNE = FinetuneSpec(epochs=1, images=20000, learning_rate=0.03, distillation=0.5)
@@ -190,9 +192,7 @@ def main() -> None:
     found = {}
     for name, part in parts.items():
         found[name] = kept(WORK / "baseline" / f"{name.replace(' ', '-')}.json", part)
-    write_json(
-        RESULTS / "baseline.json", {"versions": versions(), "threads": arguments.threads, "rate": RATE, "found": found}
-    )
+    write_figures("baseline", {"versions": versions(), "threads": arguments.threads, "rate": RATE, "found": found})
 
 
 if __name__ == "__main__":

@@ -1,8 +1,7 @@
-"""No labels, no training, then one short fine-tuning: `python bench/untrained.py`. Resumable.
+"""Accuracy without labels or training, then after one short fine-tuning: ResNet-20 on Fashion-MNIST. Resumable.
 
-ResNet-20 on Fashion-MNIST. For each budget: seconds of one call of `mendsearch.mend`, ranking included, and test
-accuracy of what it gives; beside it the pre-pruned, uniform and random structures with the same ranking and
-reconstruction. Last, most are fine-tuned alike.
+For each budget: seconds of one call of `mendsearch.mend`, ranking included, and the test accuracy of its network. The
+controls are the pre-pruned, uniform and random structures with the same ranking and reconstruction.
 """
 
 from __future__ import annotations
@@ -13,16 +12,17 @@ from typing import Any
 
 import numpy as np
 import torch
-from networks import Trained, parser, trained
-from rows import RESULTS, WORK, kept, random_structures
 
 import mendsearch
+from bench.files import WORK, kept, write_figures
+from bench.networks import Trained, parser, trained
+from bench.rows import random_structures
 from mendsearch.config import FinetuneSpec
-from mendsearch.files import write_json
 from mendsearch.mending.search import Search
 from mendsearch.record import versions
 from mendsearch.training.loop import accuracy
 
+TAKES = "half an hour"
 RATES = (0.4, 0.2, 0.1)
 TRIALS = 100
 RANDOM = 3
@@ -100,7 +100,7 @@ def main() -> None:
     dense = accuracy(network.model, network.splits.test)
     print(f"dense {dense:.4f}")
     machine = {"threads": arguments.threads, "device": "cpu"}
-    write_json(RESULTS / "untrained.json", {"machine": machine, "versions": versions(), "dense": dense, "rows": rows})
+    write_figures("untrained", {"machine": machine, "versions": versions(), "dense": dense, "rows": rows})
 
 
 if __name__ == "__main__":

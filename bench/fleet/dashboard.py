@@ -1,8 +1,7 @@
-"""The dashboard, and stock optuna-dashboard, before 10,000 trials of 64 workers. `python bench/dashboard.py`.
+"""Time, size and memory of the dashboard and of stock optuna-dashboard at 10,000 trials of 64 workers.
 
-A real browser opens every page; the search is made up by bulk inserts into a Postgres of its own, as
-`tests/synthetic.py` does.
-`--screenshots` draws docs/screenshots instead.
+A real browser opens every page. The search is synthetic, inserted in bulk into a Postgres of its own
+(`bench.fleet.synthetic`). `--screenshots` draws docs/screenshots instead.
 """
 
 from __future__ import annotations
@@ -26,15 +25,13 @@ from typing import Any
 
 import psutil
 import sqlalchemy as sa
+from playwright.sync_api import Browser, sync_playwright
 
-ROOT = Path(__file__).parents[1]
-sys.path.insert(0, str(ROOT))
+import mendstore
+from bench.files import ROOT, write_figures
+from bench.fleet.synthetic import Made, finish_more, make_search
 
-from playwright.sync_api import Browser, sync_playwright  # noqa: E402
-
-import mendstore  # noqa: E402
-from tests.synthetic import Made, finish_more, make_search  # noqa: E402
-
+TAKES = "5 minutes"
 TRIALS, WORKERS, GROUPS, REPEATS = 10_000, 64, 37, 5
 VIEWERS, VIEWED_S = 10, 20
 SLIM = "import sys; sys.modules.update(dict.fromkeys(['torch', 'sklearn', 'scipy'])); "
@@ -248,7 +245,7 @@ def main() -> None:
         finally:
             browser.close()
             server.stop()
-    (ROOT / "bench" / "results" / "dashboard.json").write_text(json.dumps(found, indent=2) + "\n")
+    write_figures("dashboard", found)
     print(json.dumps(found, indent=2))
 
 

@@ -1,16 +1,14 @@
-"""Random structures, fine-tuned: what a score should know beforehand. `python bench/fidelity_structures.py`. Resumable.
-
-The long part of the fidelity figures: hours on one core. `bench/fidelity.py` then scores the same structures.
-"""
+"""Random structures, fine-tuned: the ground truth for `bench.accuracy.fidelity`. Resumable."""
 
 from __future__ import annotations
 
 from pathlib import Path
 
 import torch
-from networks import NETWORKS, Trained, parser, trained
-from rows import WORK, random_structures
 
+from bench.files import WORK
+from bench.networks import NETWORKS, Trained, parser, trained
+from bench.rows import random_structures
 from mendsearch.config import FinetuneSpec
 from mendsearch.coupling.layout import Ints
 from mendsearch.coupling.surgery import build_pruned
@@ -18,6 +16,7 @@ from mendsearch.files import read_json, write_json
 from mendsearch.mending.space import Space
 from mendsearch.prepruning import cut
 
+TAKES = "several hours on one core"
 PLAN = {("resnet20", 0.2): 48, ("resnet20", 0.4): 24, ("resnet20", 0.1): 24, ("mobilenetv2", 0.4): 16}
 """Structures by network and fraction of the MACs."""
 SEEDS = (0, 1)

@@ -1,9 +1,9 @@
-"""What of a trial's scoring is not forward passes: `python bench/efficiency.py`. Weights do not matter.
+"""Time of scoring a candidate as a multiple of its bare forward passes. Weights do not matter.
 
 The bare passes are those of the same candidate, built by `build_pruned` as a plain network, on the same images: batch
 norms in training mode over the calibration images, then evaluation mode over the validation images, in the same
-batches; once in the precision of a trial, once in single precision. They take turns; milliseconds are by the clock and
-of the processors.
+batches; once in the precision of a trial, once in single precision. The sides take turns. Milliseconds are wall-clock
+and processor time.
 """
 
 from __future__ import annotations
@@ -16,16 +16,16 @@ from functools import partial
 from typing import Any
 
 import torch
-from networks import parser, trained
-from rows import RESULTS, clocked
 from torch import nn
 from torchvision.models import resnet50
 
 import mendsearch.mending.scoring as scoring_module
 import mendsearch.mending.weights as weights_module
+from bench.files import write_figures
+from bench.networks import parser, trained
+from bench.rows import clocked
 from mendsearch.config import Budget
 from mendsearch.coupling.surgery import build_pruned
-from mendsearch.files import write_json
 from mendsearch.mending.scoring import Scorer
 from mendsearch.mending.search import pose, rank_channels
 from mendsearch.mending.weights import Weights, even_batches
@@ -34,6 +34,7 @@ from mendsearch.prepruning import pre_prune
 from mendsearch.progress import Reporter
 from mendsearch.record import versions
 
+TAKES = "5 minutes, and 10 more with --resnet50"
 RATE = 0.4
 
 
@@ -115,7 +116,7 @@ def keep(found: dict[str, Any], name: str, value: dict[str, Any]) -> None:
     found[name] = value
     print(name, value, flush=True)
     machine = {"threads": torch.get_num_threads(), "device": "cpu"}
-    write_json(RESULTS / "efficiency.json", {"machine": machine, "versions": versions(), "networks": found})
+    write_figures("efficiency", {"machine": machine, "versions": versions(), "networks": found})
 
 
 if __name__ == "__main__":

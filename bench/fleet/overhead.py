@@ -1,10 +1,10 @@
-"""What a trial costs beside its scoring: `python bench/fleet_overhead.py`. Resumable; `--again` measures anew.
+"""Milliseconds that a trial costs besides its scoring, ours and stock Optuna's. Resumable; `--again` measures anew.
 
-A trial is claimed, with 37 parameters, and recorded, with five attributes and its value; nothing is scored, and
+A trial is claimed with 37 parameters, and recorded with five attributes and its value. Nothing is scored, and
 proposals cost nothing on either side. Ours is `mendstore.Queue`. Stock is what `study.optimize` does with RDBStorage
-and heartbeats: look for stale trials, ask, heartbeat, attributes, tell. Trials of both, in studies that hold 100,
-1,000 and 10,000 trials, are taken in turn on one server; without a network between, and with 2 ms added to each round
-trip. `cpu_ms` is processor time, of the client and of its server processes: a busy machine changes it little.
+and heartbeats: look for stale trials, ask, heartbeat, attributes, tell. Both sides take turns on one server, in studies
+that hold 100, 1,000 and 10,000 trials, once without a network and once with 2 ms added to each round trip. `cpu_ms` is
+processor time of the client and of its server processes: other work on the machine changes it little.
 """
 
 from __future__ import annotations
@@ -16,20 +16,20 @@ import statistics
 import time
 from collections.abc import Callable
 from contextlib import nullcontext
-from pathlib import Path
 from typing import Any
 
 import psycopg2
-from delay_proxy import proxied
-from fleet_server import BenchServer, serving
-from fleet_study import StockTrial, fill, fresh, ours, proposal, result, stock_study
 from sqlalchemy.engine import make_url
 
 import mendstore
-from mendsearch.files import read_json, write_json
+from bench.files import WORK, read_figures, write_figures
+from bench.fleet.delay_proxy import proxied
+from bench.fleet.server import BenchServer, serving
+from bench.fleet.study import StockTrial, fill, fresh, ours, proposal, result, stock_study
 
-RESULTS = Path("bench/results/fleet-overhead.json")
-WORK = Path("bench/work/fleet-overhead")
+TAKES = "5 minutes"
+NAME = "fleet-overhead"
+FOLDER = WORK / "fleet-overhead"
 SIZES = (100, 1_000, 10_000)
 DELAYS_MS = (0, 2)
 ROUNDS = {0: 100, 2: 40}
@@ -52,7 +52,7 @@ class Bench:
         fill(server, search.study_id, size)
         stock_name = fresh(f"stock-{size}")
         fill(server, stock_study(server.url, stock_name, 0)._study_id, size)
-        self._queue = mendstore.Queue(mendstore.Database(url), search, "cpu", WORK / "spool")
+        self._queue = mendstore.Queue(mendstore.Database(url), search, "cpu", FOLDER / "spool")
         self._study, self._source = stock_study(url, stock_name, 1), random.Random(0)
         self.taken: dict[str, list[float]] = {"ours": [], "stock": [], "claim": [], "finish": []}
         self.cpu_ms: dict[str, list[float]] = {"ours": [], "stock": []}
@@ -137,18 +137,18 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--again", action="store_true", help="forget what was measured")
     given = parser.parse_args()
-    found = (None if given.again else read_json(RESULTS)) or {"cells": {}}
-    with serving(WORK) as server:
+    found = (None if given.again else read_figures(NAME)) or {"cells": {}}
+    with serving(FOLDER) as server:
         for delay_ms in DELAYS_MS:
             if all(f"{size} trials, {delay_ms} ms" in found["cells"] for size in SIZES):
                 continue
             found["machine"] = server.machine()
             found["cells"] |= (cells := measured(server, delay_ms))
-            write_json(RESULTS, found)
+            write_figures(NAME, found)
             for name, cell in cells.items():
                 print(f"{name:20s} ours {cell['ours']} stock {cell['stock']} x{cell['stock_over_ours']}", flush=True)
     found["verdict"] = verdict(found["cells"])
-    write_json(RESULTS, found)
+    write_figures(NAME, found)
     print(found["verdict"])
 
 

@@ -1,6 +1,7 @@
-"""Kendall's tau between score and fine-tuned accuracy: `python bench/fidelity.py`, after `fidelity_structures.py`.
+"""Kendall's tau between a score and the accuracy after fine-tuning, for every way of scoring.
 
-Every way of scoring sees the same structures with the same kept channels, but for `bn l1`, which ranks by l1.
+Run `bench.accuracy.fidelity_structures` first: it fine-tunes the structures that are scored here. Every way of scoring
+sees the same structures with the same kept channels, except `bn l1`, which ranks by l1.
 """
 
 from __future__ import annotations
@@ -10,20 +11,21 @@ from typing import Any
 
 import numpy as np
 import torch
-from fidelity_structures import PLAN, path, structures
-from networks import NETWORKS, Trained, parser, trained
-from rows import RESULTS
 from scipy.stats import kendalltau
 from torch import Tensor
 from torch.nn import functional
 
 import mendsearch.mending.weights as weights_module
+from bench.accuracy.fidelity_structures import PLAN, path, structures
+from bench.files import write_figures
+from bench.networks import NETWORKS, Trained, parser, trained
 from mendsearch.coupling.layout import Ints
-from mendsearch.files import read_json, read_tensors, write_json, write_tensors
+from mendsearch.files import read_json, read_tensors, write_tensors
 from mendsearch.mending.weights import Weights
 from mendsearch.modes import evaluating
 from mendsearch.record import versions
 
+TAKES = "half an hour, after fidelity_structures"
 SEQUENCE = (128, 256, 512, 1024)
 """Calibration images of reconstruction in sequence."""
 VALIDATION = (125, 250, 500, 1000, 2000)
@@ -143,7 +145,7 @@ def main() -> None:
         for key, entry in summary[title].items():
             if "/" in key:
                 print(f"  {key:28} {entry['tau']:.3f}  one seed {entry['one_seed']:.3f}  above bn {entry['above_bn']}")
-    write_json(RESULTS / "fidelity.json", {"versions": versions(), "summary": summary, "structures": sets})
+    write_figures("fidelity", {"versions": versions(), "summary": summary, "structures": sets})
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""Milliseconds of one trial, step by step: `python bench/trial_cost.py`. Nothing is trained: weights do not matter."""
+"""Milliseconds of one trial, step by step. Nothing is trained: weights do not matter."""
 
 from __future__ import annotations
 
@@ -10,12 +10,12 @@ from typing import Any
 
 import optuna
 import torch
-from rows import RESULTS, WORK, forget
 
 import mendstore
+from bench.files import WORK, write_figures
+from bench.rows import forget
 from mendsearch.config import Spec, load_spec
 from mendsearch.demo import SPEC
-from mendsearch.files import write_json
 from mendsearch.loading import load
 from mendsearch.mending.sampler import make_sampler
 from mendsearch.mending.search import Search
@@ -24,6 +24,7 @@ from mendsearch.preparation import rank
 from mendsearch.progress import Reporter
 from mendsearch.record import Record, versions
 
+TAKES = "2 minutes"
 TRIALS = 40
 
 
@@ -79,7 +80,7 @@ def main() -> None:
         found[example] = measure(spec, url)
         print(example, found[example])
     machine = {"threads": torch.get_num_threads(), "device": "cuda" if torch.cuda.is_available() else "cpu"}
-    write_json(RESULTS / "trial-cost.json", {"machine": machine, "versions": versions(), "trial": found})
+    write_figures("trial-cost", {"machine": machine, "versions": versions(), "trial": found})
 
 
 if __name__ == "__main__":

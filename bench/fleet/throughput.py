@@ -1,24 +1,23 @@
-"""64 worker processes at one study, ours and stock: `python bench/fleet_throughput.py`. Resumable; `--again` anew.
+"""Trials per second and claim latency of 64 workers at one study, ours and stock Optuna's. Resumable; `--again` anew.
 
-Scoring is a sleep of half a second, or none. Each worker is a process with a connection of its own, 37 parameters and
-five attributes a trial, heartbeats on both sides. The server lets 300 connect: Postgres's own limit of 100 is too small
-for stock, which takes up to two a worker. Without a network between, and with 2 ms added to each round trip.
+Scoring is a sleep of half a second, or nothing. Each worker is a process with its own connection, 37 parameters and
+five attributes per trial, and heartbeats on both sides. The server allows 300 connections: Postgres's default of 100 is
+too small for stock, which takes up to two per worker. Without a network, and with 2 ms added to each round trip.
 """
 
 from __future__ import annotations
 
 import argparse
 from contextlib import nullcontext
-from pathlib import Path
 
-from delay_proxy import proxied
-from fleet_crew import Crew, watched
-from fleet_server import serving
+from bench.files import WORK, read_figures, write_figures
+from bench.fleet.delay_proxy import proxied
+from bench.fleet.server import serving
+from bench.fleet.workload import Crew, watched
 
-from mendsearch.files import read_json, write_json
-
-RESULTS = Path("bench/results/fleet-throughput.json")
-WORK = Path("bench/work/fleet-throughput")
+TAKES = "8 minutes"
+NAME = "fleet-throughput"
+FOLDER = WORK / "fleet-throughput"
 WORKERS = 64
 CELLS = ((0.5, 0), (0.0, 0), (0.5, 2))
 """Seconds that a score takes, and milliseconds added to a round trip."""
@@ -29,8 +28,8 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--again", action="store_true", help="forget what was measured")
     given = parser.parse_args()
-    found = (None if given.again else read_json(RESULTS)) or {"cells": {}}
-    with serving(WORK) as server:
+    found = (None if given.again else read_figures(NAME)) or {"cells": {}}
+    with serving(FOLDER) as server:
         for score_s, delay_ms in CELLS:
             for side in ("ours", "stock"):
                 name = f"{side}, score {score_s} s, {delay_ms} ms"
@@ -39,9 +38,9 @@ def main() -> None:
                 found["machine"] = server.machine()
                 with proxied(server.socket, delay_ms) if delay_ms else nullcontext() as proxy:
                     url = server.url if proxy is None else server.through("127.0.0.1", proxy.port)
-                    cell = watched(server, url, Crew(side, WORKERS, score_s), WORK / "spool")
+                    cell = watched(server, url, Crew(side, WORKERS, score_s), FOLDER / "spool")
                 found["cells"][name] = cell
-                write_json(RESULTS, found)
+                write_figures(NAME, found)
                 print(f"{name:30s} {cell}", flush=True)
 
 

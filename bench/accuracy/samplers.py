@@ -1,8 +1,8 @@
-"""Samplers side by side: best score after 60 and 200 trials. `python bench/samplers.py`. Resumable.
+"""Best score after 60 and 200 trials by sampler, on four networks at two rates. Resumable.
 
-Three trainings of a digits network and one network on Fashion-MNIST, two rates, three seeds; the same starts are
-enqueued for all; the scorer looks at few images, so that one machine affords it. A candidate that two samplers propose
-is scored once.
+Three trainings of a digits network and one network on Fashion-MNIST; three seeds each. All samplers get the same
+starting candidates. The scorer reads few images to keep the run short. A candidate that two samplers propose is scored
+once.
 """
 
 from __future__ import annotations
@@ -15,11 +15,12 @@ from typing import Any
 import numpy as np
 import optuna
 import torch
-from networks import digits, parser, trained
-from rows import RESULTS, WORK, random_structures
 
 import mendsearch.mending.scoring as scoring_module
 import mendsearch.mending.weights as weights_module
+from bench.files import WORK, write_figures
+from bench.networks import digits, parser, trained
+from bench.rows import random_structures
 from mendsearch.config import Budget
 from mendsearch.files import read_json, write_json
 from mendsearch.mending.sampler import SAMPLERS, make_sampler
@@ -28,6 +29,7 @@ from mendsearch.mending.space import Space
 from mendsearch.models.resnet import cifar_resnet
 from mendsearch.record import versions
 
+TAKES = "an hour"
 RATES = (0.4, 0.15)
 SEEDS = (0, 1, 2)
 EARLY = 60
@@ -144,7 +146,7 @@ def main() -> None:
             } | {"structures": found["structures"]}
             print(name, rate, summary[f"{name} {rate:.0%}"], flush=True)
             result = {"versions": versions(), "summary": summary, "ask_ms": asking, "runs": values}
-            write_json(RESULTS / "samplers.json", result)  # after every set, since one takes minutes
+            write_figures("samplers", result)  # after every set, since one takes minutes
 
 
 if __name__ == "__main__":

@@ -1,7 +1,7 @@
-"""Kinds of reconstruction side by side: `python bench/reconstruction.py`. Uniform structures, no training.
+"""Test accuracy of uniform structures by kind of reconstruction, without training, and seconds per candidate.
 
-Test accuracy by channels, in sequence with each layer for itself, and with residual blocks as wholes, from few
-and many images; for MobileNetV2 also with the small ridge where rows are few.
+Compared are reconstruction by channels, in sequence layer by layer, and in sequence with residual blocks as wholes,
+from few and many images; for MobileNetV2 also with the small ridge where rows are few.
 """
 
 from __future__ import annotations
@@ -11,19 +11,20 @@ from dataclasses import replace
 from typing import Any
 
 import torch
-from networks import Trained, parser, trained
-from rows import RESULTS
 
 import mendsearch.reconstruction.sequence as sequence_module
+from bench.files import write_figures
+from bench.networks import Trained, parser, trained
 from mendsearch.coupling.layout import Ints
 from mendsearch.coupling.surgery import build_pruned
-from mendsearch.files import write_json
 from mendsearch.mending.weights import BATCH, REFINED_ROWS, TRIAL_IMAGES, TRIAL_ROWS
 from mendsearch.prepruning import pre_prune
 from mendsearch.reconstruction.targets import dense_targets
 from mendsearch.record import versions
 from mendsearch.training.loop import accuracy
 from mendsearch.training.splits import gather
+
+TAKES = "5 minutes"
 
 
 def measured(network: Trained, state: dict[str, torch.Tensor], seconds: float) -> dict[str, float]:
@@ -74,9 +75,7 @@ def main() -> None:
                 sequence_module.ENOUGH = enough
             for kind, row in rows.items():
                 print(f"{name} {rate:.0%} {kind:40} {row['accuracy']:.4f} {row['seconds']:.2f} s", flush=True)
-    write_json(
-        RESULTS / "reconstruction.json", {"versions": versions(), "threads": arguments.threads, "uniform": found}
-    )
+    write_figures("reconstruction", {"versions": versions(), "threads": arguments.threads, "uniform": found})
 
 
 if __name__ == "__main__":

@@ -1,7 +1,8 @@
-"""Criteria side by side: `python bench/criteria.py`. Uniform structures of three networks at three rates, no training.
+"""Scores of uniform structures by ranking criterion, and the time to rank a ResNet-50.
 
-Agreement with the dense network on the validation images, by reconstruction in sequence and by the dense statistics
-alone; the digits network, whose figures depend on its training, is the mean of five. Then the time to rank a ResNet-50.
+Three networks at three rates, without training. The score is the agreement with the dense network on the validation
+images, once by reconstruction in sequence and once by the statistics of the dense network alone. The digits network
+is trained five times, since one training decides little; its figures are means.
 """
 
 from __future__ import annotations
@@ -10,13 +11,13 @@ import statistics
 from typing import Any
 
 import torch
-from networks import Trained, digits, parser, trained
-from rows import RESULTS, clocked
 from torch import nn
 from torchvision.models import resnet50
 
+from bench.files import write_figures
+from bench.networks import Trained, digits, parser, trained
+from bench.rows import clocked
 from mendsearch.config import Budget, ReconstructionName
-from mendsearch.files import write_json
 from mendsearch.mending.scoring import Scorer
 from mendsearch.mending.search import pose
 from mendsearch.mending.weights import Weights
@@ -25,6 +26,7 @@ from mendsearch.ranking import CRITERIA, RankingInputs
 from mendsearch.record import versions
 from mendsearch.statistics import InputStatistics, input_statistics
 
+TAKES = "20 minutes"
 BATCH = 128
 RATES = (0.4, 0.2, 0.1)
 SEEDS = range(5)
@@ -106,8 +108,8 @@ def main() -> None:
                 print(f"{name} {rate} {criterion:9} {cells}", flush=True)
     seconds = rank_resnet50(arguments.images)
     print("resnet50", seconds)
-    write_json(
-        RESULTS / "criteria.json",
+    write_figures(
+        "criteria",
         {
             "versions": versions(),
             "threads": arguments.threads,

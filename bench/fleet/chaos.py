@@ -1,9 +1,9 @@
-"""Nothing lost, nothing twice, whatever breaks: `python bench/chaos.py`. Resumable; `--short` is what the tests run.
+"""Trials lost or counted twice while workers, database and network fail, ours and stock Optuna's. Resumable.
 
 500 trials by 8 workers under the supervisor of `mendsearch launch`, while workers are killed, frozen and signalled, the
-server crashes, restarts and stays away, and the network is cut. Stock Optuna's workers (`study.optimize`, heartbeats,
-`RetryHeartbeatStaleTrialCallback`, `MaxTrialsCallback`, `catch`) go through the same storm under the same supervisor.
-Scoring is a sleep. With root's rights the workers have a network of their own in a namespace of the kernel.
+server crashes, restarts and stays down, and the network is cut. Stock Optuna's workers (`study.optimize`, heartbeats,
+`RetryHeartbeatStaleTrialCallback`, `MaxTrialsCallback`, `catch`) go through the same faults under the same supervisor.
+Scoring is a sleep. As root, the workers get a network namespace of their own. The tests run `--short`.
 """
 
 from __future__ import annotations
@@ -21,21 +21,21 @@ from pathlib import Path
 from typing import Any, Literal
 
 import psycopg2
-from fleet_server import BenchServer, serving
-from fleet_storm import Storm, Weather, network
-from fleet_study import fresh, stock_study
-from fleet_study import ours as registered
-from fleet_worker import Job
 
-from mendsearch.files import read_json, write_json
+from bench.files import ROOT, WORK, read_figures, write_figures
+from bench.fleet.server import BenchServer, serving
+from bench.fleet.storm import Storm, Weather, network
+from bench.fleet.study import fresh, stock_study
+from bench.fleet.study import ours as registered
+from bench.fleet.worker import Job
 from mendsearch.fleet.ends import report_ends
 from mendsearch.fleet.launch import STORAGE_VARIABLE, RestartPolicy, Supervisor, cpu_slots
 from mendsearch.fleet.launch.restarts import meaning
 from mendsearch.fleet.launch.supervisor import OnExit
 
-RESULTS = Path("bench/results/chaos.json")
-WORK = Path("bench/work/chaos")
-HERE = Path(__file__).parent
+TAKES = "20 minutes"
+NAME = "chaos"
+FOLDER = WORK / "chaos"
 Side = Literal["ours", "stock"]
 POLICY = RestartPolicy(first_s=0.2, longest_s=2.0, healthy_s=1.0, failures=10**6)
 SIGNALLED = {-9, -15, 128 + 15}
@@ -159,8 +159,8 @@ def _supervisor(
     on_exit: OnExit,
     say: Callable[[str], None],
 ) -> Supervisor:
-    command = [*prefix, sys.executable, str(HERE / "fleet_worker.py"), str(folder / "job.json")]
-    environment = {**os.environ, STORAGE_VARIABLE: url, "PYTHONWARNINGS": "ignore"}
+    command = [*prefix, sys.executable, "-m", "bench.fleet.worker", str(folder / "job.json")]
+    environment = {**os.environ, STORAGE_VARIABLE: url, "PYTHONWARNINGS": "ignore", "PYTHONPATH": str(ROOT)}
     slots = cpu_slots(scale.workers)
     return Supervisor(command, environment, slots, folder / "logs", on_exit, policy=POLICY, say=say)
 
@@ -249,16 +249,16 @@ def main() -> None:
     parser.add_argument("--again", action="store_true", help="forget what was run")
     given = parser.parse_args()
     scale, apart = (SHORT, False) if given.short else (FULL, os.geteuid() == 0 and shutil.which("ip") is not None)
-    kept = (None if given.again or given.short else read_json(RESULTS)) or {}
-    with serving(WORK / "server") as server:
+    kept = (None if given.again or given.short else read_figures(NAME)) or {}
+    with serving(FOLDER / "server") as server:
         kept |= {"scale": asdict(scale), "network": "namespace" if apart else "proxy", "machine": server.machine()}
         sides: tuple[Side, ...] = ("ours",) if given.short else ("ours", "stock")
         for side in sides:
             if side not in kept:
-                kept[side] = storm(server, side, scale, WORK.resolve() / side, apart)
+                kept[side] = storm(server, side, scale, FOLDER / side, apart)
                 print(json.dumps({side: kept[side]}, indent=2), flush=True)
             if not given.short:
-                write_json(RESULTS, kept)
+                write_figures(NAME, kept)
     if wrong := faultless(kept["ours"]):
         sys.exit("\n".join(wrong))
 

@@ -1,4 +1,4 @@
-"""Many worker processes at one study for a while, and what they saw: trials a second, how long a claim takes."""
+"""Many worker processes at one study for a while: trials per second, and how long a claim takes."""
 
 from __future__ import annotations
 
@@ -15,10 +15,9 @@ from multiprocessing.synchronize import Event
 from pathlib import Path
 from typing import Any
 
-from fleet_server import BenchServer
-from fleet_study import StockTrial, fresh, ours, proposal, result, stock_study
-
 import mendstore
+from bench.fleet.server import BenchServer
+from bench.fleet.study import StockTrial, fresh, ours, proposal, result, stock_study
 
 CONTEXT = multiprocessing.get_context("fork")
 """64 interpreters that each import for seconds would say nothing about a database."""

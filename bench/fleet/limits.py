@@ -1,9 +1,10 @@
-"""Where one Postgres ends, and what carries further: `python bench/fleet_limits.py`. Resumable; `--again` anew.
+"""Trials per second that one Postgres carries, and what carries more: batches, PgBouncer. Resumable; `--again` anew.
 
-Nothing is scored, so the workers ask as fast as they can: claims one at a time and in batches, over connections of
-their own and by way of PgBouncer (`storage/postgres/pgbouncer.ini`, fewer connections), and stock Optuna by way of
-its gRPC proxy, where `grpcio` and `protobuf` are installed. Then 1,000 workers, each with its connection to PgBouncer,
-its thread that renews and a score of 20 s, as threads of 8 processes: 1,000 interpreters need 60 GB.
+Nothing is scored, so workers ask as fast as they can: they claim one candidate at a time or in batches, over their own
+connections or through PgBouncer (`storage/postgres/pgbouncer.ini`, with fewer connections). Stock Optuna is measured
+directly and through its gRPC proxy, where `grpcio` and `protobuf` are installed. Last come 1,000 workers, each with its
+connection to PgBouncer, its heartbeat and a score of 20 s, as threads of 8 processes: 1,000 interpreters would need
+60 GB.
 """
 
 from __future__ import annotations
@@ -19,18 +20,18 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import asdict
-from pathlib import Path
 from typing import Any
 
 import psycopg2
-from fleet_crew import Crew, watched
-from fleet_server import BenchServer, serving
 
-from mendsearch.files import read_json, write_json
+from bench.files import ROOT, WORK, read_figures, write_figures
+from bench.fleet.server import BenchServer, serving
+from bench.fleet.workload import Crew, watched
 
-RESULTS = Path("bench/results/fleet-limits.json")
-WORK = Path("bench/work/fleet-limits")
-SHIPPED = Path(__file__).parents[1] / "storage" / "postgres" / "pgbouncer.ini"
+TAKES = "15 minutes"
+NAME = "fleet-limits"
+FOLDER = WORK / "fleet-limits"
+SHIPPED = ROOT / "storage" / "postgres" / "pgbouncer.ini"
 PGBOUNCER = shutil.which("pgbouncer", path=f"{os.environ['PATH']}:/usr/sbin")
 POOL = 8
 """Connections of PgBouncer to Postgres: four a core."""
@@ -64,7 +65,7 @@ CELLS: dict[str, tuple[Crew, str]] = {
 def pgbouncer(server: BenchServer) -> Iterator[str]:
     """The URL of a PgBouncer in transaction mode before the server."""
     assert PGBOUNCER is not None
-    port, folder = 16432, WORK.resolve() / "pgbouncer"
+    port, folder = 16432, FOLDER / "pgbouncer"
     folder.mkdir(parents=True, exist_ok=True)
     (folder / "userlist.txt").write_text('"postgres" ""\n')
     shipped = SHIPPED.read_text()
@@ -113,7 +114,7 @@ def grpc_proxy(server: BenchServer) -> Iterator[str]:
 
 def measured(server: BenchServer, crew: Crew, way: str) -> dict[str, Any]:
     """One cell."""
-    spool = WORK / "spool"
+    spool = FOLDER / "spool"
     if way == "direct":
         return watched(server, server.url, crew, spool)
     with pgbouncer(server) if way == "pgbouncer" else grpc_proxy(server) as url:
@@ -125,7 +126,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--again", action="store_true", help="forget what was measured")
     given = parser.parse_args()
-    found = (None if given.again else read_json(RESULTS)) or {"cells": {}}
+    found = (None if given.again else read_figures(NAME)) or {"cells": {}}
     _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
     resource.setrlimit(resource.RLIMIT_NOFILE, (min(most, 65536), most))
     there = {
@@ -133,13 +134,13 @@ def main() -> None:
         "pgbouncer": PGBOUNCER is not None,
         "grpc": importlib.util.find_spec("grpc") is not None,
     }
-    with serving(WORK) as server:
+    with serving(FOLDER) as server:
         for name, (crew, way) in CELLS.items():
             if name in found["cells"] or not there[way]:
                 continue
             found["machine"], found["pool"] = server.machine(), POOL
             found["cells"][name] = {"crew": asdict(crew), "way": way, **measured(server, crew, way)}
-            write_json(RESULTS, found)
+            write_figures(NAME, found)
             print(f"{name:40s} {found['cells'][name]}", flush=True)
 
 

@@ -1,4 +1,4 @@
-"""The same search for both sides of a benchmark: of ours in the queue, and as a study of stock Optuna."""
+"""The same search for both sides of a benchmark: in our queue, and as a study of stock Optuna."""
 
 from __future__ import annotations
 
@@ -9,12 +9,12 @@ import warnings
 from typing import Any
 
 import optuna
-from fleet_server import BenchServer
 from optuna.distributions import IntDistribution, distribution_to_json
 from optuna.storages import BaseStorage, GrpcStorageProxy, RDBStorage, RetryHeartbeatStaleTrialCallback
 from optuna.storages._heartbeat import fail_stale_trials, get_heartbeat_thread
 
 import mendstore
+from bench.fleet.server import BenchServer
 
 PARAMETERS = 37
 """Coupling groups of a ResNet-50 whose last layers stay whole: the search that DESIGN speaks of."""

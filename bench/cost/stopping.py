@@ -1,7 +1,7 @@
-"""Early stopping: the same 200 candidates with and without it, in twenty orders. `python bench/stopping.py`. Resumable.
+"""Images saved by early stopping, and regret: 200 candidates in twenty orders. Resumable.
 
-Every candidate is scored once in full; what a search in some order would have looked at follows from the losses image
-by image and the rule itself.
+Every candidate is scored once on all images. What a search in another order would have read follows from the losses
+per image and the stopping rule.
 """
 
 from __future__ import annotations
@@ -12,15 +12,16 @@ from typing import Any
 import numpy as np
 import optuna
 import torch
-from networks import parser, trained
-from rows import RESULTS, WORK
 
 import mendsearch.mending.scoring as scoring_module
-from mendsearch.files import read_tensors, write_json, write_tensors
+from bench.files import WORK, write_figures
+from bench.networks import parser, trained
+from mendsearch.files import read_tensors, write_tensors
 from mendsearch.mending.sampler import make_sampler
 from mendsearch.mending.weights import TRIAL_IMAGES as CALIBRATION
 from mendsearch.record import versions
 
+TAKES = "10 minutes"
 RATE, CANDIDATES, ORDERS = 0.2, 200, 20
 DOUBTS = (1.0, 1.5, 2.0, 2.5)
 """Standard errors that are compared; the first five orders are given one by one for the one in use."""
@@ -85,7 +86,7 @@ def main() -> None:
             found[f"{sampler}, {doubt} standard errors"] = entry | ({"orders": replays[:5]} if doubt == in_use else {})
             print(sampler, doubt, entry, flush=True)
     machine = {"validation": scoring_module.TRIAL_IMAGES, "calibration": CALIBRATION}
-    write_json(RESULTS / "stopping.json", {"versions": versions(), **machine, "found": found})
+    write_figures("stopping", {"versions": versions(), **machine, "found": found})
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""Faults that befall a fleet: workers killed, frozen and signalled, a database that crashes, a network that is cut."""
+"""Faults for a fleet: workers killed, frozen and signalled, a database that crashes, a network that is cut."""
 
 from __future__ import annotations
 
@@ -15,8 +15,9 @@ from dataclasses import dataclass
 from typing import Protocol
 
 import psycopg2
-from delay_proxy import proxied
-from fleet_server import BenchServer
+
+from bench.fleet.delay_proxy import proxied
+from bench.fleet.server import BenchServer
 
 TERMINATE = """
     SELECT count(pg_terminate_backend(pid)) FROM pg_stat_activity

@@ -1,8 +1,8 @@
-"""A network between clients and Postgres: adds delay, and can be cut. `python bench/delay_proxy.py -h`.
+"""A proxy in front of Postgres that adds delay and can be cut. Benchmarks start it as a process.
 
-Half of the delay is added on the way there and half on the way back, so a round trip takes `--delay-ms` longer. SIGUSR1
-cuts the network: nothing passes, and nobody is told. SIGUSR2 mends it: connections that lived then are reset, as by a
-router that has forgotten them. It prints the port it listens on, and ends with the process that started it.
+Half of the delay is added in each direction, so a round trip takes `--delay-ms` longer. SIGUSR1 cuts the network:
+nothing passes, and neither side is told. SIGUSR2 restores it and resets the connections of before, as a router does
+that has forgotten them. It prints the port that it listens on, and ends with the process that started it.
 """
 
 from __future__ import annotations
@@ -18,6 +18,8 @@ from collections import deque
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+
+ROOT = Path(__file__).parents[2]
 
 
 class Side(asyncio.Protocol):
@@ -140,8 +142,8 @@ class Proxy:
     """
 
     def __init__(self, target: str, host: str, delay_ms: float) -> None:
-        command = [sys.executable, __file__, target, "--host", host, "--delay-ms", str(delay_ms)]
-        self._process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
+        command = [sys.executable, "-m", "bench.fleet.delay_proxy", target, "--host", host, "--delay-ms", str(delay_ms)]
+        self._process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True, cwd=ROOT)
         assert self._process.stdout is not None
         self.port = int(self._process.stdout.readline())
 
