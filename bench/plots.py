@@ -6,9 +6,9 @@ The same figures give the same files, byte for byte. `docs/results/` explains th
 from __future__ import annotations
 
 import argparse
-import json
 from collections.abc import Callable
 from itertools import product
+from pathlib import Path
 from typing import Any
 
 import matplotlib
@@ -16,7 +16,8 @@ import numpy as np
 from matplotlib import pyplot
 from matplotlib.axes import Axes
 
-from bench.files import RESULTS, ROOT
+from bench.files import ROOT, read_figures
+from bench.staircase import best_so_far
 
 TAKES = "10 seconds"
 PLOTS = ROOT / "docs" / "results" / "plots"
@@ -39,6 +40,7 @@ STYLE = {
     "figure.facecolor": "#fcfcfc", "axes.facecolor": "#fcfcfc", "figure.constrained_layout.use": True,
 }  # fmt: skip
 Found = dict[str, Any]
+Draw = Callable[[Found], None]
 
 
 def fidelity(found: Found) -> None:
@@ -146,8 +148,9 @@ def samplers(found: Found) -> None:
     for axes, (name, rate) in zip(panels.T.flat, product(names, rates), strict=True):
         axes.set(title=_named(f"{name} {rate}"))
         for sampler, colour in (("mending", BLUE), ("tpe", ORANGE), ("random", GREY)):
-            best = np.array(found["runs"][f"{name} {rate}"][sampler]["best"])[:, 4:]
-            trials = np.arange(5, best.shape[1] + 5)
+            run = found["runs"][f"{name} {rate}"]
+            best = np.array([best_so_far(seed, run["trials"]) for seed in run[sampler]["best"]])[:, 4:]
+            trials = np.arange(5, run["trials"] + 1)
             axes.plot(trials, best.T, color=colour, lw=0.6, alpha=0.35)
             axes.plot(trials, best.mean(0), color=colour, lw=1.8, label=sampler)
     for axes in panels[-1]:
@@ -207,10 +210,19 @@ def reconstruction(found: Found) -> None:
 
 
 ORDERS = 20
-"""Of `bench/stopping.py`."""
-DRAWN: tuple[Callable[[Found], None], ...] = (
+"""Orders of the candidates in `bench.cost.stopping`."""
+DRAWN: tuple[Draw, ...] = (
     baseline, criteria, digits, efficiency, fidelity, reconstruction, samplers, stopping, untrained,
 )  # fmt: skip
+
+
+def drawn(draw: Draw, folder: Path) -> Path:
+    """The SVG file of one plot, drawn into `folder` from the stored figures of the same name."""
+    draw(read_figures(draw.__name__))
+    file = folder / f"{draw.__name__}.svg"
+    pyplot.savefig(file, metadata={"Date": None, "Creator": None})
+    pyplot.close()
+    return file
 
 
 def _structure(axes: Axes, name: str, place: int, seen: list[float], sd: float = 0) -> None:
@@ -252,10 +264,7 @@ def main() -> None:
     PLOTS.mkdir(parents=True, exist_ok=True)
     with matplotlib.rc_context(STYLE):
         for draw in DRAWN:
-            draw(json.loads((RESULTS / f"{draw.__name__}.json").read_text()))
-            file = PLOTS / f"{draw.__name__}.svg"
-            pyplot.savefig(file, metadata={"Date": None, "Creator": None})
-            pyplot.close()
+            file = drawn(draw, PLOTS)
             print(file, f"{file.stat().st_size / 1000:.0f} kB")
 
 

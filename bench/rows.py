@@ -161,6 +161,34 @@ def summarise(values: list[dict[str, Any]]) -> dict[str, dict[str, Any]]:
     return summary
 
 
+def thinned(values: dict[str, Any]) -> dict[str, Any]:
+    """What comparisons share, once; and of each its own numbers, keep counts in the order of the coupling groups."""
+    first = next(iter(values.values()))
+    spec = {key: value for key, value in first["spec"].items() if key not in ("name", "seed", "budget")}
+    shared = {"spec": spec, **{key: first[key] for key in ("finetune_seeds", "widths", "versions")}}
+    return shared | {"comparisons": {name: _short(value, list(first["widths"])) for name, value in values.items()}}
+
+
+def _short(value: dict[str, Any], groups: list[str]) -> dict[str, Any]:
+    rows = {
+        name: {
+            "keep_counts": [row["keep_counts"][group] for group in groups],
+            **{key: row[key] for key in ("macs", "params")},
+            **{key: round(row[key], 6) for key in ("score", "accuracy_before")},
+            "accuracies": [round(accuracy, 6) for accuracy in row["accuracies"]],
+        }
+        for name, row in value["rows"].items()
+    }
+    return {
+        "seed": value["spec"]["seed"],
+        "budget": {key: limit for key, limit in value["spec"]["budget"].items() if limit is not None},
+        "dense": value["dense"],
+        "floor": [value["floor"][group] for group in groups],
+        "rows": rows,
+        "mend_seconds_last_session": round(value["mend_seconds_last_session"], 1),
+    }
+
+
 def publish(name: str, summary: dict[str, Any], values: dict[str, Any]) -> None:
     """Print the tables and write them, with every single figure, to `bench/results/NAME.json`."""
     for title, rows in summary.items():
@@ -173,5 +201,5 @@ def publish(name: str, summary: dict[str, Any], values: dict[str, Any]) -> None:
             )
             print(f"{row:12}{cells}{numbers['macs']['mean']:12,.0f}")
     machine = {"threads": torch.get_num_threads(), "torch": torch.__version__}
-    write_figures(name, {"machine": machine, "summary": summary, "comparisons": values})
+    write_figures(name, {"machine": machine, "summary": summary, **thinned(values)})
     print(json.dumps({"written": str(RESULTS / f"{name}.json")}))

@@ -114,13 +114,26 @@ def taus(rows: list[dict[str, Any]]) -> dict[str, Any]:
         for measure in rows[0]["values"][way]:
             value = np.array([row["values"][way][measure] for row in rows])
             entry = _with_interval(value[:, -1], mean, samples)
-            entry["by_images"] = {n: _tau(value[:, i], mean) for i, n in enumerate(VALIDATION)}
+            entry["by_images"] = [_tau(value[:, i], mean) for i in range(len(VALIDATION))]
             # against one seed, as the ceiling is: what the score knows of a single fine-tuning
             entry["one_seed"] = float(np.mean([_tau(value[:, -1], accuracies[:, s]) for s in range(2)]))
             gains = [_tau(value[pick, -1], mean[pick]) - _tau(base[pick], mean[pick]) for pick in samples]
             entry["above_bn"] = [float(np.nanquantile(gains, q)) for q in (0.025, 0.975)]
             found[f"{way} / {measure}"] = entry
     return found
+
+
+def thinned(rows: list[dict[str, Any]]) -> dict[str, Any]:
+    """The structures of a set, as columns: accuracies of both fine-tunings, and each score on all validation images."""
+    ways = rows[0]["values"]
+    return {
+        "accuracies": [[row["accuracies"][seed] for row in rows] for seed in range(2)],
+        "scores": {
+            f"{way} / {measure}": [round(row["values"][way][measure][-1], 6) for row in rows]
+            for way in ways
+            for measure in ways[way]
+        },
+    }
 
 
 def _with_interval(left: np.ndarray, right: np.ndarray, samples: np.ndarray) -> dict[str, Any]:
@@ -145,7 +158,8 @@ def main() -> None:
         for key, entry in summary[title].items():
             if "/" in key:
                 print(f"  {key:28} {entry['tau']:.3f}  one seed {entry['one_seed']:.3f}  above bn {entry['above_bn']}")
-    write_figures("fidelity", {"versions": versions(), "summary": summary, "structures": sets})
+    result = {"versions": versions(), "validation_images": VALIDATION, "summary": summary}
+    write_figures("fidelity", result | {"structures": {title: thinned(rows) for title, rows in sets.items()}})
 
 
 if __name__ == "__main__":

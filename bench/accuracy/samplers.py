@@ -21,6 +21,7 @@ import mendsearch.mending.weights as weights_module
 from bench.files import WORK, write_figures
 from bench.networks import digits, parser, trained
 from bench.rows import random_structures
+from bench.staircase import improvements
 from mendsearch.config import Budget
 from mendsearch.files import read_json, write_json
 from mendsearch.mending.sampler import SAMPLERS, make_sampler
@@ -87,6 +88,14 @@ def compare(search: Search, file: Path, trials: int) -> dict[str, Any]:
     return found
 
 
+def thinned(run: dict[str, Any]) -> dict[str, Any]:
+    """The runs of one network and rate, with the trials that improved the best score in place of all trials."""
+    short = {"structures": run["structures"], "trials": len(run["random"]["best"][0])}
+    for name in SAMPLERS:
+        short[name] = {"best": [improvements(best) for best in run[name]["best"]], "ask_ms": run[name]["ask_ms"]}
+    return short
+
+
 def ask_ms(trials: int, network: Any) -> float:
     """Milliseconds of one proposal of the mending sampler after `trials` trials in a space of many coupling groups."""
     model = cifar_resnet(depth=110, in_channels=1).eval()
@@ -145,7 +154,8 @@ def main() -> None:
                 for sampler in SAMPLERS
             } | {"structures": found["structures"]}
             print(name, rate, summary[f"{name} {rate:.0%}"], flush=True)
-            result = {"versions": versions(), "summary": summary, "ask_ms": asking, "runs": values}
+            runs = {title: thinned(run) for title, run in values.items()}
+            result = {"versions": versions(), "summary": summary, "ask_ms": asking, "runs": runs}
             write_figures("samplers", result)  # after every set, since one takes minutes
 
 
