@@ -22,7 +22,7 @@ from bench.staircase import best_so_far
 TAKES = "10 seconds"
 PLOTS = ROOT / "docs" / "results" / "plots"
 BLUE, ORANGE, GREEN, GREY, PALE = "#0072b2", "#d55e00", "#009e73", "#666666", "#dddddd"
-"""Told apart by colour-blind eyes."""
+"""Colours that colour-blind readers can tell apart."""
 STRUCTURES = {
     "mended": ("mended", BLUE, "o"),
     "pre_pruned": ("pre-pruned", GREEN, "s"),
@@ -44,7 +44,7 @@ Draw = Callable[[Found], None]
 
 
 def fidelity(found: Found) -> None:
-    """Kendall's tau of ways of scoring, with intervals, and the ceiling as a band."""
+    """Kendall's tau by way of scoring, with intervals, and the ceiling as a band."""
     ways = {
         "sequence 256 / agreement": "in sequence, agreement",
         "sequence 256 / loss": "in sequence, loss",
@@ -121,7 +121,7 @@ def efficiency(found: Found) -> None:
 
 
 def baseline(found: Found) -> None:
-    """Fine-tuned accuracy against seconds of search, and seconds a trial at equal images."""
+    """Accuracy after fine-tuning against seconds of search, and seconds per trial at equal images."""
     parts = found["found"]
     ours = next(value for name, value in parts.items() if name.startswith("ours,"))
     user = next(value for name, value in parts.items() if name.startswith("user,"))
@@ -161,7 +161,7 @@ def samplers(found: Found) -> None:
 
 
 def stopping(found: Found) -> None:
-    """Part of all images that early stopping saves: mean and least of the orders."""
+    """Fraction of images that early stopping saves: mean and minimum over the orders."""
     _, axes = pyplot.subplots(figsize=(5, 2.4))
     for search, colour, offset in (("random", GREY, -0.02), ("mending", BLUE, 0.02)):
         rows = {float(name.split()[1]): value for name, value in found["found"].items() if name.startswith(search)}
@@ -177,7 +177,7 @@ def stopping(found: Found) -> None:
 
 
 def criteria(found: Found) -> None:
-    """Score of uniform structures by criterion, refined weights."""
+    """Score of uniform structures by criterion, with refined weights."""
     _, panels = pyplot.subplots(1, len(found["networks"]), figsize=(9, 2.5), sharey=True)
     for axes, (name, rates) in zip(panels, found["networks"].items(), strict=True):
         for (rate, scores), colour in zip(rates.items(), (BLUE, ORANGE, GREEN), strict=True):
@@ -189,7 +189,7 @@ def criteria(found: Found) -> None:
 
 
 def reconstruction(found: Found) -> None:
-    """Test accuracy without training against the seconds of one candidate."""
+    """Test accuracy without training against seconds per candidate."""
     kinds = {
         "none": ("BN only", GREY, "x"),
         "channels": ("by channels", ORANGE, "^"),

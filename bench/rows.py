@@ -32,12 +32,14 @@ RANDOM_STRUCTURES = 5
 
 
 def compare(spec: Spec, finetune_seeds: tuple[int, ...], dense_from: Path | None = None) -> dict[str, Any]:
-    """Score before and accuracy after fine-tuning: dense, uniform, pre-pruned, mended, random; kept when done.
+    """Score before and accuracy after fine-tuning: dense, uniform, pre-pruned, mended and random.
+
+    A finished comparison is kept in `bench/work/` and read from there.
 
     Args:
-        spec: of the search; its own seed governs split, weights, ranking and sampling.
-        finetune_seeds: each structure is fine-tuned once with each; accuracies are their mean.
-        dense_from: folder of an earlier comparison whose dense network serves here too.
+        spec: spec of the search; its seed governs split, weights, ranking and sampling.
+        finetune_seeds: seeds of the fine-tunings of each structure; its accuracy is their mean.
+        dense_from: folder of an earlier comparison whose dense network is used again.
     """
     out = WORK / spec.name
     found = read_json(out / "rows.json")
@@ -89,20 +91,20 @@ def compare(spec: Spec, finetune_seeds: tuple[int, ...], dense_from: Path | None
 
 
 def forget(url: str, name: str) -> None:
-    """Delete the study of that name, which an earlier version may have left."""
+    """Delete the study of that name if an earlier run left one."""
     if any(summary.name == name for summary in mendstore.summaries(url)):
         optuna.delete_study(study_name=name, storage=url)
 
 
 def random_structures(space: Space, count: int, seed: int) -> list[Ints]:
-    """Restorations drawn evenly, projected onto the budget, each (G,) int64: the random control."""
+    """The random control: restorations drawn uniformly and projected onto the budget, each (G,) int64."""
     generator = np.random.default_rng(seed)
     room = space.coupling.widths - space.floor
     return [space.project(space.floor + generator.integers(0, room + 1)) for _ in range(count)]
 
 
 def clocked(work: Callable[[], Any]) -> tuple[float, float]:
-    """Seconds of the clock and of the processors that `work` takes; other work spoils the latter less."""
+    """Wall-clock and processor seconds of `work`; other load on the machine changes the latter less."""
     started, cpu = time.perf_counter(), time.process_time()
     work()
     return time.perf_counter() - started, time.process_time() - cpu
@@ -132,7 +134,7 @@ def _row(
 
 
 def condensed(value: dict[str, Any]) -> dict[str, dict[str, float]]:
-    """Score, accuracy before and after, and MACs of each row; the random structures as one mean."""
+    """Score, accuracy before and after fine-tuning, and MACs of each row; random structures are averaged into one."""
     keys = ("score", "accuracy_before", "accuracy", "macs")
     rows = {
         name: {key: row[key] for key in keys} for name, row in value["rows"].items() if not name.startswith("random")
@@ -147,7 +149,7 @@ def condensed(value: dict[str, Any]) -> dict[str, dict[str, float]]:
 
 
 def summarise(values: list[dict[str, Any]]) -> dict[str, dict[str, Any]]:
-    """Mean and, of several comparisons, spread (standard deviation) of each row."""
+    """Mean of each row and, for several comparisons, its standard deviation."""
     tables = [condensed(value) for value in values]
     summary: dict[str, dict[str, Any]] = {}
     for row in tables[0]:
@@ -162,7 +164,7 @@ def summarise(values: list[dict[str, Any]]) -> dict[str, dict[str, Any]]:
 
 
 def thinned(values: dict[str, Any]) -> dict[str, Any]:
-    """What comparisons share, once; and of each its own numbers, keep counts in the order of the coupling groups."""
+    """What all comparisons share, stored once, and the numbers of each; keep counts are in the order of `widths`."""
     first = next(iter(values.values()))
     spec = {key: value for key, value in first["spec"].items() if key not in ("name", "seed", "budget")}
     shared = {"spec": spec, **{key: first[key] for key in ("finetune_seeds", "widths", "versions")}}
@@ -190,7 +192,7 @@ def _short(value: dict[str, Any], groups: list[str]) -> dict[str, Any]:
 
 
 def publish(name: str, summary: dict[str, Any], values: dict[str, Any]) -> None:
-    """Print the tables and write them, with every single figure, to `bench/results/NAME.json`."""
+    """Print the tables, and write them with the figures of every comparison to `bench/results/NAME.json`."""
     for title, rows in summary.items():
         print(f"\n{title}\n{'':12}{'score':>18}{'test before':>18}{'test after':>18}{'MACs':>12}")
         for row, numbers in rows.items():

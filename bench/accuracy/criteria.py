@@ -30,12 +30,12 @@ TAKES = "20 minutes"
 BATCH = 128
 RATES = (0.4, 0.2, 0.1)
 SEEDS = range(5)
-"""Of the trainings of the digits network."""
+"""Seeds of the trainings of the digits network."""
 KINDS: tuple[ReconstructionName, ...] = ("sequence", "channels")
 
 
 def compare(network: Trained) -> dict[str, Any]:
-    """Score, that is agreement with the dense network, by rate, criterion and kind of reconstruction."""
+    """Score by rate, criterion and kind of reconstruction."""
     inputs = RankingInputs(network.model, network.coupling, network.statistics, network.calibration, 0)
     budgets = {rate: network.limits(rate) for rate in RATES}
     found: dict[str, Any] = {}
@@ -52,7 +52,7 @@ def compare(network: Trained) -> dict[str, Any]:
 
 
 def mean(tables: list[dict[str, Any]]) -> dict[str, Any]:
-    """Of several networks, with the single scores in sequence."""
+    """Mean over several networks, with the score in sequence of each."""
     return {
         rate: {
             criterion: {
@@ -67,7 +67,7 @@ def mean(tables: list[dict[str, Any]]) -> dict[str, Any]:
 
 
 def rank_resnet50(count: int) -> dict[str, float]:
-    """Seconds to rank a ResNet-50 at 224x224, forward passes apart, by the clock and of the processors."""
+    """Wall-clock and processor seconds to rank a ResNet-50 at 224x224, forward passes listed separately."""
     torch.manual_seed(0)
     model, images = resnet50().eval(), torch.randn(count, 3, 224, 224)
     coupling = pose(model, images, Budget(macs=0.4)).coupling
@@ -85,14 +85,14 @@ def rank_resnet50(count: int) -> dict[str, float]:
 
 @torch.no_grad()
 def forward(model: nn.Module, images: torch.Tensor) -> None:
-    """The passes that the statistics need."""
+    """Run the forward passes that the statistics need."""
     for batch in images.split(BATCH):
         model(batch)
 
 
 def main() -> None:
     options = parser(__doc__)
-    options.add_argument("--images", type=int, default=512, help="of the ResNet-50")
+    options.add_argument("--images", type=int, default=512, help="images for the ResNet-50")
     arguments = options.parse_args()
     torch.set_num_threads(arguments.threads)
     found: dict[str, Any] = {}

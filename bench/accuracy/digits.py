@@ -18,7 +18,7 @@ FINETUNE_SEEDS = (0, 1, 2)
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--set", action="append", default=[], metavar="KEY=VALUE", help="change a key of the spec")
-    parser.add_argument("--name", default="digits", help="of the figures")
+    parser.add_argument("--name", default="digits", help="name of the result file")
     arguments = parser.parse_args()
     values, summary = {}, {}
     for rate in RATES:

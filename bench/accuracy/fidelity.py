@@ -34,7 +34,7 @@ Way = Callable[[Ints], dict[str, Tensor]]
 
 
 def ways(network: Trained, by_l1: Trained) -> Iterator[tuple[str, Way]]:
-    """Name, and from keep counts to a state dict."""
+    """Yield each way of scoring: its name, and a function from keep counts to a state dict."""
     bare = network.weights("none")
     yield "raw", bare.slicer.slice
     yield "bn", bare.of
@@ -45,7 +45,7 @@ def ways(network: Trained, by_l1: Trained) -> Iterator[tuple[str, Way]]:
 
 
 def sequence(network: Trained, images: int) -> Way:
-    """Reconstruction in sequence from that many images."""
+    """Reconstruction in sequence from the first `images` calibration images."""
     weights = network.weights("sequence")
     weights_module.TRIAL_IMAGES = images
     weights.of(network.coupling.widths // 2)  # takes the targets
@@ -54,13 +54,13 @@ def sequence(network: Trained, images: int) -> Way:
 
 @torch.no_grad()
 def logits(weights: Weights, state: dict[str, Tensor], images: Tensor) -> Tensor:
-    """(N, 10) of a candidate."""
+    """Logits (N, 10) of a candidate."""
     with weights.slicer.sized(state), evaluating(weights.model):
         return torch.cat([weights.slicer.forward(state, part) for part in images.split(500)])
 
 
 def measures(found: Tensor, dense: Tensor, labels: Tensor) -> dict[str, Tensor]:
-    """(N,) of each image, higher is better: `loss`, `accuracy`, `agreement` with the dense network, and top-1."""
+    """Measures per image, each (N,), higher is better: loss, accuracy, agreement and top-1 agreement."""
     return {
         "loss": -functional.cross_entropy(found, labels, reduction="none"),
         "accuracy": (found.argmax(1) == labels).float(),
@@ -70,7 +70,7 @@ def measures(found: Tensor, dense: Tensor, labels: Tensor) -> dict[str, Tensor]:
 
 
 def scored(network: Trained, by_l1: Trained, name: str) -> dict[str, list[dict[str, Any]]]:
-    """For each set of structures: accuracies, and of every way and measure the values by validation images."""
+    """For each set of structures: accuracies, and the value of every way and measure by number of validation images."""
     images, labels = network.splits.validation
     bare = network.weights("none")
     dense = logits(bare, dict(bare.slicer.dense), images)
@@ -99,7 +99,7 @@ def scored(network: Trained, by_l1: Trained, name: str) -> dict[str, list[dict[s
 
 
 def taus(rows: list[dict[str, Any]]) -> dict[str, Any]:
-    """Tau of each way and measure at all validation images, its bootstrap interval, and the noise ceiling."""
+    """Kendall's tau of each way and measure on all validation images, its bootstrap interval, and the noise ceiling."""
     accuracies = np.array([row["accuracies"] for row in rows])
     mean = accuracies.mean(1)
     generator = np.random.default_rng(0)
@@ -115,7 +115,7 @@ def taus(rows: list[dict[str, Any]]) -> dict[str, Any]:
             value = np.array([row["values"][way][measure] for row in rows])
             entry = _with_interval(value[:, -1], mean, samples)
             entry["by_images"] = [_tau(value[:, i], mean) for i in range(len(VALIDATION))]
-            # against one seed, as the ceiling is: what the score knows of a single fine-tuning
+            # against one seed, as the ceiling is: how well the score predicts a single fine-tuning
             entry["one_seed"] = float(np.mean([_tau(value[:, -1], accuracies[:, s]) for s in range(2)]))
             gains = [_tau(value[pick, -1], mean[pick]) - _tau(base[pick], mean[pick]) for pick in samples]
             entry["above_bn"] = [float(np.nanquantile(gains, q)) for q in (0.025, 0.975)]

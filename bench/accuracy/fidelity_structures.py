@@ -24,13 +24,13 @@ FINETUNE = FinetuneSpec(epochs=1, images=5000, learning_rate=0.02, distillation=
 
 
 def structures(network: Trained, rate: float, count: int) -> list[Ints]:
-    """(count, G) feasible structures: restorations above a thin floor drawn evenly, projected onto the budget."""
+    """Feasible structures (count, G): uniform random restorations above a low floor, projected onto the budget."""
     limits = network.limits(rate)
     return random_structures(Space(cut("uniform", network.ranking, [], limits, scale=0.3), limits), count, seed=0)
 
 
 def path(name: str, rate: float, index: int) -> Path:
-    """Where one structure's figures are kept."""
+    """File for the accuracies of one structure."""
     return WORK / "fidelity" / f"{name}-{rate}-{index}.json"
 
 

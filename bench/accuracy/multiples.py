@@ -31,14 +31,14 @@ QUIET = Reporter(quiet=True)
 
 
 def trained(spec: Spec) -> Loaded:
-    """The dense network of a split."""
+    """The dense network of one split, trained."""
     loaded = load(spec)
     train(loaded.problem.model, loaded.splits.train, spec.train, seed=spec.seed, augment=loaded.splits.augment)
     return loaded
 
 
 def measure(loaded: Loaded, spec: Spec, rate: float, multiple: int) -> dict[str, dict[str, float]]:
-    """The mended and the uniform network of one multiple."""
+    """Score, accuracy and MACs of the mended and the uniform network for one multiple."""
     model, splits = loaded.problem.model, loaded.splits
     budget, prune = mendsearch.Budget(macs=rate), PruneSpec(multiple=multiple)
     pruned = mendsearch.mend(

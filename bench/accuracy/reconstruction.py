@@ -34,7 +34,7 @@ def measured(network: Trained, state: dict[str, torch.Tensor], seconds: float) -
 
 
 def compare(network: Trained, counts: Ints, many: torch.Tensor) -> dict[str, Any]:
-    """By kind; seconds are those of one candidate, the targets being there."""
+    """Accuracy and seconds by kind of reconstruction; the seconds exclude the targets, which are computed once."""
     found: dict[str, Any] = {}
     for kind in ("none", "channels"):
         weights = network.weights(kind)  # type: ignore[arg-type]

@@ -35,22 +35,22 @@ RATES = (0.4, 0.15)
 SEEDS = (0, 1, 2)
 EARLY = 60
 DIGITS = ("digits resnet14", "digits resnet14-b", "digits resnet14-c")
-"""Trained with other seeds: which sampler leads on one of them is chance."""
+"""Trainings with different seeds: which sampler leads on a single one is chance."""
 
 
 def search_of(network: Any, rate: float) -> Search:
-    """Scored from 128 calibration and 400 validation images."""
+    """A search that scores with 128 calibration and 400 validation images."""
     weights_module.TRIAL_IMAGES, scoring_module.TRIAL_IMAGES = 128, 400
     return network.search(rate)
 
 
 def compare(search: Search, file: Path, trials: int) -> dict[str, Any]:
-    """For each sampler and seed the best score after every trial; and the starts' own scores.
+    """Best score after every trial, for each sampler and seed, and the scores of the starting candidates.
 
     Args:
-        search: its parts.
-        file: keeps the scores of candidates.
-        trials: of each search.
+        search: network, budget and scorer.
+        file: where scores of candidates are kept.
+        trials: number of trials of each search.
     """
     cache: dict[str, float] = read_json(file) or {}
 
@@ -89,7 +89,7 @@ def compare(search: Search, file: Path, trials: int) -> dict[str, Any]:
 
 
 def thinned(run: dict[str, Any]) -> dict[str, Any]:
-    """The runs of one network and rate, with the trials that improved the best score in place of all trials."""
+    """The runs of one network and rate; of each run only the trials that improved the best score."""
     short = {"structures": run["structures"], "trials": len(run["random"]["best"][0])}
     for name in SAMPLERS:
         short[name] = {"best": [improvements(best) for best in run[name]["best"]], "ask_ms": run[name]["ask_ms"]}
@@ -97,7 +97,7 @@ def thinned(run: dict[str, Any]) -> dict[str, Any]:
 
 
 def ask_ms(trials: int, network: Any) -> float:
-    """Milliseconds of one proposal of the mending sampler after `trials` trials in a space of many coupling groups."""
+    """Milliseconds per proposal of the mending sampler after `trials` trials, with many coupling groups."""
     model = cifar_resnet(depth=110, in_channels=1).eval()
     problem = pose(model, network.calibration, Budget(macs=0.4))
     widths = problem.coupling.widths
@@ -130,7 +130,9 @@ def ask_ms(trials: int, network: Any) -> float:
 
 def main() -> None:
     options = parser(__doc__)
-    options.add_argument("--trials", type=int, default=200, help="of each search, 60 or more; kept results stay")
+    options.add_argument(
+        "--trials", type=int, default=200, help="trials of each search, 60 or more; finished searches are kept"
+    )
     arguments = options.parse_args()
     torch.set_num_threads(arguments.threads)
     optuna.logging.set_verbosity(optuna.logging.WARNING)

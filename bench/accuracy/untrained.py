@@ -29,11 +29,11 @@ RANDOM = 3
 FINETUNE = FinetuneSpec(epochs=1, images=20000, learning_rate=0.03)
 SEEDS = (0, 1)
 FINETUNED, LEFT_OUT = (0.4, 0.2), ("random 1", "random 2")
-"""What is fine-tuned: two of the budgets, and one of the random structures."""
+"""Budgets at which networks are fine-tuned, and random structures that are not."""
 
 
 def mended(network: Trained, rate: float) -> dict[str, Any]:
-    """One call, from the dense network to the pruned one."""
+    """One call of `mendsearch.mend`, from the dense network to the pruned one."""
     started = time.perf_counter()
     pruned = mendsearch.mend(
         network.model,
@@ -75,7 +75,7 @@ def untrained(network: Trained, search: Search, counts: np.ndarray) -> dict[str,
 
 def main() -> None:
     options = parser(__doc__)
-    options.add_argument("--no-finetune", action="store_true", help="the first part alone")
+    options.add_argument("--no-finetune", action="store_true", help="skip the fine-tuning")
     arguments = options.parse_args()
     torch.set_num_threads(arguments.threads)
     work = WORK / "untrained"

@@ -43,15 +43,15 @@ FINETUNE = FinetuneSpec(epochs=1, images=20000, learning_rate=0.03, distillation
 SEEDS = (0, 1)
 ROUNDS = 5
 TRIALS = 5
-"""Of ours: little more than the structures of the error curves."""
+"""Trials of our search: little more than the structures of the error curves."""
 
 
 class UserSearch:
-    """Written as the tutorials of the two libraries have it.
+    """A search as the tutorials of the two libraries show it.
 
     Args:
-        network: trained.
-        budget_macs: of the pruned network.
+        network: the trained network and its data.
+        budget_macs: most MACs that the pruned network may have.
     """
 
     def __init__(self, network: Trained, budget_macs: float) -> None:
@@ -61,7 +61,7 @@ class UserSearch:
         self.validation = DataLoader(TensorDataset(*network.splits.validation), batch_size=500)
 
     def pruned(self, trial: optuna.Trial) -> nn.Module:
-        """A copy, pruned by magnitude; `TrialPruned` where it costs more than the budget."""
+        """A copy, pruned by magnitude. Raises `TrialPruned` if it costs more than the budget."""
         model = copy.deepcopy(self.model)
         modules = dict(model.named_modules())
         ratios = {modules[name]: trial.suggest_float(name, 0.0, 0.9) for name in self.groups()}
@@ -89,7 +89,7 @@ class UserSearch:
 
     @torch.no_grad()
     def recalibrate(self, model: nn.Module) -> None:
-        """100 batches in training mode."""
+        """Estimate batch-norm statistics from 100 batches in training mode."""
         for module in model.modules():
             if isinstance(module, nn.BatchNorm2d):
                 module.reset_running_stats()
@@ -118,9 +118,9 @@ class UserSearch:
 
 
 def equal_images(network: Trained) -> dict[str, float]:
-    """Seconds a trial of both, at 12,800 calibration images and 2,000 validation images, the same uniform structure.
+    """Seconds per trial of both sides, with 12,800 calibration and 2,000 validation images and one uniform structure.
 
-    Medians of rounds in turn, by the clock and of the processors.
+    Medians over rounds in which the sides take turns; wall-clock and processor time.
     """
     calibration = network.splits.train
     images = torch.stack([calibration[i][0] for i in range(128 * BATCHES)])
@@ -142,7 +142,7 @@ def equal_images(network: Trained) -> dict[str, float]:
 
 
 def theirs(network: Trained, seconds: float) -> dict[str, Any]:
-    """The user's search for that long, and its best structure, fine-tuned."""
+    """The user's search for `seconds`, and its best structure, fine-tuned."""
     limits = network.limits(RATE)
     user = UserSearch(network, limits.absolute["macs"])
     study = optuna.create_study(direction="maximize", sampler=optuna.samplers.TPESampler(seed=0))
@@ -165,7 +165,7 @@ def theirs(network: Trained, seconds: float) -> dict[str, Any]:
 
 
 def ours(network: Trained) -> dict[str, Any]:
-    """`mendsearch.mend`, ranking included, and its network, fine-tuned."""
+    """One call of `mendsearch.mend`, ranking included, and its network, fine-tuned."""
     started = time.perf_counter()
     pruned = mendsearch.mend(
         network.model,
@@ -181,7 +181,7 @@ def ours(network: Trained) -> dict[str, Any]:
 
 def main() -> None:
     options = parser(__doc__)
-    options.add_argument("--seconds", type=float, default=180, help="of the user's search")
+    options.add_argument("--seconds", type=float, default=180, help="duration of the user's search")
     arguments = options.parse_args()
     torch.set_num_threads(arguments.threads)
     optuna.logging.set_verbosity(optuna.logging.WARNING)

@@ -40,7 +40,7 @@ RATE = 0.4
 
 @torch.no_grad()
 def measure(model: nn.Module, calibration: torch.Tensor, validation: torch.Tensor, rounds: int) -> dict[str, Any]:
-    """Median milliseconds of scoring one candidate by each kind, and of its bare forward passes."""
+    """Median milliseconds of scoring one candidate, by kind of reconstruction, and of its bare forward passes."""
     problem = pose(model, calibration, Budget(macs=RATE))
     ranking, moments = rank_channels(problem, calibration, "l1", 0, Reporter(quiet=True))
     counts = pre_prune("uniform", ranking, [], problem.limits)
@@ -69,7 +69,7 @@ def measure(model: nn.Module, calibration: torch.Tensor, validation: torch.Tenso
 
 
 def refine(model: nn.Module, calibration: torch.Tensor) -> dict[str, float]:
-    """Seconds to refine one candidate, targets of the dense network included, and the most memory of the process."""
+    """Seconds to refine one candidate, targets of the dense network included, and the peak memory of the process."""
     problem = pose(model, calibration, Budget(macs=RATE))
     ranking, moments = rank_channels(problem, calibration, "l1", 0, Reporter(quiet=True))
     weights = Weights(model, problem.coupling, ranking, moments, calibration, "sequence")
@@ -80,7 +80,7 @@ def refine(model: nn.Module, calibration: torch.Tensor) -> dict[str, float]:
 
 
 def bare(plain: nn.Module, batches: list[torch.Tensor], scorer: Scorer, fast: bool) -> None:
-    """The forward passes alone, in the precision of a trial or in single precision."""
+    """Run the forward passes alone, in the precision of a trial or in single precision."""
     with fast_passes(scorer.weights.device) if fast else nullcontext():
         with averaging(plain):
             for images in batches:
@@ -96,7 +96,7 @@ def bare(plain: nn.Module, batches: list[torch.Tensor], scorer: Scorer, fast: bo
 
 def main() -> None:
     options = parser(__doc__)
-    options.add_argument("--resnet50", action="store_true", help="a ResNet-50 at 224x224 too: many minutes on a CPU")
+    options.add_argument("--resnet50", action="store_true", help="also a ResNet-50 at 224x224: 10 minutes on a CPU")
     arguments = options.parse_args()
     torch.set_num_threads(arguments.threads)
     found: dict[str, Any] = {}
@@ -107,12 +107,12 @@ def main() -> None:
         torch.manual_seed(0)
         big = resnet50().eval()
         calibration, validation = torch.randn(64, 3, 224, 224), torch.randn(128, 3, 224, 224)
-        refined = refine(big, calibration)  # before anything else may use more memory
+        refined = refine(big, calibration)  # first, since later steps may use more memory
         keep(found, "resnet50, 224x224", measure(big, calibration, validation, 1) | refined)
 
 
 def keep(found: dict[str, Any], name: str, value: dict[str, Any]) -> None:
-    """Print a network's figures, and write all so far."""
+    """Print the figures of a network, and write all figures so far."""
     found[name] = value
     print(name, value, flush=True)
     machine = {"threads": torch.get_num_threads(), "device": "cpu"}

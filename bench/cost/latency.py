@@ -40,7 +40,7 @@ NETWORKS = {
 
 
 def structures(model: nn.Module, images: torch.Tensor) -> tuple[dict[str, nn.Module], dict[str, float]]:
-    """The dense network and its uniform cuts, with the part of the dense MACs that each has."""
+    """The dense network and its uniform structures, and the fraction of the dense MACs of each."""
     problem = pose(model, images, Budget(macs=max(RATES)))
     coupling, costs = problem.coupling, problem.limits.model
     ranking, _ = rank_channels(problem, images, "l1", 0, Reporter(quiet=True))
@@ -57,7 +57,7 @@ def structures(model: nn.Module, images: torch.Tensor) -> tuple[dict[str, nn.Mod
 
 @torch.no_grad()
 def taken(models: dict[str, nn.Module], images: torch.Tensor) -> dict[str, list[float]]:
-    """Milliseconds of a pass, by network, `ROUNDS` times in turns; a first round is not counted."""
+    """Milliseconds per pass by network, for `ROUNDS` rounds in turn after a first one that is not counted."""
     found: dict[str, list[float]] = {name: [] for name in models}
     for turn in range(ROUNDS + 1):
         for name, model in models.items():

@@ -24,11 +24,11 @@ from mendsearch.record import versions
 TAKES = "10 minutes"
 RATE, CANDIDATES, ORDERS = 0.2, 200, 20
 DOUBTS = (1.0, 1.5, 2.0, 2.5)
-"""Standard errors that are compared; the first five orders are given one by one for the one in use."""
+"""Thresholds in standard errors; for the one in use, the first five orders are stored one by one."""
 
 
 def losses_of(network: Any, sampler: str) -> torch.Tensor:
-    """(200, images) losses of the candidates that a sampler proposes in a search of its own."""
+    """Losses (200, images) of the candidates that a sampler proposes in its own search."""
     file = WORK / f"stopping-{sampler}.safetensors"
     if file.is_file():
         return read_tensors(file)["losses"]
@@ -45,7 +45,7 @@ def losses_of(network: Any, sampler: str) -> torch.Tensor:
 
 
 def replay(losses: torch.Tensor, order: np.ndarray) -> dict[str, float]:
-    """Regret in nats and the fraction of images not looked at, in one order."""
+    """Regret in nats, and the fraction of images that were not read, in one order."""
     checks = [round(part * losses.shape[1]) for part in scoring_module.CHECKS]
     best, seen = None, 0
     for index in order:

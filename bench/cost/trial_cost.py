@@ -29,7 +29,7 @@ TRIALS = 40
 
 
 def measure(spec: Spec, url: str) -> dict[str, Any]:
-    """Milliseconds a trial, over `TRIALS` trials of a study in Postgres."""
+    """Milliseconds per trial, over `TRIALS` trials of a study in Postgres."""
     loaded = load(spec)
     problem, splits = loaded.problem, loaded.splits
     with tempfile.TemporaryDirectory() as folder:
@@ -40,7 +40,7 @@ def measure(spec: Spec, url: str) -> dict[str, Any]:
     forget(url, spec.name)
     started = time.perf_counter()
     mend = spec.mend.model_copy(update={"trials": TRIALS})
-    # the trials alone: `run_study` would refine the few best too
+    # the trials alone: `run_study` would also refine the best few
     study = _run_in_database(search, mend, Place(url, spec.name), 0, Reporter(quiet=True))
     total = time.perf_counter() - started
     taken = {step: 1000 * (steps[step] - before[step]) / TRIALS for step in steps}
@@ -55,7 +55,7 @@ def measure(spec: Spec, url: str) -> dict[str, Any]:
 
 
 def _proposing(study: optuna.Study, search: Search, spec: Spec) -> float:
-    """Milliseconds of a proposal, with the study's trials in memory: the sampler alone."""
+    """Milliseconds per proposal with the trials in memory: the sampler alone."""
     copy = optuna.create_study(
         direction="maximize", sampler=make_sampler(spec.mend.sampler, search.space, search.curves, search.starts, 1)
     )

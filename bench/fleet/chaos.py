@@ -23,8 +23,8 @@ from typing import Any, Literal
 import psycopg2
 
 from bench.files import ROOT, WORK, read_figures, write_figures
+from bench.fleet.faults import Injector, Rates, network
 from bench.fleet.server import BenchServer, serving
-from bench.fleet.storm import Storm, Weather, network
 from bench.fleet.study import fresh, stock_study
 from bench.fleet.study import ours as registered
 from bench.fleet.worker import Job
@@ -39,21 +39,21 @@ FOLDER = WORK / "chaos"
 Side = Literal["ours", "stock"]
 POLICY = RestartPolicy(first_s=0.2, longest_s=2.0, healthy_s=1.0, failures=10**6)
 SIGNALLED = {-9, -15, 128 + 15}
-AWAY = 3
-"""A worker that is started while the database is away says so and ends; its supervisor starts it again."""
+UNREACHABLE = 3
+"""Exit code of a worker that cannot reach the database when it starts; its supervisor starts it again."""
 
 
 @dataclass(frozen=True)
 class Scale:
-    """How large a storm is.
+    """Size of a run.
 
     Attributes:
-        trials: N.
-        workers: at a time.
-        score_s: a score takes between these.
-        lease_s: of a claim.
-        limit_s: when the storm is given up for lost.
-        weather: what befalls them.
+        trials: number of trials asked for.
+        workers: number of workers at a time.
+        score_s: shortest and longest duration of a score.
+        lease_s: duration of a lease.
+        limit_s: duration after which the run is stopped.
+        faults: how often each fault occurs.
     """
 
     trials: int
@@ -61,18 +61,18 @@ class Scale:
     score_s: tuple[float, float]
     lease_s: float
     limit_s: float
-    weather: Weather
+    faults: Rates
 
 
-FULL = Scale(500, 8, (1.0, 3.0), 12.0, 900.0, Weather(2, 5, 30, 20, 27, 70, 25, 0.5, 60))
-SHORT = Scale(40, 4, (0.1, 0.4), 3.0, 120.0, Weather(1.5, 5, 8, 9, 8, 12, 1, 0.3, 5))
+FULL = Scale(500, 8, (1.0, 3.0), 12.0, 900.0, Rates(2, 5, 30, 20, 27, 70, 25, 0.5, 60))
+SHORT = Scale(40, 4, (0.1, 0.4), 3.0, 120.0, Rates(1.5, 5, 8, 9, 8, 12, 1, 0.3, 5))
 
 
-class Ends:
-    """How workers ended, and which of them no fault of ours explains.
+class Exits:
+    """How workers ended, and which ends no injected fault explains.
 
     Args:
-        journals: that say whether a worker had come so far as to work.
+        journals: folder of the workers' journals, which tell whether a worker had joined.
     """
 
     def __init__(self, journals: Path) -> None:
@@ -80,8 +80,8 @@ class Ends:
         self.codes, self.at_start = Counter[int](), Counter[int]()
         self.at_work: list[str] = []
 
-    def noted_before(self, tell: OnExit | None) -> OnExit:
-        """For a supervisor: take note, then do what it does otherwise."""
+    def counted_before(self, tell: OnExit | None) -> OnExit:
+        """A callback for the supervisor that counts the exit, then calls `tell`."""
 
         def note(pid: int, code: int, tail: str) -> None:
             self.codes[code] += 1
@@ -96,26 +96,26 @@ class Ends:
         return note
 
     def summary(self) -> dict[str, Any]:
-        """For the record."""
+        """Counts for the result."""
         return {
-            "ends_of_workers": {meaning(code): count for code, count in sorted(self.codes.items())},
-            "ended_of_themselves_at_start": {meaning(code): count for code, count in sorted(self.at_start.items())},
-            "ended_of_themselves_at_work": len(self.at_work),
-            "of_these": self.at_work[:3],
+            "exits_of_workers": {meaning(code): count for code, count in sorted(self.codes.items())},
+            "unexplained_exits_at_start": {meaning(code): count for code, count in sorted(self.at_start.items())},
+            "unexplained_exits_at_work": len(self.at_work),
+            "examples": self.at_work[:3],
         }
 
 
-def storm(
+def search_under_faults(
     server: BenchServer, side: Literal["ours", "stock"], scale: Scale, folder: Path, apart: bool
 ) -> dict[str, Any]:
-    """Run a search through it, and find out how it ended.
+    """Run a search while faults are injected, and find out how it ended.
 
     Args:
-        server: that suffers.
-        side: whose workers.
-        scale: of it.
-        folder: for logs, spool and journals.
-        apart: the workers have a network of their own; needs root.
+        server: the database.
+        side: whose workers run.
+        scale: size of the run.
+        folder: where logs, spool and journals are written.
+        apart: whether the workers get a network namespace; needs root.
     """
     shutil.rmtree(folder, ignore_errors=True)
     folder.mkdir(parents=True)
@@ -125,27 +125,27 @@ def storm(
         study_id = registered(server, job.name, scale.trials, scale.lease_s).study_id
     else:
         study_id = stock_study(server.url, job.name, 0)._study_id
-    ends = Ends(folder / "journals")
+    exits = Exits(folder / "journals")
     started = time.monotonic()
     with network(server, apart) as (url, prefix, wire), (folder / "supervisor.log").open("w") as news:
         tell = report_ends(url, job.name) if side == "ours" else None
         say = lambda line: print(line, file=news, flush=True)  # noqa: E731
-        fleet = _supervisor(scale, prefix, url, folder, ends.noted_before(tell), say)
+        fleet = _supervisor(scale, prefix, url, folder, exits.counted_before(tell), say)
         done = lambda: _done(server, study_id) / scale.trials  # noqa: E731
-        weather = Storm(scale.weather, server, wire, lambda: fleet.pids, scale.lease_s, done)
+        injector = Injector(scale.faults, server, wire, lambda: fleet.pids, scale.lease_s, done)
         fleet.start()
-        weather.start()
+        injector.start()
         try:
             over = _watched(fleet, started + scale.limit_s)
         finally:
-            weather.close()
+            injector.close()
             fleet.close()
     found = {
         "trials": scale.trials,
         "finished": over,
         "seconds": round(time.monotonic() - started, 1),
-        "faults": dict(sorted(weather.faults.items())),
-        **ends.summary(),
+        "faults": dict(sorted(injector.faults.items())),
+        **exits.summary(),
         **_found(server, study_id, folder / "journals"),
     }
     return found | (_items(server, study_id) if side == "ours" else {})
@@ -166,7 +166,7 @@ def _supervisor(
 
 
 def _watched(fleet: Supervisor, deadline: float) -> bool:
-    """Whether all workers ended by themselves in time."""
+    """Whether all workers ended on their own before the deadline."""
     while fleet.poll():
         if time.monotonic() > deadline:
             return False
@@ -183,7 +183,7 @@ def _done(server: BenchServer, study_id: int) -> int:
 
 
 def _found(server: BenchServer, study_id: int, journals: Path) -> dict[str, Any]:
-    """What the study holds, and what the workers know that it should hold."""
+    """What the study holds, compared with what the workers wrote into their journals."""
     states = dict(server.ask("SELECT state::text, count(*) FROM trials WHERE study_id = %s GROUP BY 1", (study_id,)))
     values = server.ask(
         "SELECT value FROM trials JOIN trial_values USING (trial_id) WHERE study_id = %s AND state = 'COMPLETE'",
@@ -208,7 +208,7 @@ def _found(server: BenchServer, study_id: int, journals: Path) -> dict[str, Any]
 
 
 def _items(server: BenchServer, study_id: int) -> dict[str, Any]:
-    """Whether each item has exactly one finished trial, whole."""
+    """Whether each item has exactly one finished trial with all its parameters."""
     items = dict(server.ask("SELECT state, count(*) FROM mend_items WHERE study_id = %s GROUP BY 1", (study_id,)))
     whole = server.ask(
         """
@@ -225,7 +225,7 @@ def _items(server: BenchServer, study_id: int) -> dict[str, Any]:
 
 
 def faultless(found: dict[str, Any]) -> list[str]:
-    """What is wrong with how a search of ours ended; empty where nothing is."""
+    """What went wrong in a search of ours; empty if nothing did."""
     wanted = {
         "finished": True,
         "counted": found["trials"],
@@ -233,20 +233,20 @@ def faultless(found: dict[str, Any]) -> list[str]:
         "acknowledged_but_missing": 0,
         "counted_twice": 0,
         "values_that_nobody_computed": 0,
-        "ended_of_themselves_at_work": 0,
+        "unexplained_exits_at_work": 0,
     }
     wrong = [f"{key}: got {found[key]}, expected {value}" for key, value in wanted.items() if found[key] != value]
-    unready = set(found["ended_of_themselves_at_start"]) - {meaning(AWAY)}
+    unready = set(found["unexplained_exits_at_start"]) - {meaning(UNREACHABLE)}
     wrong += [f"workers could not start: {what}" for what in sorted(unready)]
     left = set(found["items"]) - {"done", "set_aside"}
     return wrong + [f"items {found['items'][state]} {state} at the end" for state in sorted(left)]
 
 
 def main() -> None:
-    """Both sides through the storm; what was run already is not run again."""
+    """Run both sides; a side that has run is not run again."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--short", action="store_true", help="a minute, of ours alone; nothing is kept")
-    parser.add_argument("--again", action="store_true", help="forget what was run")
+    parser.add_argument("--short", action="store_true", help="a minute, our side only; nothing is written")
+    parser.add_argument("--again", action="store_true", help="discard earlier results")
     given = parser.parse_args()
     scale, apart = (SHORT, False) if given.short else (FULL, os.geteuid() == 0 and shutil.which("ip") is not None)
     kept = (None if given.again or given.short else read_figures(NAME)) or {}
@@ -255,7 +255,7 @@ def main() -> None:
         sides: tuple[Side, ...] = ("ours",) if given.short else ("ours", "stock")
         for side in sides:
             if side not in kept:
-                kept[side] = storm(server, side, scale, FOLDER / side, apart)
+                kept[side] = search_under_faults(server, side, scale, FOLDER / side, apart)
                 print(json.dumps({side: kept[side]}, indent=2), flush=True)
             if not given.short:
                 write_figures(NAME, kept)

@@ -35,7 +35,7 @@ TAKES = "5 minutes"
 TRIALS, WORKERS, GROUPS, REPEATS = 10_000, 64, 37, 5
 VIEWERS, VIEWED_S = 10, 20
 SLIM = "import sys; sys.modules.update(dict.fromkeys(['torch', 'sklearn', 'scipy'])); "
-"""Before both servers: the dashboard's image has none of the extra `torch`."""
+"""Start of both servers' code: the dashboard's container image does not have the extra `torch`."""
 OURS = [sys.executable, "-c", SLIM + "from mendsearch.cli import app; app()", "dashboard"]
 WHOLE = [sys.executable, "-m", "mendsearch", "dashboard"]
 STOCK = [sys.executable, "-c", SLIM + "from optuna_dashboard._cli import main; main()"]
@@ -49,7 +49,7 @@ SENT = "performance.getEntriesByType('resource').concat(performance.getEntriesBy
 
 @contextmanager
 def serving(*command: str) -> Iterator[tuple[str, psutil.Process]]:
-    """A server in a process of its own: its address, and the process."""
+    """Start a server process; yield its address and the process."""
     port = 8471
     process = subprocess.Popen(
         [*command, "--port", str(port)],
@@ -76,7 +76,7 @@ def mb(process: psutil.Process) -> float:
 
 
 def peak_mb(process: psutil.Process) -> float:
-    """The most memory that the process ever had."""
+    """Peak memory of the process."""
     line = next(row for row in Path(f"/proc/{process.pid}/status").read_text().splitlines() if row.startswith("VmHWM"))
     return round(1024 * int(line.split()[1]) / 1e6, 1)
 
@@ -90,12 +90,12 @@ def fetched(address: str) -> tuple[bytes, float]:
 
 @contextmanager
 def alive(url: str, made: Made) -> Iterator[None]:
-    """The made-up workers renew, so that the search goes on."""
-    ended = threading.Event()
+    """Renew the leases of the synthetic workers, so that the search stays alive."""
+    stop_event = threading.Event()
     engine = sa.create_engine(url, isolation_level="AUTOCOMMIT")
 
     def renew() -> None:
-        while not ended.wait(5):
+        while not stop_event.wait(5):
             with engine.connect() as connection:
                 values = {"study": made.study_id}
                 connection.execute(sa.text(SEEN), values)
@@ -106,13 +106,13 @@ def alive(url: str, made: Made) -> Iterator[None]:
     try:
         yield
     finally:
-        ended.set()
+        stop_event.set()
         thread.join()
         engine.dispose()
 
 
 def opened(browser: Browser, address: str) -> dict[str, float]:
-    """First paint, first figure, and bytes sent, of a first visit."""
+    """First paint, first figure and bytes sent on a first visit."""
     context = browser.new_context(viewport={"width": 1440, "height": 900})
     page = context.new_page()
     begun = time.perf_counter()
@@ -129,7 +129,7 @@ def opened(browser: Browser, address: str) -> dict[str, float]:
 
 
 def pages(browser: Browser, address: str, made: Made, url: str) -> dict[str, Any]:
-    """Every page: first visits, and the size of updates, in full and as they come while the search runs."""
+    """For every page: first visits, the size of a full update, and of the updates while the search runs."""
     rows = {}
     for kind, path in KINDS.items():
         visits = [opened(browser, f"{address}mend/{made.study_id}/{path}") for _ in range(REPEATS)]
@@ -154,7 +154,7 @@ def pages(browser: Browser, address: str, made: Made, url: str) -> dict[str, Any
 
 
 def watched(address: str, made: Made) -> dict[str, float]:
-    """Several viewers ask as pages do, every two seconds; how long an answer takes."""
+    """Seconds per answer while several viewers ask every two seconds, as pages do."""
     taken: list[float] = []
 
     def view(kind: str) -> None:
@@ -177,7 +177,7 @@ def watched(address: str, made: Made) -> dict[str, float]:
 
 
 def studied(address: str, process: psutil.Process, made: Made) -> dict[str, float]:
-    """Optuna Dashboard opened on the study twice."""
+    """Seconds, size and memory when Optuna Dashboard opens the study twice."""
     body, seconds = fetched(f"{address}api/studies/{made.study_id}")
     _, later = fetched(f"{address}api/studies/{made.study_id}")
     sizes = {"mb": len(body) / 1e6, "gzip_mb": len(gzip.compress(body, 1)) / 1e6}
@@ -205,7 +205,7 @@ def measure(browser: Browser, url: str) -> dict[str, Any]:
 
 
 def draw(browser: Browser, url: str) -> None:
-    """Pictures of every page for the documents."""
+    """Draw screenshots of every page for the documents."""
     folder = ROOT / "docs" / "screenshots"
     folder.mkdir(exist_ok=True)
     made = make_search(url, "resnet18-macs40", trials=2000, done=1300, workers=16, groups=20, lost=1)

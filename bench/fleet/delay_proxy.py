@@ -32,7 +32,7 @@ class Side(asyncio.Protocol):
         self._late: deque[tuple[float, bytes | None]] = deque()
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        """Where the network is cut, the other end never hears of it."""
+        """Register the side; while the network is cut, the other end is not told."""
         assert isinstance(transport, asyncio.Transport)
         self.transport = transport
         self._network.sides.add(self)
@@ -40,11 +40,11 @@ class Side(asyncio.Protocol):
             transport.pause_reading()
 
     def data_received(self, data: bytes) -> None:
-        """On its way, after the delay."""
+        """Pass the data on after the delay."""
         self._later(data)
 
     def connection_lost(self, exc: Exception | None) -> None:
-        """Told to the other end after what was sent before."""
+        """Tell the other end, after all data that was sent before."""
         self._network.sides.discard(self)
         self._later(None)
 
@@ -57,7 +57,7 @@ class Side(asyncio.Protocol):
             self._loop.call_at(when, self._deliver)
 
     def _deliver(self) -> None:
-        """What is due; connections end in their order among the data, and hang while the network is cut."""
+        """Deliver what is due, closing after all data; nothing while the network is cut."""
         while self._late and self._late[0][0] <= self._loop.time() and not self._network.is_cut:
             if self.other is None or self.other.transport is None:
                 return
@@ -67,8 +67,8 @@ class Side(asyncio.Protocol):
             else:
                 self.other.transport.write(data)
 
-    def linked(self, other: Side) -> None:
-        """The other end is there."""
+    def link(self, other: Side) -> None:
+        """Set the other end, and deliver what has waited for it."""
         self.other = other
         self._deliver()
 
@@ -78,7 +78,7 @@ class Network:
 
     Args:
         target: path of a socket, or HOST:PORT.
-        delay_s: each way.
+        delay_s: delay in each direction.
     """
 
     def __init__(self, target: str, delay_s: float) -> None:
@@ -87,7 +87,7 @@ class Network:
         self.is_cut = False
 
     def client(self) -> Side:
-        """The end of a client that has just come."""
+        """The side of a client that has just connected."""
         side = Side(self)
         asyncio.get_running_loop().create_task(self._link(side))
         return side
@@ -105,18 +105,18 @@ class Network:
             if client.transport is not None and not self.is_cut:
                 client.transport.abort()
             return
-        server.linked(client)
-        client.linked(server)
+        server.link(client)
+        client.link(server)
 
     def cut(self) -> None:
-        """Nothing passes any more."""
+        """Stop all traffic."""
         self.is_cut = True
         for side in self.sides:
             if side.transport is not None:
                 side.transport.pause_reading()
 
-    def mend(self) -> None:
-        """New connections pass; old ones are reset."""
+    def restore(self) -> None:
+        """Let new connections through, and reset old ones."""
         self.is_cut = False
         for side in list(self.sides):
             if side.transport is not None:
@@ -124,10 +124,10 @@ class Network:
 
 
 async def serve(target: str, host: str, delay_ms: float) -> None:
-    """Until the process ends, or the one that started it."""
+    """Serve until this process or the one that started it ends."""
     loop, network, starter = asyncio.get_running_loop(), Network(target, delay_ms / 2000), os.getppid()
     loop.add_signal_handler(signal.SIGUSR1, network.cut)
-    loop.add_signal_handler(signal.SIGUSR2, network.mend)
+    loop.add_signal_handler(signal.SIGUSR2, network.restore)
     server = await loop.create_server(network.client, host, 0, backlog=1024)
     print(server.sockets[0].getsockname()[1], flush=True)
     while os.getppid() == starter:
@@ -135,10 +135,10 @@ async def serve(target: str, host: str, delay_ms: float) -> None:
 
 
 class Proxy:
-    """The proxy as a process, for the benchmarks.
+    """The proxy as a process.
 
     Attributes:
-        port: that it listens on.
+        port: port that it listens on.
     """
 
     def __init__(self, target: str, host: str, delay_ms: float) -> None:
@@ -151,8 +151,8 @@ class Proxy:
         """Cut the network."""
         self._process.send_signal(signal.SIGUSR1)
 
-    def mend(self) -> None:
-        """Mend it."""
+    def restore(self) -> None:
+        """Restore the network."""
         self._process.send_signal(signal.SIGUSR2)
 
     def close(self) -> None:
@@ -165,7 +165,7 @@ class Proxy:
 
 @contextmanager
 def proxied(target: Path | str, delay_ms: float = 0.0, host: str = "127.0.0.1") -> Iterator[Proxy]:
-    """A proxy within the scope."""
+    """A proxy that runs within the scope."""
     proxy = Proxy(str(target), host, delay_ms)
     try:
         yield proxy
@@ -177,8 +177,8 @@ def main() -> None:
     """The command line."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("target", help="path of Postgres's socket, or HOST:PORT")
-    parser.add_argument("--host", default="127.0.0.1", help="to listen on")
-    parser.add_argument("--delay-ms", type=float, default=0.0, help="added to a round trip")
+    parser.add_argument("--host", default="127.0.0.1", help="address to listen on")
+    parser.add_argument("--delay-ms", type=float, default=0.0, help="milliseconds added to a round trip")
     given = parser.parse_args()
     # select() takes microseconds; epoll would round the delay up to whole milliseconds
     factory = lambda: asyncio.SelectorEventLoop(selectors.SelectSelector())  # noqa: E731

@@ -26,7 +26,7 @@ import psycopg2
 
 from bench.files import ROOT, WORK, read_figures, write_figures
 from bench.fleet.server import BenchServer, serving
-from bench.fleet.workload import Crew, watched
+from bench.fleet.workload import Workload, watched
 
 TAKES = "15 minutes"
 NAME = "fleet-limits"
@@ -34,7 +34,7 @@ FOLDER = WORK / "fleet-limits"
 SHIPPED = ROOT / "storage" / "postgres" / "pgbouncer.ini"
 PGBOUNCER = shutil.which("pgbouncer", path=f"{os.environ['PATH']}:/usr/sbin")
 POOL = 8
-"""Connections of PgBouncer to Postgres: four a core."""
+"""Connections from PgBouncer to Postgres: four per core."""
 
 SHIPPED_DATABASE = "host=127.0.0.1 port=5432"
 OWN = """
@@ -46,24 +46,27 @@ auth_file = {folder}/userlist.txt
 default_pool_size = {pool}
 reserve_pool_size = 0
 """
-"""Lines of the same section: PgBouncer forgets what it read of a section when the section comes a second time."""
+"""Appended to the last section: PgBouncer forgets a section when the section is opened a second time."""
 
-CELLS: dict[str, tuple[Crew, str]] = {
-    "16 workers": (Crew("ours", 16, 0.0), "direct"),
-    "16 workers, claims of 4": (Crew("ours", 16, 0.0, batch=4), "direct"),
-    "16 workers, claims of 16": (Crew("ours", 16, 0.0, batch=16), "direct"),
-    "64 workers": (Crew("ours", 64, 0.0), "direct"),
-    "64 workers, PgBouncer": (Crew("ours", 64, 0.0), "pgbouncer"),
-    "64 workers, PgBouncer, claims of 16": (Crew("ours", 64, 0.0, batch=16), "pgbouncer"),
-    "16 workers of stock": (Crew("stock", 16, 0.0), "direct"),
-    "16 workers of stock, gRPC proxy": (Crew("stock", 16, 0.0), "grpc"),
-    "1,000 workers, 20 s a score, PgBouncer": (Crew("ours", 1000, 20.0, 60.0, threads=125, warm_s=40.0), "pgbouncer"),
+CELLS: dict[str, tuple[Workload, str]] = {
+    "16 workers": (Workload("ours", 16, 0.0), "direct"),
+    "16 workers, claims of 4": (Workload("ours", 16, 0.0, batch=4), "direct"),
+    "16 workers, claims of 16": (Workload("ours", 16, 0.0, batch=16), "direct"),
+    "64 workers": (Workload("ours", 64, 0.0), "direct"),
+    "64 workers, PgBouncer": (Workload("ours", 64, 0.0), "pgbouncer"),
+    "64 workers, PgBouncer, claims of 16": (Workload("ours", 64, 0.0, batch=16), "pgbouncer"),
+    "16 workers of stock": (Workload("stock", 16, 0.0), "direct"),
+    "16 workers of stock, gRPC proxy": (Workload("stock", 16, 0.0), "grpc"),
+    "1,000 workers, 20 s a score, PgBouncer": (
+        Workload("ours", 1000, 20.0, 60.0, threads=125, warm_s=40.0),
+        "pgbouncer",
+    ),
 }
 
 
 @contextmanager
 def pgbouncer(server: BenchServer) -> Iterator[str]:
-    """The URL of a PgBouncer in transaction mode before the server."""
+    """Start PgBouncer in transaction mode in front of the server; yield its URL."""
     assert PGBOUNCER is not None
     port, folder = 16432, FOLDER / "pgbouncer"
     folder.mkdir(parents=True, exist_ok=True)
@@ -97,7 +100,7 @@ def _answers(host: str, port: int) -> None:
 
 @contextmanager
 def grpc_proxy(server: BenchServer) -> Iterator[str]:
-    """The address of Optuna's own proxy before the server."""
+    """Start Optuna's gRPC proxy in front of the server; yield its address."""
     port = 16433
     code = (
         "import optuna, sys; url, port = sys.argv[1:]; "
@@ -112,19 +115,19 @@ def grpc_proxy(server: BenchServer) -> Iterator[str]:
         process.wait(30)
 
 
-def measured(server: BenchServer, crew: Crew, way: str) -> dict[str, Any]:
-    """One cell."""
+def measured(server: BenchServer, workload: Workload, way: str) -> dict[str, Any]:
+    """Figures of one workload, reached in one way."""
     spool = FOLDER / "spool"
     if way == "direct":
-        return watched(server, server.url, crew, spool)
+        return watched(server, server.url, workload, spool)
     with pgbouncer(server) if way == "pgbouncer" else grpc_proxy(server) as url:
-        return watched(server, url, crew, spool)
+        return watched(server, url, workload, spool)
 
 
 def main() -> None:
     """Measure what is missing, and print it."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--again", action="store_true", help="forget what was measured")
+    parser.add_argument("--again", action="store_true", help="discard earlier results")
     given = parser.parse_args()
     found = (None if given.again else read_figures(NAME)) or {"cells": {}}
     _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
@@ -135,11 +138,11 @@ def main() -> None:
         "grpc": importlib.util.find_spec("grpc") is not None,
     }
     with serving(FOLDER) as server:
-        for name, (crew, way) in CELLS.items():
+        for name, (workload, way) in CELLS.items():
             if name in found["cells"] or not there[way]:
                 continue
             found["machine"], found["pool"] = server.machine(), POOL
-            found["cells"][name] = {"crew": asdict(crew), "way": way, **measured(server, crew, way)}
+            found["cells"][name] = {"workload": asdict(workload), "way": way, **measured(server, workload, way)}
             write_figures(NAME, found)
             print(f"{name:40s} {found['cells'][name]}", flush=True)
 

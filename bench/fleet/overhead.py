@@ -33,18 +33,18 @@ FOLDER = WORK / "fleet-overhead"
 SIZES = (100, 1_000, 10_000)
 DELAYS_MS = (0, 2)
 ROUNDS = {0: 100, 2: 40}
-"""Trials of each side, by delay."""
+"""Trials of each side by delay in milliseconds."""
 
 WARM_UP = 3
 
 
 class Bench:
-    """Both sides of one size: a queue of ours and a study of stock, and what was measured of them.
+    """Both sides at one size: a queue of ours, a study of stock Optuna, and their times.
 
     Args:
-        server: with both.
-        url: by which they are reached.
-        size: trials that both hold.
+        server: database of both.
+        url: URL by which they are reached.
+        size: number of trials that both hold.
     """
 
     def __init__(self, server: BenchServer, url: str, size: int) -> None:
@@ -58,7 +58,7 @@ class Bench:
         self.cpu_ms: dict[str, list[float]] = {"ours": [], "stock": []}
 
     def round(self, server: BenchServer) -> None:
-        """A trial of each side."""
+        """Run one trial of each side."""
         for side in ("ours", "stock"):
             before, began = server.cpu_s(), time.process_time()
             if side == "ours":
@@ -73,7 +73,7 @@ class Bench:
             self.cpu_ms[side].append(1000 * (client_s + backends_s))
 
     def summary(self) -> dict[str, Any]:
-        """Medians and quartiles; the first rounds, which warm up, are left out."""
+        """Medians and quartiles without the warm-up rounds."""
         found: dict[str, Any] = {key: _spread(values[WARM_UP:]) for key, values in self.taken.items()}
         for side, values in self.cpu_ms.items():
             found[side]["cpu_ms"] = round(statistics.median(values[WARM_UP:]), 2)
@@ -81,7 +81,7 @@ class Bench:
 
 
 def measured(server: BenchServer, delay_ms: int) -> dict[str, Any]:
-    """All sizes and both sides, in turn."""
+    """Figures of all sizes; sizes and sides take turns."""
     with proxied(server.socket, delay_ms) if delay_ms else nullcontext() as proxy:
         url = server.url if proxy is None else server.through("127.0.0.1", proxy.port)
         benches = {size: Bench(server, url, size) for size in SIZES}
@@ -99,7 +99,7 @@ def _ours(queue: mendstore.Queue, source: random.Random) -> tuple[float, float]:
 
 
 def _timed(work: Callable[[], object]) -> float:
-    """Milliseconds."""
+    """Milliseconds that `work` takes."""
     started = time.perf_counter()
     work()
     return 1000 * (time.perf_counter() - started)
@@ -111,7 +111,7 @@ def _spread(values: list[float]) -> dict[str, Any]:
 
 
 def _round_trip(url: str) -> float:
-    """Median of SELECT 1, ms."""
+    """Median milliseconds of SELECT 1."""
     parsed = make_url(url)
     host, port = parsed.host or parsed.query["host"], parsed.port or 5432
     connection = psycopg2.connect(host=host, port=port, user="postgres", dbname="mendsearch")
@@ -123,7 +123,7 @@ def _round_trip(url: str) -> float:
 
 
 def verdict(cells: dict[str, Any]) -> dict[str, Any]:
-    """The goals of issue 5 against what was measured."""
+    """The figures that have a goal."""
     at = {name: cell["ours"]["median_ms"] for name, cell in cells.items()}
     return {
         "ours_at_1000_ms": at["1000 trials, 0 ms"],
@@ -135,7 +135,7 @@ def verdict(cells: dict[str, Any]) -> dict[str, Any]:
 def main() -> None:
     """Measure what is missing, and print it."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--again", action="store_true", help="forget what was measured")
+    parser.add_argument("--again", action="store_true", help="discard earlier results")
     given = parser.parse_args()
     found = (None if given.again else read_figures(NAME)) or {"cells": {}}
     with serving(FOLDER) as server:

@@ -23,16 +23,16 @@ SETTINGS = ("server_version", "fsync", "synchronous_commit", "full_page_writes",
 
 
 class BenchServer:
-    """An embedded server, its settings as `mendsearch` has them but for room for connections.
+    """An embedded server with the settings of `mendsearch`, except that it allows more connections.
 
     Args:
-        folder: its own, kept between runs.
-        connections: `max_connections`.
+        folder: folder of the server, kept between runs.
+        connections: value of `max_connections`.
 
     Attributes:
-        url: over its socket.
-        socket: path of it.
-        system_user: whom its processes run as; None for whoever runs the benchmark.
+        url: URL over its socket.
+        socket: path of the socket.
+        system_user: user of its processes; None for the user who runs the benchmark.
     """
 
     def __init__(self, folder: Path, connections: int = 300) -> None:
@@ -51,7 +51,7 @@ class BenchServer:
         mendstore.upgrade(self.url)
 
     def start(self) -> None:
-        """Start it; it recovers by itself from how it was stopped."""
+        """Start the server; it recovers from any kind of stop."""
         for attempt in range(5):
             try:
                 self._embedded.start()
@@ -61,14 +61,14 @@ class BenchServer:
                     raise
 
     def stop(self, mode: str) -> None:
-        """Stop it: `fast` ends all connections, `immediate` is a crash."""
+        """Stop the server: `fast` ends all connections, `immediate` is a crash."""
         command = [self._pg.bin_path / "pg_ctl", "-w", "-D", self._data, "-m", mode, "stop"]
         subprocess.run(
             command, user=self._pg.system_user, stdout=subprocess.DEVNULL, check=False, timeout=60, cwd=self._data
         )
 
     def ask(self, statement: str, bound: Any = None) -> list[tuple[Any, ...]]:
-        """Rows of a statement, over a connection of its own."""
+        """Rows of a statement, over a new connection."""
         connection = psycopg2.connect(host=make_url(self.url).query["host"], user="postgres", dbname="mendsearch")
         try:
             connection.autocommit = True
@@ -79,11 +79,11 @@ class BenchServer:
             connection.close()
 
     def through(self, host: str, port: int) -> str:
-        """The URL over TCP, by way of a proxy."""
+        """URL over TCP, through a proxy."""
         return URL.create("postgresql+psycopg2", "postgres", None, host, port, "mendsearch").render_as_string()
 
     def cpu_s(self) -> dict[int, float]:
-        """Processor seconds so far of each of its processes."""
+        """Processor seconds of each server process so far, by process id."""
         postmaster = psutil.Process(int((self._data / "postmaster.pid").read_text().split("\n")[0]))
         found = {}
         for pid in [postmaster.pid, *(child.pid for child in postmaster.children())]:
@@ -92,7 +92,7 @@ class BenchServer:
         return found
 
     def backends(self) -> dict[int, str]:
-        """Application by process id, of the connections there are."""
+        """Application name of each connection, by process id."""
         rows = self.ask(
             "SELECT pid, application_name FROM pg_stat_activity "
             "WHERE backend_type = 'client backend' AND pid <> pg_backend_pid()"
@@ -100,7 +100,7 @@ class BenchServer:
         return dict(rows)  # type: ignore[arg-type]
 
     def machine(self) -> dict[str, Any]:
-        """What the figures depend on."""
+        """Hardware, versions and settings that the figures depend on."""
         settings = {name: self.ask(f"SHOW {name}")[0][0] for name in SETTINGS}
         return {
             "cores": available_cores(),

@@ -17,7 +17,7 @@ import mendstore
 from bench.fleet.server import BenchServer
 
 PARAMETERS = 37
-"""Coupling groups of a ResNet-50 whose last layers stay whole: the search that DESIGN speaks of."""
+"""Coupling groups of a ResNet-50 whose last layers stay whole."""
 
 SPACE = {f"restore/layer{index:02d}": IntDistribution(0, 511) for index in range(PARAMETERS)}
 
@@ -42,7 +42,7 @@ FILL = """
 
 
 def ours(server: BenchServer, name: str, trials: int, lease_s: float = 60.0) -> mendstore.Registered:
-    """A registered search."""
+    """Register a search."""
     database = mendstore.Database(server.url)
     try:
         return mendstore.register(
@@ -61,27 +61,27 @@ def ours(server: BenchServer, name: str, trials: int, lease_s: float = 60.0) -> 
 
 
 def proposal(source: random.Random) -> tuple[str, dict[str, float]]:
-    """A candidate that nothing thought about."""
+    """Key and parameters of a random candidate."""
     params = {name: float(source.randrange(512)) for name in SPACE}
     return ",".join(f"{value:.0f}" for value in params.values()), params
 
 
 def attributes(params: dict[str, float]) -> dict[str, Any]:
-    """What a worker of a search records with a score."""
+    """Attributes that a worker records with a score."""
     keep_counts = {name.removeprefix("restore/"): int(value) for name, value in params.items()}
     return {"keep_counts": keep_counts, "macs": 1_234_567_890, "params": 12_345_678, "seconds": 1.23, "worker": 7}
 
 
 def result(claim: mendstore.Claim, value: float) -> mendstore.Result:
-    """Of a claim."""
+    """Result of a claimed candidate."""
     key = ",".join(f"{number:.0f}" for number in claim.params.values())
     return mendstore.Result(claim.item_id, "COMPLETE", value, key, claim.params, attributes(claim.params))
 
 
 def stock_storage(url: str, heartbeat_s: int, grace_s: int) -> BaseStorage:
-    """Stock Optuna's storage as its documentation has it for many workers that may die.
+    """Stock Optuna's storage as its documentation recommends for many workers that may die.
 
-    By way of its gRPC proxy (`grpc://HOST:PORT`) there are no heartbeats.
+    Through its gRPC proxy (`grpc://HOST:PORT`) there are no heartbeats.
     """
     if url.startswith("grpc://"):
         host, port = url.removeprefix("grpc://").split(":")
@@ -100,7 +100,7 @@ def stock_storage(url: str, heartbeat_s: int, grace_s: int) -> BaseStorage:
 
 
 def stock_study(url: str, name: str, seed: int, heartbeat_s: int = 15, grace_s: int = 60) -> optuna.Study:
-    """A study of stock Optuna, made when it is missing; proposals cost nothing."""
+    """A study of stock Optuna, created if it is missing; proposals cost nothing."""
     optuna.logging.set_verbosity(optuna.logging.WARNING)
     return optuna.create_study(
         storage=stock_storage(url, heartbeat_s, grace_s),
@@ -115,7 +115,7 @@ class StockTrial:
     """One trial of stock Optuna, step by step as `study.optimize` takes them.
 
     Args:
-        study: with heartbeats.
+        study: a study with heartbeats.
     """
 
     def __init__(self, study: optuna.Study) -> None:
@@ -136,7 +136,7 @@ class StockTrial:
 
 
 def fill(server: BenchServer, study_id: int, trials: int) -> None:
-    """Let a study have so many finished trials, in bulk; the items of ours with them, where it is a search of ours."""
+    """Insert finished trials until the study has `trials` of them; for our searches, their items too."""
     ((have,),) = server.ask("SELECT count(*) FROM trials WHERE study_id = %s", (study_id,))
     if have >= trials:
         return
@@ -169,5 +169,5 @@ def fill(server: BenchServer, study_id: int, trials: int) -> None:
 
 
 def fresh(what: str) -> str:
-    """A name that no other study has."""
+    """A name that no other study has, beginning with `what`."""
     return f"{what}-{uuid.uuid4().hex[:8]}"

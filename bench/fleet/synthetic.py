@@ -23,7 +23,7 @@ from mendstore.database import upgrade
 
 @dataclass
 class Made:
-    """What was made, for a test to compare with."""
+    """What was inserted, for tests to compare with."""
 
     study_id: int
     name: str
@@ -37,7 +37,7 @@ class Made:
 
 
 def structure_of(groups: int, rate: float = 0.4) -> dict[str, Any]:
-    """As the lead's `create` writes it: a chain of layers with residual sums every second one."""
+    """The attribute `structure` as `create` writes it: a chain of layers, every second one in a residual sum."""
     names = [
         f"layer{1 + index * 4 // groups}.{index % max(1, groups // 4)}.conv{1 + index % 2}" for index in range(groups)
     ]
@@ -63,7 +63,7 @@ def structure_of(groups: int, rate: float = 0.4) -> dict[str, Any]:
 def results_of(
     structure: dict[str, Any], counts: dict[str, int], score: float, name: str, trials: int
 ) -> dict[str, Any]:
-    """As `result.json` holds it."""
+    """The content of `result.json`."""
     dense = structure["dense"]
 
     def row(accuracy: float, part: float, **more: Any) -> dict[str, Any]:
@@ -105,25 +105,25 @@ def make_search(
     host: str = "node",
     lease_s: float = 60.0,
 ) -> Made:
-    """A search with `done` trials that counted, its failed attempts, its workers, leases and events.
+    """Insert a search with `done` counted trials, failed attempts, workers, leases and events.
 
     Args:
-        url: of the database; its tables are made.
-        name: of the search.
-        trials: N.
-        done: trials COMPLETE or PRUNED; `finished` makes it all N.
-        workers: of which the last `lost` were lost; the living hold one lease each while the search runs.
-        groups: coupling groups.
-        lost: workers that went away with a lease.
-        set_aside: candidates that failed three times.
-        stopped_early: share of trials.
-        seconds: of scoring, on average.
-        ended_ago_s: how long ago the last trial ended.
-        finished: with results; every worker ended.
-        seed: of what is drawn.
-        log: of the attempts that failed.
-        host: how hosts are called.
-        lease_s: how long the living workers, which never renew, stay alive.
+        url: URL of the database; its tables are created.
+        name: name of the search.
+        trials: number of trials asked for.
+        done: number of trials that are COMPLETE or PRUNED; all of them if `finished`.
+        workers: number of workers. The last `lost` were lost; the others hold one lease each while the search runs.
+        groups: number of coupling groups.
+        lost: number of workers whose lease ran out.
+        set_aside: number of candidates that failed three times.
+        stopped_early: fraction of the trials that were stopped early.
+        seconds: mean duration of a score.
+        ended_ago_s: seconds since the last trial ended.
+        finished: whether the search has results and every worker has ended.
+        seed: seed of scores and structures.
+        log: log of the failed attempts.
+        host: first part of the host names.
+        lease_s: seconds until the leases of the living workers, which do not renew, run out.
     """
     upgrade(url)
     draw, structure = random.Random(seed), structure_of(groups)

@@ -13,20 +13,20 @@ from contextlib import nullcontext
 from bench.files import WORK, read_figures, write_figures
 from bench.fleet.delay_proxy import proxied
 from bench.fleet.server import serving
-from bench.fleet.workload import Crew, watched
+from bench.fleet.workload import Workload, watched
 
 TAKES = "8 minutes"
 NAME = "fleet-throughput"
 FOLDER = WORK / "fleet-throughput"
 WORKERS = 64
 CELLS = ((0.5, 0), (0.0, 0), (0.5, 2))
-"""Seconds that a score takes, and milliseconds added to a round trip."""
+"""Seconds per score, and milliseconds added to a round trip."""
 
 
 def main() -> None:
     """Measure what is missing, and print it."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--again", action="store_true", help="forget what was measured")
+    parser.add_argument("--again", action="store_true", help="discard earlier results")
     given = parser.parse_args()
     found = (None if given.again else read_figures(NAME)) or {"cells": {}}
     with serving(FOLDER) as server:
@@ -38,7 +38,7 @@ def main() -> None:
                 found["machine"] = server.machine()
                 with proxied(server.socket, delay_ms) if delay_ms else nullcontext() as proxy:
                     url = server.url if proxy is None else server.through("127.0.0.1", proxy.port)
-                    cell = watched(server, url, Crew(side, WORKERS, score_s), FOLDER / "spool")
+                    cell = watched(server, url, Workload(side, WORKERS, score_s), FOLDER / "spool")
                 found["cells"][name] = cell
                 write_figures(NAME, found)
                 print(f"{name:30s} {cell}", flush=True)

@@ -34,15 +34,15 @@ TRIAL_LIMIT_S = 600.0
 
 @dataclass(frozen=True)
 class Job:
-    """What the workers of a storm do.
+    """What the workers of a run do.
 
     Attributes:
-        side: whose.
-        name: of the study.
-        trials: N.
-        score_s: a score takes between these.
-        lease_s: of a claim; stock's heartbeats run out after as long.
-        folder: of spool and journals.
+        side: whose worker it is.
+        name: name of the study.
+        trials: number of trials asked for.
+        score_s: shortest and longest duration of a score.
+        lease_s: duration of a lease, and of the grace period of stock's heartbeats.
+        folder: folder of spool and journals.
     """
 
     side: Literal["ours", "stock"]
@@ -53,17 +53,17 @@ class Job:
     folder: str
 
     def write(self, path: Path) -> None:
-        """For `read`."""
+        """Write a file for `read`."""
         path.write_text(json.dumps(asdict(self)))
 
     @staticmethod
     def read(path: Path) -> Job:
-        """What `write` wrote."""
+        """Read a file of `write`."""
         return Job(**json.loads(path.read_text()))
 
 
 class Journal:
-    """Lines that outlive the process, whatever ends it."""
+    """A file of lines that survives any end of the process."""
 
     def __init__(self, folder: Path) -> None:
         folder.mkdir(parents=True, exist_ok=True)
@@ -75,25 +75,25 @@ class Journal:
 
 
 def say(line: str) -> None:
-    """To the worker's log."""
+    """Write to the worker's log."""
     print(line, file=sys.stderr, flush=True)
 
 
 def score(source: random.Random, job: Job) -> float:
-    """Take a while."""
+    """Sleep, then return a random score."""
     time.sleep(source.uniform(*job.score_s))
     return -source.random()
 
 
 def ours(url: str, job: Job, journal: Journal) -> int:
-    """As `mendsearch.fleet.worker.run_worker` has it; returns an exit code."""
-    ended, joined = threading.Event(), list[mendstore.Queue]()
+    """Work like `mendsearch.fleet.worker.run_worker`; return an exit code."""
+    stop_event, joined = threading.Event(), list[mendstore.Queue]()
 
     def give_back(number: int) -> None:
         for queue in joined:
             queue.leave(f"signal {number}")
 
-    signals = Signals(ended, give_back)
+    signals = Signals(stop_event, give_back)
     signals.start()
     first = mendstore.Database(url)
     try:
@@ -101,14 +101,16 @@ def ours(url: str, job: Job, journal: Journal) -> int:
         search = mendstore.find(first, job.name)
     finally:
         first.close()
-    database = mendstore.Database(url, OUTAGE_S, ended, lambda reason: say(f"the study database is away: {reason}"))
+    database = mendstore.Database(
+        url, OUTAGE_S, stop_event, lambda reason: say(f"the study database cannot be reached: {reason}")
+    )
     source = random.Random(os.getpid() + time.time_ns())
     try:
         spool = Path(job.folder) / "spool"
-        with mendstore.working(database, search, "cpu", spool, TRIAL_LIMIT_S, ended, say) as (queue, keeper):
+        with mendstore.working(database, search, "cpu", spool, TRIAL_LIMIT_S, stop_event, say) as (queue, keeper):
             joined.append(queue)
             journal.note("joined")
-            while claim := _take(queue, keeper, source, ended):
+            while claim := _take(queue, keeper, source, stop_event):
                 value = score(source, job)
                 journal.note("scored", item=claim.item_id, value=value)
                 keeper.end()
@@ -124,22 +126,22 @@ def ours(url: str, job: Job, journal: Journal) -> int:
 
 
 def _take(
-    queue: mendstore.Queue, keeper: mendstore.Keeper, source: random.Random, ended: threading.Event
+    queue: mendstore.Queue, keeper: mendstore.Keeper, source: random.Random, stop_event: threading.Event
 ) -> mendstore.Claim | None:
     offer = [proposal(source)]
-    while not ended.is_set():
+    while not stop_event.is_set():
         status, claims = queue.claim(offer)
         if claims:
             keeper.begin()
             return claims[0]
         if status != "wait":
             break
-        ended.wait(PAUSE_S)
+        stop_event.wait(PAUSE_S)
     return None
 
 
 def stock(url: str, job: Job, journal: Journal) -> int:
-    """What a user of Optuna would write; returns an exit code."""
+    """Work as a user of Optuna would write it; return an exit code."""
     optuna.logging.set_verbosity(optuna.logging.WARNING)
     source = random.Random(os.getpid() + time.time_ns())
     storage = stock_storage(url, max(1, round(job.lease_s / 4)), round(job.lease_s))
@@ -166,7 +168,7 @@ def stock(url: str, job: Job, journal: Journal) -> int:
 
 
 def main() -> None:
-    """Be a worker; a database that is away ends ours with one line and its exit code, as `mendsearch worker` does."""
+    """Run one worker. If the database cannot be reached, ours prints one line and ends with its exit code."""
     job, url = Job.read(Path(sys.argv[1])), os.environ[STORAGE_VARIABLE]
     journal = Journal(Path(job.folder) / "journals")
     try:

@@ -20,25 +20,25 @@ from bench.fleet.server import BenchServer
 from bench.fleet.study import StockTrial, fresh, ours, proposal, result, stock_study
 
 CONTEXT = multiprocessing.get_context("fork")
-"""64 interpreters that each import for seconds would say nothing about a database."""
+"""Fork: 64 interpreters that each import for seconds would measure the imports, not the database."""
 
 JOIN_LIMIT_S = 240.0
 Seen = tuple[float, float, float]
-"""When a trial ended (`time.monotonic`), and how long its claim and its finish took, in seconds; shared in a batch."""
+"""When a trial ended (`time.monotonic`), and the seconds of its claim (its share of a batch) and of its finish."""
 
 
 @dataclass(frozen=True)
-class Crew:
-    """Who works, and at what.
+class Workload:
+    """Workers and what they do.
 
     Attributes:
         side: `ours` or `stock`.
-        workers: how many; each has a connection of its own.
-        score_s: a score takes so long, asleep.
-        window_s: they are watched for.
-        threads: workers a process; more than one only where processes would not fit.
-        batch: candidates that a worker claims at a time.
-        warm_s: before they are watched: the first statements of 64 new connections keep a server busy for seconds.
+        workers: number of workers, each with its own connection.
+        score_s: duration of a score, which is a sleep.
+        window_s: seconds that are measured.
+        threads: workers per process; more than one only where processes would not fit.
+        batch: number of candidates that a worker claims at a time.
+        warm_s: seconds before the measurement: the first statements of 64 new connections keep a server busy.
     """
 
     side: str
@@ -50,37 +50,37 @@ class Crew:
     warm_s: float = 15.0
 
 
-def watched(server: BenchServer, url: str, crew: Crew, spool: Path) -> dict[str, Any]:
-    """Run a crew at a study of its own.
+def watched(server: BenchServer, url: str, workload: Workload, spool: Path) -> dict[str, Any]:
+    """Run a workload on a new study, and measure it.
 
     Args:
-        server: whose processes are watched.
-        url: by which the workers reach it.
-        crew: of whom.
-        spool: for results while the database is away.
+        server: server whose processes are measured.
+        url: URL for the workers.
+        workload: the workers.
+        spool: folder for results while the database cannot be reached.
     """
-    name = fresh(crew.side)
-    if crew.side == "ours":
+    name = fresh(workload.side)
+    if workload.side == "ours":
         ours(server, name, trials=10**7)
     else:
         made = stock_study(server.url, name, 0)
         made._storage.remove_session()
         made._storage._backend.engine.dispose()  # type: ignore[attr-defined]  # a child must not inherit connections
     stop, pipes, children = CONTEXT.Event(), list[Connection](), []
-    for first in range(0, crew.workers, crew.threads):
+    for first in range(0, workload.workers, workload.threads):
         ours_end, theirs = CONTEXT.Pipe(duplex=False)
-        child = CONTEXT.Process(target=_process, args=(crew, url, name, spool, first, stop, theirs))
+        child = CONTEXT.Process(target=_process, args=(workload, url, name, spool, first, stop, theirs))
         child.start()
         theirs.close()
         pipes.append(ours_end)
         children.append(child)
     try:
-        _joined(server, crew, pipes)
-        time.sleep(crew.warm_s)
+        _joined(server, workload, pipes)
+        time.sleep(workload.warm_s)
         began, cpu = time.monotonic(), server.cpu_s()
-        time.sleep(crew.window_s / 2)
+        time.sleep(workload.window_s / 2)
         connections = len(server.backends())
-        time.sleep(crew.window_s / 2)
+        time.sleep(workload.window_s / 2)
         ended, later = time.monotonic(), server.cpu_s()
         stop.set()
         seen = [trial for pipe in pipes for trial in pipe.recv()]
@@ -94,12 +94,12 @@ def watched(server: BenchServer, url: str, crew: Crew, spool: Path) -> dict[str,
     return _summary([trial for trial in seen if began < trial[0] <= ended], ended - began, connections, busy_s)
 
 
-def _joined(server: BenchServer, crew: Crew, pipes: list[Connection]) -> None:
-    """Wait until every worker is there."""
+def _joined(server: BenchServer, workload: Workload, pipes: list[Connection]) -> None:
+    """Wait until every worker has joined."""
     deadline = time.monotonic() + JOIN_LIMIT_S
     for pipe in pipes:
         if not pipe.poll(max(0.0, deadline - time.monotonic())):
-            raise SystemExit(f"{crew}: a worker did not come within {JOIN_LIMIT_S:.0f} s")
+            raise SystemExit(f"{workload}: a worker did not join within {JOIN_LIMIT_S:.0f} s")
         pipe.recv()
 
 
@@ -120,20 +120,20 @@ def _summary(seen: list[Seen], seconds: float, connections: int, busy_s: float) 
     return found
 
 
-def _process(crew: Crew, url: str, name: str, spool: Path, first: int, stop: Event, told: Connection) -> None:
-    """One process: its workers, each a thread where there are several."""
+def _process(workload: Workload, url: str, name: str, spool: Path, first: int, stop: Event, told: Connection) -> None:
+    """One process with its workers, each in a thread."""
     seen: list[Seen] = []
-    there = threading.Semaphore(0)
-    work: Callable[..., None] = _ours if crew.side == "ours" else _stock
-    count = min(crew.threads, crew.workers - first)
+    joined = threading.Semaphore(0)
+    work: Callable[..., None] = _ours if workload.side == "ours" else _stock
+    count = min(workload.threads, workload.workers - first)
     threads = [
-        threading.Thread(target=work, args=(crew, url, name, spool, first + place, stop, there.release, seen))
+        threading.Thread(target=work, args=(workload, url, name, spool, first + place, stop, joined.release, seen))
         for place in range(count)
     ]
     for thread in threads:
         thread.start()
-        there.acquire()  # one after the other, as a supervisor starts them
-    told.send("there")
+        joined.acquire()  # one after the other, as a supervisor starts them
+    told.send("joined")
     stop.wait()
     for thread in threads:
         thread.join()
@@ -142,21 +142,28 @@ def _process(crew: Crew, url: str, name: str, spool: Path, first: int, stop: Eve
 
 
 def _ours(
-    crew: Crew, url: str, name: str, spool: Path, seed: int, stop: Event, there: Callable[[], None], seen: list[Seen]
+    workload: Workload,
+    url: str,
+    name: str,
+    spool: Path,
+    seed: int,
+    stop: Event,
+    joined: Callable[[], None],
+    seen: list[Seen],
 ) -> None:
     database = mendstore.Database(url, outage_s=60)
     queue = mendstore.Queue(database, mendstore.find(database, name), "cpu", spool)
     keeper = mendstore.Keeper(queue, 3600)
     keeper.start()
-    there()
+    joined()
     source = random.Random(seed)
     while not stop.is_set():
-        offer = [proposal(source) for _ in range(crew.batch)]
+        offer = [proposal(source) for _ in range(workload.batch)]
         began = time.monotonic()
         _, claims = queue.claim(offer)
         claimed_s = (time.monotonic() - began) / len(claims)
         for claim in claims:
-            if crew.score_s and stop.wait(crew.score_s * source.uniform(0.9, 1.1)):
+            if workload.score_s and stop.wait(workload.score_s * source.uniform(0.9, 1.1)):
                 break
             began = time.monotonic()
             queue.finish(result(claim, -source.random()))
@@ -167,15 +174,22 @@ def _ours(
 
 
 def _stock(
-    crew: Crew, url: str, name: str, spool: Path, seed: int, stop: Event, there: Callable[[], None], seen: list[Seen]
+    workload: Workload,
+    url: str,
+    name: str,
+    spool: Path,
+    seed: int,
+    stop: Event,
+    joined: Callable[[], None],
+    seen: list[Seen],
 ) -> None:
     study, source = stock_study(url, name, seed), random.Random(seed)
-    there()
+    joined()
     while not stop.is_set():
         began = time.monotonic()
         trial = StockTrial(study)
         claimed_s = time.monotonic() - began
-        if crew.score_s and stop.wait(crew.score_s * source.uniform(0.9, 1.1)):
+        if workload.score_s and stop.wait(workload.score_s * source.uniform(0.9, 1.1)):
             trial.finish(0.0)
             break
         began = time.monotonic()

@@ -26,18 +26,18 @@ TERMINATE = """
 
 
 @dataclass(frozen=True)
-class Weather:
-    """How often, in seconds; 0 is never. An outage comes once, when this part of the trials is done.
+class Rates:
+    """Seconds between faults of each kind; 0 is never. An outage comes once.
 
     Attributes:
         kill: a worker is killed with -9.
         terminate: a worker is sent SIGTERM.
-        freeze: a worker is stopped for one and a half leases, as a node that swaps or migrates; then it goes on.
-        restart: the server is stopped, by a crash (`immediate`) and in order (`fast`) in turn, and started.
-        backends: all of the server's connections are ended.
-        cut: nothing passes the network, for `cut_s`.
-        outage_after: part of the trials.
-        outage_s: for which the server is stopped.
+        freeze: a worker is stopped for one and a half leases, like a node that swaps or migrates, and then continues.
+        restart: the server is stopped, by a crash (`immediate`) and cleanly (`fast`) in turn, and started.
+        backends: the server ends all its connections.
+        cut: the network is cut for `cut_s`.
+        outage_after: fraction of the trials that is done when the outage begins.
+        outage_s: duration of the outage.
     """
 
     kill: float
@@ -55,20 +55,22 @@ class Wire(Protocol):
     """The network between the workers and the server."""
 
     def cut(self) -> None:
-        """Nothing passes."""
+        """Stop all traffic."""
 
-    def mend(self) -> None:
-        """It passes again."""
+    def restore(self) -> None:
+        """Let traffic through again."""
 
 
 class Namespace:
-    """A network of the workers' own, in a namespace of the kernel: what was sent is lost without
-    a word, what is begun is told that the network is unreachable."""
+    """A network namespace for the workers.
+
+    While it is cut, packets are lost silently, and new connections fail as unreachable.
+    """
 
     name, here, there, host, guest = "mendbench", "mend-host", "mend-guest", "10.231.77.1", "10.231.77.2"
 
     def make(self) -> None:
-        """Two ends of a cable."""
+        """Create the namespace and the pair of interfaces that links it."""
         self.remove()
         _ip("netns", "add", self.name)
         _ip("link", "add", self.here, "type", "veth", "peer", "name", self.there, "netns", self.name)
@@ -79,22 +81,22 @@ class Namespace:
             _ip("-n", self.name, "link", "set", device, "up")
 
     def remove(self) -> None:
-        """With the cable."""
+        """Delete the namespace and its interfaces."""
         subprocess.run(["ip", "link", "del", self.here], check=False, capture_output=True)
         subprocess.run(["ip", "netns", "del", self.name], check=False, capture_output=True)
 
     def cut(self) -> None:
-        """The cable is pulled at the workers' end."""
+        """Take down the interface on the workers' side."""
         _ip("-n", self.name, "link", "set", self.there, "down")
 
-    def mend(self) -> None:
-        """And plugged in."""
+    def restore(self) -> None:
+        """Bring it up again."""
         _ip("-n", self.name, "link", "set", self.there, "up")
 
 
 @contextmanager
 def network(server: BenchServer, in_namespace: bool) -> Iterator[tuple[str, list[str], Wire]]:
-    """URL by which workers reach the server, what goes before their command, and what cuts the network."""
+    """Yield the URL for workers, the prefix of their command, and the wire that can be cut."""
     if not in_namespace:
         with proxied(server.socket) as proxy:
             yield server.through("127.0.0.1", proxy.port), [], proxy
@@ -108,26 +110,26 @@ def network(server: BenchServer, in_namespace: bool) -> Iterator[tuple[str, list
         namespace.remove()
 
 
-class Storm:
-    """Faults at their times, until all trials are done, or `close`.
+class Injector:
+    """Injects faults until all trials are done or `close` is called.
 
     Args:
-        weather: of it.
-        server: that suffers.
-        wire: that is cut.
-        pids: of the workers that live.
-        lease_s: of a claim.
-        done: the part of the trials that is done.
-        seed: of who is hit.
+        rates: how often each fault occurs.
+        server: the database.
+        wire: network between workers and database.
+        pids: returns process ids of the living workers.
+        lease_s: duration of a lease.
+        done: returns the fraction of trials that is done.
+        seed: seed of the choice of workers.
 
     Attributes:
-        faults: how many of each kind.
-        errors: that ended a part of the storm; `close` raises the first.
+        faults: number of faults of each kind.
+        errors: errors that ended an injecting thread; `close` raises the first.
     """
 
     def __init__(
         self,
-        weather: Weather,
+        rates: Rates,
         server: BenchServer,
         wire: Wire,
         pids: Callable[[], list[int]],
@@ -135,7 +137,7 @@ class Storm:
         done: Callable[[], float],
         seed: int = 0,
     ) -> None:
-        self._weather, self._server, self._wire = weather, server, wire
+        self._rates, self._server, self._wire = rates, server, wire
         self._pids, self._lease_s, self._done = pids, lease_s, done
         self._random = random.Random(seed)
         self._over = threading.Event()
@@ -143,36 +145,36 @@ class Storm:
         self._outages = 0
         self.faults: Counter[str] = Counter()
         self.errors: list[BaseException] = []
-        # what befalls workers goes on while the server is down, so each has its own thread
+        # workers are hit while the server is down too, so there is a thread for each
         self._threads = [
-            threading.Thread(target=self._guarded, args=(befalls,), daemon=True)
-            for befalls in (self._workers, self._base)
+            threading.Thread(target=self._guarded, args=(inject,), daemon=True)
+            for inject in (self._workers, self._base)
         ]
 
     def start(self) -> None:
-        """Let it break."""
+        """Start injecting."""
         for thread in self._threads:
             thread.start()
 
     def close(self) -> None:
-        """Let it pass; the server runs and the network is whole afterwards."""
+        """Stop injecting; afterwards the server runs and the network is up."""
         self._over.set()
         for thread in self._threads:
             thread.join()
         if self.errors:
             raise self.errors[0]
 
-    def _guarded(self, befalls: Callable[[], None]) -> None:
+    def _guarded(self, inject: Callable[[], None]) -> None:
         try:
-            befalls()
+            inject()
         except BaseException as error:
             self.errors.append(error)
 
     def _workers(self) -> None:
         kinds = {
-            "kill -9": (self._weather.kill, signal.SIGKILL),
-            "SIGTERM": (self._weather.terminate, signal.SIGTERM),
-            "frozen for 1.5 leases": (self._weather.freeze, signal.SIGSTOP),
+            "kill -9": (self._rates.kill, signal.SIGKILL),
+            "SIGTERM": (self._rates.terminate, signal.SIGTERM),
+            "frozen for 1.5 leases": (self._rates.freeze, signal.SIGSTOP),
         }
         due = {kind: time.monotonic() + period / 2 for kind, (period, _) in kinds.items() if period}
         thaw: list[tuple[float, int]] = []
@@ -200,26 +202,26 @@ class Storm:
         return pid if _signal(pid, number) else None
 
     def _base(self) -> None:
-        """Of the server and the network: one at a time."""
-        weather = self._weather
+        """Faults of the server and the network, one at a time."""
+        rates = self._rates
         kinds = {
-            "restart": (weather.restart, self._restart),
-            "backends": (weather.backends, self._end_backends),
-            "network cut": (weather.cut, self._cut),
+            "restart": (rates.restart, self._restart),
+            "backends": (rates.backends, self._end_backends),
+            "network cut": (rates.cut, self._cut),
         }
         due = {kind: time.monotonic() + period / 2 for kind, (period, _) in kinds.items() if period}
         while not self._over.wait(0.2):
             done = self._done()
-            if done >= 1:  # or the last worker, upon whom all of it falls, would not live to find that out
+            if done >= 1:  # or the last worker, which then gets all faults, would not live to see the end
                 self._over.set()
                 return
-            if weather.outage_s and not self._outages and done >= weather.outage_after:
+            if rates.outage_s and not self._outages and done >= rates.outage_after:
                 self._outages += 1
                 self._outage()
             now = time.monotonic()
             for kind in [kind for kind, when in due.items() if when <= now]:
-                period, befalls = kinds[kind]
-                befalls()
+                period, inject = kinds[kind]
+                inject()
                 due[kind] = time.monotonic() + period
 
     def _restart(self) -> None:
@@ -236,15 +238,15 @@ class Storm:
 
     def _cut(self) -> None:
         self._wire.cut()
-        self._over.wait(self._weather.cut_s)
-        self._wire.mend()
-        self.faults[f"network cut for {self._weather.cut_s:.0f} s"] += 1
+        self._over.wait(self._rates.cut_s)
+        self._wire.restore()
+        self.faults[f"network cut for {self._rates.cut_s:.0f} s"] += 1
 
     def _outage(self) -> None:
         self._server.stop("fast")
-        self._over.wait(self._weather.outage_s)
+        self._over.wait(self._rates.outage_s)
         self._server.start()
-        self.faults[f"Postgres away for {self._weather.outage_s:.0f} s"] += 1
+        self.faults[f"Postgres stopped for {self._rates.outage_s:.0f} s"] += 1
 
 
 def _signal(pid: int, number: int) -> bool:
