@@ -7,7 +7,7 @@ import argparse
 from bench.files import WORK
 from bench.rows import compare, publish, summarise
 from mendsearch.config import load_spec
-from mendsearch.demo import SPEC
+from mendsearch.pipeline.demo import SPEC
 
 TAKES = "15 minutes"
 SPLITS = range(5)

@@ -23,7 +23,7 @@ from mendsearch.coupling.layout import Ints
 from mendsearch.files import read_json, read_tensors, write_tensors
 from mendsearch.mending.weights import Weights
 from mendsearch.modes import evaluating
-from mendsearch.record import versions
+from mendsearch.pipeline.export import versions
 
 TAKES = "half an hour, after fidelity_structures"
 SEQUENCE = (128, 256, 512, 1024)

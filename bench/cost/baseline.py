@@ -32,8 +32,8 @@ from bench.rows import clocked
 from mendsearch.config import FinetuneSpec
 from mendsearch.mending.scoring import Scorer
 from mendsearch.mending.weights import Weights
+from mendsearch.pipeline.export import versions
 from mendsearch.prepruning import pre_prune
-from mendsearch.record import versions
 from mendsearch.training.splits import batches
 
 TAKES = "10 minutes"

@@ -19,7 +19,7 @@ from bench.networks import parser, trained
 from mendsearch.files import read_tensors, write_tensors
 from mendsearch.mending.sampler import make_sampler
 from mendsearch.mending.weights import TRIAL_IMAGES as CALIBRATION
-from mendsearch.record import versions
+from mendsearch.pipeline.export import versions
 
 TAKES = "10 minutes"
 RATE, CANDIDATES, ORDERS = 0.2, 200, 20

@@ -28,7 +28,7 @@ from bench.fleet.server import BenchServer, serving
 from bench.fleet.study import fresh, stock_study
 from bench.fleet.study import ours as registered
 from bench.fleet.worker import Job
-from mendsearch.fleet.ends import report_ends
+from mendsearch.fleet.exit_reports import report_ends
 from mendsearch.fleet.launch import STORAGE_VARIABLE, RestartPolicy, Supervisor, cpu_slots
 from mendsearch.fleet.launch.restarts import meaning
 from mendsearch.fleet.launch.supervisor import OnExit

@@ -1,6 +1,6 @@
 """A worker without torch whose scoring is a sleep; `bench.fleet.chaos` starts it with a job file.
 
-Ours does what `mendsearch/fleet/worker.py` and `mendsearch/mending/fleet.py` do: queue, heartbeat, signals, spool.
+Ours does what `mendsearch/fleet/worker.py` and `mendsearch/study/worker.py` do: queue, heartbeat, signals, spool.
 Stock is `study.optimize` as Optuna's documentation recommends for workers that may die. Both write each score that they
 computed, and that it was recorded, into a journal of their own, so that no loss goes unseen.
 """

@@ -25,7 +25,7 @@ Ints = npt.NDArray[np.int64]
 
 @dataclass(frozen=True, eq=False)
 class Layout:
-    """The owners of the indices along one dimension of a tensor.
+    """The owners of the indices along one dimension of a tensor. Layouts compare, and hash, by identity.
 
     Attributes:
         group: (n,) int64, the coupling group of each index, -1 where the index always stays.
@@ -109,11 +109,7 @@ class Coupling:
     @cached_property
     def layouts(self) -> tuple[Layout, ...]:
         """Every layout in use, each once."""
-        seen: dict[int, Layout] = {}
-        for axes in self.axes.values():
-            for _, layout in axes:
-                seen.setdefault(id(layout), layout)
-        return tuple(seen.values())
+        return tuple(dict.fromkeys(layout for axes in self.axes.values() for _, layout in axes))
 
     @property
     def names(self) -> tuple[str, ...]:

@@ -79,7 +79,7 @@ def _compare(slicer: Slicer, counts: Ints, images: Tensor, sliced: Tensor) -> No
             return
         name = f"{consumer.layer}.weight"
         kept = torch.zeros(masked[name].shape[1], device=masked[name].device)
-        kept[indices[id(consumer.inputs)]] = 1
+        kept[indices[consumer.inputs]] = 1
         masked[name] = masked[name] * kept.view(-1, *[1] * (masked[name].dim() - 2))
     expected = slicer.forward(masked, images)
     if not isinstance(expected, Tensor) or expected.shape != sliced.shape:

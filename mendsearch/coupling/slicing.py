@@ -11,7 +11,7 @@ import torch
 from torch import Tensor, nn
 from torch.func import functional_call
 
-from mendsearch.coupling.layout import Coupling, Ints
+from mendsearch.coupling.layout import Coupling, Ints, Layout
 from mendsearch.coupling.surgery import sized_attributes
 
 RUN_BY_ATTRIBUTE = ("groups", "normalized_shape")
@@ -31,20 +31,18 @@ class Slicer:
         self._dense = {name: tensor.detach() for name, tensor in model.state_dict().items()}
         self._device = next(iter(self._dense.values())).device
         self._modules = {name: model.get_submodule(name) for name in coupling.resized}
-        self._places = {
-            id(layout): (layout.positions(orders), np.maximum(layout.group, 0)) for layout in coupling.layouts
-        }
+        self._places = {layout: (layout.positions(orders), np.maximum(layout.group, 0)) for layout in coupling.layouts}
 
     @property
     def dense(self) -> Mapping[str, Tensor]:
         """The dense state dict, by name."""
         return self._dense
 
-    def kept(self, counts: Ints) -> dict[int, Tensor]:
-        """Kept indices of every layout, int64, ascending, by the layout's `id`."""
+    def kept(self, counts: Ints) -> dict[Layout, Tensor]:
+        """Kept indices of every layout, int64, ascending, by layout."""
         return {
-            key: torch.from_numpy(np.flatnonzero(place < counts[group])).to(self._device)
-            for key, (place, group) in self._places.items()
+            layout: torch.from_numpy(np.flatnonzero(place < counts[group])).to(self._device)
+            for layout, (place, group) in self._places.items()
         }
 
     def slice(self, counts: Ints) -> dict[str, Tensor]:
@@ -55,12 +53,12 @@ class Slicer:
         """
         return self.take(self.kept(counts))
 
-    def take(self, kept: dict[int, Tensor]) -> dict[str, Tensor]:
+    def take(self, kept: dict[Layout, Tensor]) -> dict[str, Tensor]:
         """As `slice`, of indices that `kept` gave."""
         state = dict(self._dense)
         for name, axes in self.coupling.axes.items():
             for dim, layout in axes:
-                state[name] = state[name].index_select(dim, kept[id(layout)])
+                state[name] = state[name].index_select(dim, kept[layout])
         return state
 
     @contextmanager

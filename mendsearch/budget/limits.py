@@ -1,0 +1,60 @@
+"""A budget in absolute numbers, and whether a candidate fits it."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from mendsearch.budget.costs import CostModel, Floats
+from mendsearch.config import Budget
+from mendsearch.coupling.layout import Ints
+from mendsearch.errors import BudgetError
+
+
+class Limits:
+    """A budget in absolute numbers, checked with the cost model.
+
+    Args:
+        budget: limits on the pruned network, each absolute or a fraction of the dense network.
+        costs: cost model of the network.
+        multiple: number that keep counts are multiples of, in coupling groups whose dense width is a multiple of it.
+
+    Attributes:
+        steps: (G,) int64, the number that keep counts are multiples of, and the smallest keep count.
+        absolute: limits in absolute numbers, by cost.
+
+    Raises:
+        BudgetError: no candidate can meet the budget, or the dense network already does.
+    """
+
+    def __init__(self, budget: Budget, costs: CostModel, multiple: int = 1) -> None:
+        self.costs = costs
+        widths = costs.coupling.widths
+        self.steps: Ints = np.where(widths % multiple == 0, multiple, 1)
+        dense, least = costs.cost(widths), costs.cost(self.steps)
+        self.absolute = {name: value * dense[name] if value <= 1 else value for name, value in budget.limits().items()}
+        for name, value in self.absolute.items():
+            given = f"budget {name}={budget.limits()[name]:g}"
+            if value > dense[name]:
+                raise BudgetError(f"{given} is above the dense network's {dense[name]:,}; ask for less")
+            if value < least[name]:
+                raise BudgetError(
+                    f"{given} cannot be met: {'one channel' if multiple == 1 else f'{multiple} channels'} in every "
+                    f"coupling group still costs {least[name]:,}, {least[name] / dense[name]:.4f} of the dense {name}; "
+                    f"ask for that or more, or exclude fewer layers{'' if multiple == 1 else ', or lower the multiple'}"
+                )
+        if all(dense[name] <= value for name, value in self.absolute.items()):
+            raise BudgetError("the dense network already meets the budget; ask for less than a fraction of 1")
+
+    def usage(self, counts: Ints, scale: float = 1.0) -> Floats:
+        """Cost divided by limit, for the limit that is tightest; a candidate fits if it is at most 1.
+
+        Args:
+            counts: (..., G) int64.
+            scale: factor applied to the limits.
+        """
+        costs = self.costs.costs(counts, self.absolute)
+        return np.max([costs[name] / (limit * scale) for name, limit in self.absolute.items()], axis=0)  # type: ignore[no-any-return]
+
+    def fits(self, counts: Ints) -> bool:
+        """Whether a candidate (G,) meets every limit."""
+        return bool(self.usage(counts) <= 1)

@@ -1,0 +1,34 @@
+"""Latency of several networks, measured in turns."""
+
+from __future__ import annotations
+
+import statistics
+import time
+from collections.abc import Mapping
+
+import torch
+from torch import Tensor, nn
+
+from mendsearch.modes import evaluating
+
+ROUNDS = 40
+
+
+@torch.no_grad()
+def latencies_ms(models: Mapping[str, nn.Module], image: Tensor) -> dict[str, float]:
+    """Median milliseconds of a forward pass of one image (1, C, H, W), on the device of the networks.
+
+    Networks take turns, so that a change of the machine's speed affects all of them. The first round is not counted.
+    """
+    taken: dict[str, list[float]] = {name: [] for name in models}
+    for _ in range(ROUNDS + 1):
+        for name, model in models.items():
+            device = next(model.parameters()).device
+            placed = image.to(device)
+            with evaluating(model):
+                started = time.perf_counter()
+                model(placed)
+                if device.type == "cuda":
+                    torch.cuda.synchronize(device)
+                taken[name].append(1000 * (time.perf_counter() - started))
+    return {name: round(statistics.median(times[1:]), 4) for name, times in taken.items()}
