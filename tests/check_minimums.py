@@ -19,7 +19,7 @@ from pathlib import Path
 ROOT = Path(__file__).parents[1]
 PINNED = {"torch", "torchvision"}
 TOOLS = ("hypothesis", "moto[server]", "pytest", "pytest-timeout", "pytest-xdist")
-TESTS = ("tests/unit/mendstore", "tests/unit/mendview", "tests/unit/test_config.py", "tests/unit/test_budget.py")
+TESTS = ("tests/unit/mendstore", "tests/unit/mendview", "tests/unit/budget", "tests/unit/test_config.py")
 
 
 def lowest(requirement: str) -> str:
