@@ -1,32 +1,42 @@
-# Everything that a fresh machine needs is Python 3.11 and the package registries.
+# A fresh machine needs Python 3.11 or newer and the package registries, nothing else.
 PYTHON ?= $(shell command -v python3.11 || command -v python3)
 VENV := .venv
 BIN := $(VENV)/bin
 OUT ?= demo-out
 
-.PHONY: demo test lint wheel clean
+.PHONY: help demo test coverage lint wheel minimums clean
 
-demo: $(VENV)/.installed  ## the main job, on scikit-learn's digits: minutes on a CPU
+help:  ## list these targets
+	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+demo: $(VENV)/.installed  ## run the full pipeline on scikit-learn's digits: a minute on a CPU
 	$(BIN)/mendsearch demo --out $(OUT)
 
-test: $(VENV)/.installed  ## the whole default suite, on a real Postgres
-	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 --dist loadfile
+test: $(VENV)/.installed  ## run all tests on a real Postgres, and print the coverage
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 --dist loadfile --cov --cov-report=
+	@echo "Lines covered, without those that only other processes run: $$($(BIN)/python -m coverage report --format=total)%"
 
-lint: $(VENV)/.installed  ## style, types, and the arrows between packages
+coverage: $(VENV)/.installed  ## print the coverage of the last `make test`, file by file
+	$(BIN)/python -m coverage report
+
+lint: $(VENV)/.installed  ## check style, types and imports between packages
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 
-wheel: $(VENV)/.installed  ## the wheel has the right names, and runs without torch
+wheel: $(VENV)/.installed  ## build the wheel, and use it in an environment without torch
 	$(BIN)/python tests/check_wheel.py
 
-# torch first, by its pinned version: any other way to ask for it may fetch gigabytes that are not wanted
+minimums: $(VENV)/.installed  ## run unit tests on the lowest versions of the dependencies
+	$(BIN)/python tests/check_minimums.py
+
+clean:  ## remove the environment, the demo's output and the embedded database
+	rm -rf $(VENV) $(OUT) .mendsearch .coverage build dist
+
+# torch comes first, by its pinned version: asked for in any other way, gigabytes may be downloaded that are not needed
 $(VENV)/.installed: pyproject.toml constraints.txt
 	$(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install --quiet -c constraints.txt torch torchvision
 	$(BIN)/python -m pip install --quiet -c constraints.txt -e ".[torch,dev]"
 	touch $@
-
-clean:
-	rm -rf $(VENV) $(OUT) .mendsearch build dist

@@ -1,4 +1,4 @@
-"""Trained networks that the benchmarks share: ResNet-20 and a MobileNetV2 on Fashion-MNIST, trained once."""
+"""Trained networks that the benchmarks share: ResNet-20 and MobileNetV2 on Fashion-MNIST, trained once."""
 
 from __future__ import annotations
 
@@ -8,10 +8,10 @@ from dataclasses import dataclass
 from typing import Any
 
 import torch
-from rows import WORK
 from torch import nn
 from torchvision.models import mobilenet_v2
 
+from bench.files import WORK
 from mendsearch.budget import Limits, build_cost_model
 from mendsearch.config import Budget, DataSpec, FinetuneSpec, MendSpec, PruneSpec, ReconstructionName, TrainSpec
 from mendsearch.coupling.layout import Coupling
@@ -30,7 +30,7 @@ def parser(description: str | None) -> argparse.ArgumentParser:
     """The options that the benchmarks on Fashion-MNIST share."""
     made = argparse.ArgumentParser(description=description)
     made.add_argument("--data", default="/usr/share/datasets/fashion-mnist", help="folder of the idx files")
-    made.add_argument("--threads", type=int, default=torch.get_num_threads(), help="of PyTorch")
+    made.add_argument("--threads", type=int, default=torch.get_num_threads(), help="threads of PyTorch")
     return made
 
 
@@ -61,15 +61,15 @@ class Trained:
     statistics: Any
 
     def weights(self, kind: ReconstructionName = "sequence") -> Weights:
-        """Of its candidates."""
+        """Weights for candidates of this network."""
         return Weights(self.model, self.coupling, self.ranking, self.statistics, self.calibration, kind)
 
     def limits(self, rate: float) -> Limits:
-        """The budget of that fraction of the MACs."""
+        """Limits of a budget: a fraction of the dense MACs."""
         return Limits(Budget(macs=rate), build_cost_model(self.model, self.coupling, self.calibration))
 
     def search(self, rate: float) -> Search:
-        """The parts of a search at that fraction of the MACs, by the defaults; no labels."""
+        """A search at a fraction of the dense MACs, with default settings and without labels."""
         return Search(
             Problem(self.model, self.coupling, self.limits(rate)),
             self.ranking,
@@ -92,12 +92,12 @@ class Trained:
 
     @property
     def calibration(self) -> torch.Tensor:
-        """(1024, 1, 28, 28) float32."""
+        """Calibration images, (1024, 1, 28, 28) float32."""
         return self.splits.calibration
 
 
 def digits(depth: int, seed: int = 0) -> Trained:
-    """A residual network on scikit-learn's digits, trained here in seconds; the split is always that of seed 0."""
+    """A residual network, trained here in seconds on scikit-learn's digits; the data split is always that of seed 0."""
     spec = DataSpec(name="digits")
     splits = split(open_source(spec, 0), spec, 0)
     torch.manual_seed(seed)
@@ -107,7 +107,7 @@ def digits(depth: int, seed: int = 0) -> Trained:
 
 
 def trained(name: str, data: str, criterion: str = "gram") -> Trained:
-    """The network of that name; trained the first time, 2,000 images held out, 1,024 for calibration, seed 0."""
+    """A network by name, trained on first use. Seed 0; 2,000 images are held out, 1,024 are for calibration."""
     spec = DataSpec(name="fashion-mnist", path=data)
     splits = split(open_source(spec, 0), spec, 0)
     torch.manual_seed(0)

@@ -1,11 +1,11 @@
-"""Pictures of the figures in `bench/results/`: `python bench/plots.py`.
+"""Plots of the figures in `bench/results/`, as SVG files in `docs/results/plots/`.
 
-SVGs in `docs/results/plots/`, the same each time. `docs/results/` says what they show.
+The same figures give the same files, byte for byte. `docs/results/` explains the plots.
 """
 
 from __future__ import annotations
 
-import json
+import argparse
 from collections.abc import Callable
 from itertools import product
 from pathlib import Path
@@ -16,10 +16,13 @@ import numpy as np
 from matplotlib import pyplot
 from matplotlib.axes import Axes
 
-RESULTS = Path("bench/results")
-PLOTS = Path("docs/results/plots")
+from bench.files import ROOT, read_figures
+from bench.staircase import best_so_far
+
+TAKES = "10 seconds"
+PLOTS = ROOT / "docs" / "results" / "plots"
 BLUE, ORANGE, GREEN, GREY, PALE = "#0072b2", "#d55e00", "#009e73", "#666666", "#dddddd"
-"""Told apart by colour-blind eyes."""
+"""Colours that colour-blind readers can tell apart."""
 STRUCTURES = {
     "mended": ("mended", BLUE, "o"),
     "pre_pruned": ("pre-pruned", GREEN, "s"),
@@ -37,10 +40,11 @@ STYLE = {
     "figure.facecolor": "#fcfcfc", "axes.facecolor": "#fcfcfc", "figure.constrained_layout.use": True,
 }  # fmt: skip
 Found = dict[str, Any]
+Draw = Callable[[Found], None]
 
 
 def fidelity(found: Found) -> None:
-    """Kendall's tau of ways of scoring, with intervals, and the ceiling as a band."""
+    """Kendall's tau by way of scoring, with intervals, and the ceiling as a band."""
     ways = {
         "sequence 256 / agreement": "in sequence, agreement",
         "sequence 256 / loss": "in sequence, loss",
@@ -117,7 +121,7 @@ def efficiency(found: Found) -> None:
 
 
 def baseline(found: Found) -> None:
-    """Fine-tuned accuracy against seconds of search, and seconds a trial at equal images."""
+    """Accuracy after fine-tuning against seconds of search, and seconds per trial at equal images."""
     parts = found["found"]
     ours = next(value for name, value in parts.items() if name.startswith("ours,"))
     user = next(value for name, value in parts.items() if name.startswith("user,"))
@@ -144,8 +148,9 @@ def samplers(found: Found) -> None:
     for axes, (name, rate) in zip(panels.T.flat, product(names, rates), strict=True):
         axes.set(title=_named(f"{name} {rate}"))
         for sampler, colour in (("mending", BLUE), ("tpe", ORANGE), ("random", GREY)):
-            best = np.array(found["runs"][f"{name} {rate}"][sampler]["best"])[:, 4:]
-            trials = np.arange(5, best.shape[1] + 5)
+            run = found["runs"][f"{name} {rate}"]
+            best = np.array([best_so_far(seed, run["trials"]) for seed in run[sampler]["best"]])[:, 4:]
+            trials = np.arange(5, run["trials"] + 1)
             axes.plot(trials, best.T, color=colour, lw=0.6, alpha=0.35)
             axes.plot(trials, best.mean(0), color=colour, lw=1.8, label=sampler)
     for axes in panels[-1]:
@@ -156,7 +161,7 @@ def samplers(found: Found) -> None:
 
 
 def stopping(found: Found) -> None:
-    """Part of all images that early stopping saves: mean and least of the orders."""
+    """Fraction of images that early stopping saves: mean and minimum over the orders."""
     _, axes = pyplot.subplots(figsize=(5, 2.4))
     for search, colour, offset in (("random", GREY, -0.02), ("mending", BLUE, 0.02)):
         rows = {float(name.split()[1]): value for name, value in found["found"].items() if name.startswith(search)}
@@ -172,7 +177,7 @@ def stopping(found: Found) -> None:
 
 
 def criteria(found: Found) -> None:
-    """Score of uniform structures by criterion, refined weights."""
+    """Score of uniform structures by criterion, with refined weights."""
     _, panels = pyplot.subplots(1, len(found["networks"]), figsize=(9, 2.5), sharey=True)
     for axes, (name, rates) in zip(panels, found["networks"].items(), strict=True):
         for (rate, scores), colour in zip(rates.items(), (BLUE, ORANGE, GREEN), strict=True):
@@ -184,7 +189,7 @@ def criteria(found: Found) -> None:
 
 
 def reconstruction(found: Found) -> None:
-    """Test accuracy without training against the seconds of one candidate."""
+    """Test accuracy without training against seconds per candidate."""
     kinds = {
         "none": ("BN only", GREY, "x"),
         "channels": ("by channels", ORANGE, "^"),
@@ -205,10 +210,19 @@ def reconstruction(found: Found) -> None:
 
 
 ORDERS = 20
-"""Of `bench/stopping.py`."""
-DRAWN: tuple[Callable[[Found], None], ...] = (
+"""Orders of the candidates in `bench.cost.stopping`."""
+DRAWN: tuple[Draw, ...] = (
     baseline, criteria, digits, efficiency, fidelity, reconstruction, samplers, stopping, untrained,
 )  # fmt: skip
+
+
+def drawn(draw: Draw, folder: Path) -> Path:
+    """The SVG file of one plot, drawn into `folder` from the stored figures of the same name."""
+    draw(read_figures(draw.__name__))
+    file = folder / f"{draw.__name__}.svg"
+    pyplot.savefig(file, metadata={"Date": None, "Creator": None})
+    pyplot.close()
+    return file
 
 
 def _structure(axes: Axes, name: str, place: int, seen: list[float], sd: float = 0) -> None:
@@ -245,14 +259,12 @@ def _named(name: str) -> str:
 
 
 def main() -> None:
+    argparse.ArgumentParser(description=__doc__).parse_args()
     matplotlib.use("svg")
     PLOTS.mkdir(parents=True, exist_ok=True)
     with matplotlib.rc_context(STYLE):
         for draw in DRAWN:
-            draw(json.loads((RESULTS / f"{draw.__name__}.json").read_text()))
-            file = PLOTS / f"{draw.__name__}.svg"
-            pyplot.savefig(file, metadata={"Date": None, "Creator": None})
-            pyplot.close()
+            file = drawn(draw, PLOTS)
             print(file, f"{file.stat().st_size / 1000:.0f} kB")
 
 

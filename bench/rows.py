@@ -1,4 +1,4 @@
-"""The rows of an accuracy table: one dense network, one search, the controls, all fine-tuned alike."""
+"""Rows of an accuracy table: one dense network, one search, the controls, all fine-tuned alike."""
 
 from __future__ import annotations
 
@@ -14,6 +14,7 @@ import optuna
 import torch
 
 import mendstore
+from bench.files import RESULTS, WORK, write_figures
 from mendsearch.config import Spec
 from mendsearch.coupling.layout import Ints
 from mendsearch.files import read_json, write_json
@@ -30,18 +31,18 @@ from mendsearch.study.running import run_study
 from mendsearch.training.loop import accuracy, train
 from mendsearch.training.splits import Splits
 
-WORK = Path("bench/work")
-RESULTS = Path("bench/results")
 RANDOM_STRUCTURES = 5
 
 
 def compare(spec: Spec, finetune_seeds: tuple[int, ...], dense_from: Path | None = None) -> dict[str, Any]:
-    """Score before and accuracy after fine-tuning: dense, uniform, pre-pruned, mended, random; kept when done.
+    """Score before and accuracy after fine-tuning: dense, uniform, pre-pruned, mended and random.
+
+    A finished comparison is kept in `bench/work/` and read from there.
 
     Args:
-        spec: of the search; its own seed governs split, weights, ranking and sampling.
-        finetune_seeds: each structure is fine-tuned once with each; accuracies are their mean.
-        dense_from: folder of an earlier comparison whose dense network serves here too.
+        spec: spec of the search; its seed governs split, weights, ranking and sampling.
+        finetune_seeds: seeds of the fine-tunings of each structure; its accuracy is their mean.
+        dense_from: folder of an earlier comparison whose dense network is used again.
     """
     out = WORK / spec.name
     found = read_json(out / "rows.json")
@@ -93,30 +94,20 @@ def compare(spec: Spec, finetune_seeds: tuple[int, ...], dense_from: Path | None
 
 
 def forget(url: str, name: str) -> None:
-    """Delete the study of that name, which an earlier version may have left."""
+    """Delete the study of that name if an earlier run left one."""
     if any(summary.name == name for summary in mendstore.summaries(url)):
         optuna.delete_study(study_name=name, storage=url)
 
 
 def random_structures(space: Space, count: int, seed: int) -> list[Ints]:
-    """Restorations drawn evenly, projected onto the budget, each (G,) int64: the random control."""
+    """The random control: restorations drawn uniformly and projected onto the budget, each (G,) int64."""
     generator = np.random.default_rng(seed)
     room = space.coupling.widths - space.floor
     return [space.project(space.floor + generator.integers(0, room + 1)) for _ in range(count)]
 
 
-def kept(file: Path, work: Callable[[], Any]) -> Any:
-    """What `work` gives, from the file of an earlier run where there is one."""
-    found = read_json(file)
-    if found is None:
-        found = work()
-        write_json(file, found)
-        print(file.stem, found, flush=True)
-    return found
-
-
 def clocked(work: Callable[[], Any]) -> tuple[float, float]:
-    """Seconds of the clock and of the processors that `work` takes; other work spoils the latter less."""
+    """Wall-clock and processor seconds of `work`; other load on the machine changes the latter less."""
     started, cpu = time.perf_counter(), time.process_time()
     work()
     return time.perf_counter() - started, time.process_time() - cpu
@@ -146,7 +137,7 @@ def _row(
 
 
 def condensed(value: dict[str, Any]) -> dict[str, dict[str, float]]:
-    """Score, accuracy before and after, and MACs of each row; the random structures as one mean."""
+    """Score, accuracy before and after fine-tuning, and MACs of each row; random structures are averaged into one."""
     keys = ("score", "accuracy_before", "accuracy", "macs")
     rows = {
         name: {key: row[key] for key in keys} for name, row in value["rows"].items() if not name.startswith("random")
@@ -161,7 +152,7 @@ def condensed(value: dict[str, Any]) -> dict[str, dict[str, float]]:
 
 
 def summarise(values: list[dict[str, Any]]) -> dict[str, dict[str, Any]]:
-    """Mean and, of several comparisons, spread (standard deviation) of each row."""
+    """Mean of each row and, for several comparisons, its standard deviation."""
     tables = [condensed(value) for value in values]
     summary: dict[str, dict[str, Any]] = {}
     for row in tables[0]:
@@ -175,8 +166,36 @@ def summarise(values: list[dict[str, Any]]) -> dict[str, dict[str, Any]]:
     return summary
 
 
+def thinned(values: dict[str, Any]) -> dict[str, Any]:
+    """What all comparisons share, stored once, and the numbers of each; keep counts are in the order of `widths`."""
+    first = next(iter(values.values()))
+    spec = {key: value for key, value in first["spec"].items() if key not in ("name", "seed", "budget")}
+    shared = {"spec": spec, **{key: first[key] for key in ("finetune_seeds", "widths", "versions")}}
+    return shared | {"comparisons": {name: _short(value, list(first["widths"])) for name, value in values.items()}}
+
+
+def _short(value: dict[str, Any], groups: list[str]) -> dict[str, Any]:
+    rows = {
+        name: {
+            "keep_counts": [row["keep_counts"][group] for group in groups],
+            **{key: row[key] for key in ("macs", "params")},
+            **{key: round(row[key], 6) for key in ("score", "accuracy_before")},
+            "accuracies": [round(accuracy, 6) for accuracy in row["accuracies"]],
+        }
+        for name, row in value["rows"].items()
+    }
+    return {
+        "seed": value["spec"]["seed"],
+        "budget": {key: limit for key, limit in value["spec"]["budget"].items() if limit is not None},
+        "dense": value["dense"],
+        "floor": [value["floor"][group] for group in groups],
+        "rows": rows,
+        "mend_seconds_last_session": round(value["mend_seconds_last_session"], 1),
+    }
+
+
 def publish(name: str, summary: dict[str, Any], values: dict[str, Any]) -> None:
-    """Print the tables and write them, with every single figure, to `bench/results/NAME.json`."""
+    """Print the tables, and write them with the figures of every comparison to `bench/results/NAME.json`."""
     for title, rows in summary.items():
         print(f"\n{title}\n{'':12}{'score':>18}{'test before':>18}{'test after':>18}{'MACs':>12}")
         for row, numbers in rows.items():
@@ -187,5 +206,5 @@ def publish(name: str, summary: dict[str, Any], values: dict[str, Any]) -> None:
             )
             print(f"{row:12}{cells}{numbers['macs']['mean']:12,.0f}")
     machine = {"threads": torch.get_num_threads(), "torch": torch.__version__}
-    write_json(RESULTS / f"{name}.json", {"machine": machine, "summary": summary, "comparisons": values})
+    write_figures(name, {"machine": machine, "summary": summary, **thinned(values)})
     print(json.dumps({"written": str(RESULTS / f"{name}.json")}))

@@ -1,1 +1,1 @@
-"""A network and a data set of one's own, for `mendsearch run`."""
+"""A custom network and data set for `mendsearch run`."""

@@ -1,4 +1,4 @@
-"""Drawn shapes: discs, squares, rings and crosses of 16x16 pixels, under noise; made, not downloaded."""
+"""Images that are drawn, not downloaded: discs, squares, rings and crosses of 16x16 pixels with noise."""
 
 import torch
 from torch import Tensor
@@ -32,10 +32,10 @@ def draw(count: int, seed: int) -> ArrayDataset:
 
 
 def as_bytes(images: Tensor) -> Tensor:
-    """0-1 floats as uint8."""
+    """Convert floats in 0-1 to uint8."""
     return (255 * images).round().to(torch.uint8)
 
 
 def make_data(train: int = 3000, test: int = 1000) -> DataSource:
-    """What the spec names."""
+    """The data set that the spec names."""
     return DataSource(train=draw(train, 0), test=draw(test, 1), num_classes=CLASSES)

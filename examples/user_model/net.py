@@ -45,5 +45,5 @@ class ShapesNet(nn.Module):
 
 
 def make_network(width: int = 16, num_classes: int = 4) -> nn.Module:
-    """What the spec names."""
+    """The network that the spec names."""
     return ShapesNet(width, num_classes)

@@ -18,7 +18,7 @@ import sqlalchemy as sa
 from playwright.sync_api import Browser, Page, sync_playwright
 
 import mendstore
-from tests.synthetic import Made, make_search
+from bench.fleet.synthetic import Made, make_search
 
 COMMAND = [sys.executable, "-m", "mendsearch", "dashboard"]
 HOSTILE = "<img src=x onerror=\"document.title='taken'\"></script><script>document.title='taken'</script>"

@@ -7,8 +7,8 @@ import pytest
 from playwright.sync_api import expect
 
 import mendstore
+from bench.fleet.synthetic import make_search
 from tests.browser.conftest import dashboard, new_database
-from tests.synthetic import make_search
 
 TOKEN = "a-token-of-some-length"
 

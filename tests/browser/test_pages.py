@@ -5,8 +5,8 @@ from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import expect
 from pypdf import PdfReader
 
+from bench.fleet.synthetic import finish_more
 from tests.browser.conftest import HOSTILE
-from tests.synthetic import finish_more
 
 KINDS = ("", "network", "front", "fleet", "trial")
 

@@ -5,8 +5,8 @@ import urllib.request
 import pytest
 from playwright.sync_api import expect
 
+from bench.fleet.synthetic import make_search
 from tests.browser.conftest import dashboard, new_database
-from tests.synthetic import make_search
 
 KINDS = ("search", "network", "front", "fleet", "trial")
 

@@ -8,8 +8,8 @@ from collections.abc import Iterator
 import pytest
 
 import mendstore
+from bench.fleet.synthetic import Made, make_search
 from mendstore import Reader
-from tests.synthetic import Made, make_search
 
 TRIALS, DONE, WORKERS, LOST, ASIDE = 900, 700, 6, 1, 2
 

@@ -1,8 +1,8 @@
 import re
 
+from bench.fleet.synthetic import make_search
 from mendstore.queries.searches import find_search
 from mendview.report import report_of, save
-from tests.synthetic import make_search
 
 
 def test_the_report_opens_offline_with_everything_once(reader, finished, tmp_path):

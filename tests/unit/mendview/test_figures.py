@@ -5,11 +5,11 @@ from pathlib import Path
 import pytest
 
 import mendview
+from bench.fleet.synthetic import structure_of
 from mendstore.queries.trials import Point
 from mendstore.records import Structure
 from mendview import figures
 from mendview.figures.style import PALETTE
-from tests.synthetic import structure_of
 
 CSS = (Path(mendview.__file__).parent / "static" / "mend.css").read_text(encoding="utf-8")
 

@@ -5,10 +5,10 @@ import pytest
 from optuna.distributions import FloatDistribution
 from optuna.trial import create_trial
 
+from bench.fleet.synthetic import make_search
 from mendstore.queries.pace import STATES, pace_of, throughput
 from mendstore.queries.searches import find_search, list_searches
 from tests.integration.conftest import DONE
-from tests.synthetic import make_search
 
 
 def test_trials_are_counted_by_state(ask, made):

@@ -3,11 +3,11 @@ import pytest
 import sqlalchemy as sa
 
 import mendstore
+from bench.fleet.synthetic import results_of, structure_of
 from mendstore.queries.best import best_scores
 from mendstore.queries.searches import find_search, latest, list_searches, with_results
 from mendstore.records import RESULTS, STRUCTURE
 from tests.integration.conftest import DONE, TRIALS
-from tests.synthetic import results_of, structure_of
 
 
 def test_searches_are_listed_with_their_counts(reader, made):

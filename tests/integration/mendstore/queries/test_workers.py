@@ -4,11 +4,11 @@ import pytest
 import sqlalchemy as sa
 
 import mendstore
+from bench.fleet.synthetic import make_search
 from mendstore.queries.fleet import fleet_status
 from mendstore.queries.searches import find_search, list_searches
 from mendstore.queries.workers import claim_gaps, workers
 from tests.integration.conftest import DONE, LOST, WORKERS
-from tests.synthetic import make_search
 
 
 def test_every_worker_is_shown_those_alive_first(ask, made):

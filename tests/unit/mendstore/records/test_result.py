@@ -5,8 +5,8 @@ from pathlib import Path
 
 import pytest
 
+from bench.fleet.synthetic import results_of, structure_of
 from mendstore.records import FORMAT, RecordError, RunResult
-from tests.synthetic import results_of, structure_of
 
 ROOT = Path(__file__).parents[4]
 

@@ -2,8 +2,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from bench.fleet.synthetic import structure_of
 from mendstore.records import RecordError, Structure
-from tests.synthetic import structure_of
 
 JSON = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=5),

@@ -1,0 +1,1 @@
+"""Many workers at one database: speed, limits, faults, and the dashboard that watches them."""
