@@ -23,10 +23,9 @@ def sized_attributes(module: nn.Module, shapes: Mapping[str, tuple[int, ...]]) -
     if weight is None:
         return {}
     if isinstance(module, nn.modules.conv._ConvNd):
-        if module.groups == module.out_channels == module.in_channels:
-            return (
-                {"in_channels": weight[0], "out_channels": weight[0], "groups": weight[0]} if module.groups > 1 else {}
-            )
+        if 1 < module.groups == module.in_channels and not module.transposed:  # a conv group a channel
+            groups = weight[0] * module.groups // module.out_channels
+            return {"in_channels": groups, "out_channels": weight[0], "groups": groups}
         outer, inner = (weight[1], weight[0]) if module.transposed else (weight[0], weight[1])
         if module.transposed:
             return {"in_channels": inner, "out_channels": outer * module.groups}
