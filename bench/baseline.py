@@ -31,8 +31,8 @@ from mendsearch.config import FinetuneSpec
 from mendsearch.files import write_json
 from mendsearch.mending.scoring import Scorer
 from mendsearch.mending.weights import Weights
+from mendsearch.pipeline.export import versions
 from mendsearch.prepruning import pre_prune
-from mendsearch.record import versions
 from mendsearch.training.splits import batches
 
 RATE = 0.2

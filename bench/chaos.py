@@ -28,7 +28,7 @@ from fleet_study import ours as registered
 from fleet_worker import Job
 
 from mendsearch.files import read_json, write_json
-from mendsearch.fleet.ends import report_ends
+from mendsearch.fleet.exit_reports import report_ends
 from mendsearch.fleet.launch import STORAGE_VARIABLE, RestartPolicy, Supervisor, cpu_slots
 from mendsearch.fleet.launch.restarts import meaning
 from mendsearch.fleet.launch.supervisor import OnExit

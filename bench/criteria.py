@@ -18,12 +18,12 @@ from torchvision.models import resnet50
 from mendsearch.config import Budget, ReconstructionName
 from mendsearch.files import write_json
 from mendsearch.mending.scoring import Scorer
-from mendsearch.mending.search import pose
+from mendsearch.mending.search import build_problem
 from mendsearch.mending.weights import Weights
+from mendsearch.pipeline.export import versions
 from mendsearch.prepruning import pre_prune
 from mendsearch.ranking import CRITERIA, RankingInputs
-from mendsearch.record import versions
-from mendsearch.statistics import InputStatistics, input_statistics
+from mendsearch.ranking.statistics import InputStatistics, input_statistics
 
 BATCH = 128
 RATES = (0.4, 0.2, 0.1)
@@ -68,7 +68,7 @@ def rank_resnet50(count: int) -> dict[str, float]:
     """Seconds to rank a ResNet-50 at 224x224, forward passes apart, by the clock and of the processors."""
     torch.manual_seed(0)
     model, images = resnet50().eval(), torch.randn(count, 3, 224, 224)
-    coupling = pose(model, images, Budget(macs=0.4)).coupling
+    coupling = build_problem(model, images, Budget(macs=0.4)).coupling
     moments: dict[str, InputStatistics] = {}
     clocks = {
         "forward": clocked(lambda: forward(model, images)),

@@ -7,7 +7,7 @@ import argparse
 from rows import WORK, compare, publish, summarise
 
 from mendsearch.config import load_spec
-from mendsearch.demo import SPEC
+from mendsearch.pipeline.demo import SPEC
 
 SPLITS = range(5)
 RATES = (0.2, 0.1)

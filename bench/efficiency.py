@@ -27,12 +27,12 @@ from mendsearch.config import Budget
 from mendsearch.coupling.surgery import build_pruned
 from mendsearch.files import write_json
 from mendsearch.mending.scoring import Scorer
-from mendsearch.mending.search import pose, rank_channels
+from mendsearch.mending.search import build_problem, rank_channels
 from mendsearch.mending.weights import Weights, even_batches
 from mendsearch.modes import averaging, evaluating, fast_passes
+from mendsearch.pipeline.export import versions
 from mendsearch.prepruning import pre_prune
 from mendsearch.progress import Reporter
-from mendsearch.record import versions
 
 RATE = 0.4
 
@@ -40,7 +40,7 @@ RATE = 0.4
 @torch.no_grad()
 def measure(model: nn.Module, calibration: torch.Tensor, validation: torch.Tensor, rounds: int) -> dict[str, Any]:
     """Median milliseconds of scoring one candidate by each kind, and of its bare forward passes."""
-    problem = pose(model, calibration, Budget(macs=RATE))
+    problem = build_problem(model, calibration, Budget(macs=RATE))
     ranking, moments = rank_channels(problem, calibration, "l1", 0, Reporter(quiet=True))
     counts = pre_prune("uniform", ranking, [], problem.limits)
     found: dict[str, Any] = {"images": {"calibration": len(calibration), "validation": len(validation)}}
@@ -69,7 +69,7 @@ def measure(model: nn.Module, calibration: torch.Tensor, validation: torch.Tenso
 
 def refine(model: nn.Module, calibration: torch.Tensor) -> dict[str, float]:
     """Seconds to refine one candidate, targets of the dense network included, and the most memory of the process."""
-    problem = pose(model, calibration, Budget(macs=RATE))
+    problem = build_problem(model, calibration, Budget(macs=RATE))
     ranking, moments = rank_channels(problem, calibration, "l1", 0, Reporter(quiet=True))
     weights = Weights(model, problem.coupling, ranking, moments, calibration, "sequence")
     started = time.perf_counter()

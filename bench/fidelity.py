@@ -22,7 +22,7 @@ from mendsearch.coupling.layout import Ints
 from mendsearch.files import read_json, read_tensors, write_json, write_tensors
 from mendsearch.mending.weights import Weights
 from mendsearch.modes import evaluating
-from mendsearch.record import versions
+from mendsearch.pipeline.export import versions
 
 SEQUENCE = (128, 256, 512, 1024)
 """Calibration images of reconstruction in sequence."""

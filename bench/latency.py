@@ -21,11 +21,11 @@ from mendsearch.config import Budget
 from mendsearch.coupling.slicing import Slicer
 from mendsearch.coupling.surgery import build_pruned
 from mendsearch.files import write_json
-from mendsearch.mending.search import pose, rank_channels
+from mendsearch.mending.search import build_problem, rank_channels
 from mendsearch.models.resnet import cifar_resnet
+from mendsearch.pipeline.export import versions
 from mendsearch.prepruning import pre_prune
 from mendsearch.progress import Reporter
-from mendsearch.record import versions
 
 RATES = (0.6, 0.4, 0.2)
 BATCHES = (1, 16)
@@ -41,8 +41,8 @@ NETWORKS = {
 
 def structures(model: nn.Module, images: torch.Tensor) -> tuple[dict[str, nn.Module], dict[str, float]]:
     """The dense network and its uniform cuts, with the part of the dense MACs that each has."""
-    problem = pose(model, images, Budget(macs=max(RATES)))
-    coupling, costs = problem.coupling, problem.limits.model
+    problem = build_problem(model, images, Budget(macs=max(RATES)))
+    coupling, costs = problem.coupling, problem.limits.costs
     ranking, _ = rank_channels(problem, images, "l1", 0, Reporter(quiet=True))
     slicer, dense = Slicer(model, coupling, ranking.orders), costs.cost(coupling.widths)["macs"]
     found, parts = {"dense": model}, {"dense": 1.0}

@@ -16,7 +16,7 @@ from mendsearch.budget import Limits, build_cost_model
 from mendsearch.config import Budget, DataSpec, FinetuneSpec, MendSpec, PruneSpec, ReconstructionName, TrainSpec
 from mendsearch.coupling.layout import Coupling
 from mendsearch.files import read_tensors, write_tensors
-from mendsearch.mending.search import Problem, Search, pose, rank_channels
+from mendsearch.mending.search import Problem, Search, build_problem, rank_channels
 from mendsearch.mending.weights import Weights
 from mendsearch.models.resnet import cifar_resnet, digits_resnet
 from mendsearch.progress import Reporter
@@ -131,6 +131,6 @@ def trained(name: str, data: str, criterion: str = "gram") -> Trained:
 
 def _ranked(model: nn.Module, splits: Splits, criterion: str) -> Trained:
     model.eval()
-    problem = pose(model, splits.calibration, Budget(macs=0.4))
+    problem = build_problem(model, splits.calibration, Budget(macs=0.4))
     ranking, statistics = rank_channels(problem, splits.calibration, criterion, 0, Reporter(quiet=True))
     return Trained(model, splits, problem.coupling, ranking, statistics)

@@ -19,9 +19,9 @@ from mendsearch.coupling.layout import Ints
 from mendsearch.coupling.surgery import build_pruned
 from mendsearch.files import write_json
 from mendsearch.mending.weights import BATCH, REFINED_ROWS, TRIAL_IMAGES, TRIAL_ROWS
+from mendsearch.pipeline.export import versions
 from mendsearch.prepruning import pre_prune
 from mendsearch.reconstruction.targets import dense_targets
-from mendsearch.record import versions
 from mendsearch.training.loop import accuracy
 from mendsearch.training.splits import gather
 

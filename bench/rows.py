@@ -17,13 +17,16 @@ import mendstore
 from mendsearch.config import Spec
 from mendsearch.coupling.layout import Ints
 from mendsearch.files import read_json, write_json
-from mendsearch.loading import load
 from mendsearch.mending.search import Search
 from mendsearch.mending.space import Space
-from mendsearch.mending.study import Place, run_study
-from mendsearch.preparation import rank, train_dense
+from mendsearch.pipeline.export import versions
+from mendsearch.pipeline.folder import RunFolder
+from mendsearch.pipeline.inputs import read_inputs
+from mendsearch.pipeline.preparation import rank, train_dense
+from mendsearch.pipeline.run import Run
 from mendsearch.progress import Reporter
-from mendsearch.record import Record, versions
+from mendsearch.study.registration import Registration
+from mendsearch.study.running import run_study
 from mendsearch.training.loop import accuracy, train
 from mendsearch.training.splits import Splits
 
@@ -52,17 +55,17 @@ def compare(spec: Spec, finetune_seeds: tuple[int, ...], dense_from: Path | None
     if not out.is_dir():
         forget(url, spec.name)
     out.mkdir(parents=True, exist_ok=True)
-    reporter, record = Reporter(), Record(out)
-    loaded = load(spec)
-    problem, splits = loaded.problem, loaded.splits
-    if dense_from is not None and "train" not in record:
+    reporter, inputs, folder = Reporter(), read_inputs(spec), RunFolder(out)
+    problem, splits = inputs.problem, inputs.splits
+    if dense_from is not None and "train" not in folder:
         (out / "dense.safetensors").write_bytes((dense_from / "dense.safetensors").read_bytes())
-        record["train"] = Record(dense_from)["train"]
-    train_dense(loaded, spec, record, reporter)
-    search = rank(loaded, spec, record, reporter)
+        folder["train"] = RunFolder(dense_from)["train"]
+    run = Run(spec, inputs, folder, url, reporter)
+    train_dense(run)
+    search = rank(run)
     started = time.perf_counter()
     _, winner = run_study(
-        search, spec.mend, place=Place(url, spec.name), name=spec.name, seed=spec.seed, reporter=reporter
+        search, spec.mend, registration=Registration(url, spec.name), name=spec.name, seed=spec.seed, reporter=reporter
     )
     mend_s = time.perf_counter() - started
     structures = {"uniform": search.uniform, "pre_pruned": search.pre_pruned, "mended": winner.counts}
@@ -75,9 +78,9 @@ def compare(spec: Spec, finetune_seeds: tuple[int, ...], dense_from: Path | None
         "spec": spec.model_dump(mode="json"),
         "finetune_seeds": list(finetune_seeds),
         "dense": {
-            "accuracy": record["train"]["accuracy"],
+            "accuracy": folder["train"]["accuracy"],
             "score": search.scorer.dense_score(),
-            **problem.limits.model.cost(problem.coupling.widths),
+            **problem.limits.costs.cost(problem.coupling.widths),
         },
         "rows": rows,
         "widths": problem.coupling.keep_counts(problem.coupling.widths),
@@ -130,7 +133,7 @@ def _row(
         accuracies.append(accuracy(pruned, splits.test))
     row = {
         "keep_counts": search.problem.coupling.keep_counts(counts),
-        **search.problem.limits.model.cost(counts),
+        **search.problem.limits.costs.cost(counts),
         "score": search.scorer.refined_score(counts),
         "accuracy_before": accuracy(before, splits.test),
         "accuracy": statistics.mean(accuracies),

@@ -23,10 +23,10 @@ import mendsearch.mending.weights as weights_module
 from mendsearch.config import Budget
 from mendsearch.files import read_json, write_json
 from mendsearch.mending.sampler import SAMPLERS, make_sampler
-from mendsearch.mending.search import POWERS, Search, pose
+from mendsearch.mending.search import POWERS, Search, build_problem
 from mendsearch.mending.space import Space
 from mendsearch.models.resnet import cifar_resnet
-from mendsearch.record import versions
+from mendsearch.pipeline.export import versions
 
 RATES = (0.4, 0.15)
 SEEDS = (0, 1, 2)
@@ -88,7 +88,7 @@ def compare(search: Search, file: Path, trials: int) -> dict[str, Any]:
 def ask_ms(trials: int, network: Any) -> float:
     """Milliseconds of one proposal of the mending sampler after `trials` trials in a space of many coupling groups."""
     model = cifar_resnet(depth=110, in_channels=1).eval()
-    problem = pose(model, network.calibration, Budget(macs=0.4))
+    problem = build_problem(model, network.calibration, Budget(macs=0.4))
     widths = problem.coupling.widths
     space = Space(np.maximum(1, widths // 8), problem.limits)
     curves = [np.linspace(1, 0, width + 1) ** 2 for width in widths]

@@ -19,7 +19,7 @@ import mendsearch.mending.scoring as scoring_module
 from mendsearch.files import read_tensors, write_json, write_tensors
 from mendsearch.mending.sampler import make_sampler
 from mendsearch.mending.weights import TRIAL_IMAGES as CALIBRATION
-from mendsearch.record import versions
+from mendsearch.pipeline.export import versions
 
 RATE, CANDIDATES, ORDERS = 0.2, 200, 20
 DOUBTS = (1.0, 1.5, 2.0, 2.5)

@@ -14,25 +14,28 @@ from rows import RESULTS, WORK, forget
 
 import mendstore
 from mendsearch.config import Spec, load_spec
-from mendsearch.demo import SPEC
 from mendsearch.files import write_json
-from mendsearch.loading import load
 from mendsearch.mending.sampler import make_sampler
 from mendsearch.mending.search import Search
-from mendsearch.mending.study import Place, _run_in_database
-from mendsearch.preparation import rank
+from mendsearch.pipeline.demo import SPEC
+from mendsearch.pipeline.export import versions
+from mendsearch.pipeline.folder import RunFolder
+from mendsearch.pipeline.inputs import read_inputs
+from mendsearch.pipeline.preparation import rank
+from mendsearch.pipeline.run import Run
 from mendsearch.progress import Reporter
-from mendsearch.record import Record, versions
+from mendsearch.study.registration import Registration
+from mendsearch.study.running import run_in_database
 
 TRIALS = 40
 
 
 def measure(spec: Spec, url: str) -> dict[str, Any]:
     """Milliseconds a trial, over `TRIALS` trials of a study in Postgres."""
-    loaded = load(spec)
-    problem, splits = loaded.problem, loaded.splits
+    inputs = read_inputs(spec)
+    problem, splits = inputs.problem, inputs.splits
     with tempfile.TemporaryDirectory() as folder:
-        search = rank(loaded, spec, Record(Path(folder)), Reporter(quiet=True))
+        search = rank(Run(spec, inputs, RunFolder(Path(folder)), url, Reporter(quiet=True)))
     search.scorer.score(search.uniform)  # the first pass warms PyTorch up
     steps = search.scorer.weights.timings.seconds
     before = dict(steps)
@@ -40,7 +43,7 @@ def measure(spec: Spec, url: str) -> dict[str, Any]:
     started = time.perf_counter()
     mend = spec.mend.model_copy(update={"trials": TRIALS})
     # the trials alone: `run_study` would refine the few best too
-    study = _run_in_database(search, mend, Place(url, spec.name), 0, Reporter(quiet=True))
+    study = run_in_database(search, mend, Registration(url, spec.name), 0, Reporter(quiet=True))
     total = time.perf_counter() - started
     taken = {step: 1000 * (steps[step] - before[step]) / TRIALS for step in steps}
     taken["propose and project"] = _proposing(study, search, spec)

@@ -20,7 +20,7 @@ import mendsearch
 from mendsearch.config import FinetuneSpec
 from mendsearch.files import write_json
 from mendsearch.mending.search import Search
-from mendsearch.record import versions
+from mendsearch.pipeline.export import versions
 from mendsearch.training.loop import accuracy
 
 RATES = (0.4, 0.2, 0.1)
@@ -67,7 +67,7 @@ def untrained(network: Trained, search: Search, counts: np.ndarray) -> dict[str,
     """A control, reconstructed like the mended network."""
     return {
         "score": search.scorer.refined_score(counts),
-        "macs": search.problem.limits.model.cost(counts)["macs"],
+        "macs": search.problem.limits.costs.cost(counts)["macs"],
         "keep_counts": search.problem.coupling.keep_counts(counts),
         "accuracy": accuracy(search.scorer.build(counts), network.splits.test),
     }

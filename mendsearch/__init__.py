@@ -10,10 +10,10 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from mendsearch.api import mend
     from mendsearch.artifacts import Pruned, load, save
     from mendsearch.config import Budget, PruneSpec, Spec, load_spec
     from mendsearch.errors import MendsearchError, UsageError
-    from mendsearch.live import mend
     from mendsearch.training.sources.base import ArrayDataset, DataSource
 
 _HOMES = {
@@ -27,7 +27,7 @@ _HOMES = {
     "UsageError": "mendsearch.errors",
     "load": "mendsearch.artifacts",
     "load_spec": "mendsearch.config",
-    "mend": "mendsearch.live",
+    "mend": "mendsearch.api",
     "save": "mendsearch.artifacts",
 }
 
@@ -48,6 +48,8 @@ __all__ = [
 
 
 def __getattr__(name: str) -> Any:
+    if name == "figures":  # a module, which needs no PyTorch
+        return importlib.import_module("mendsearch.figures")
     if name not in _HOMES:
         raise AttributeError(f"module `mendsearch` has no attribute `{name}`")
     value = getattr(importlib.import_module(_HOMES[name]), name)

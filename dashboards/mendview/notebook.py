@@ -93,7 +93,7 @@ def throughput(study: str, url: str | None = None) -> go.Figure:
 
 
 def _ask(make: Callable[[Look, Search], T], name: str, url: str | None) -> T:
-    url = url or os.environ.get("MENDSEARCH_STORAGE") or mendstore.EmbeddedServer(EMBEDDED).start()
+    url = url or os.environ.get(mendstore.STORAGE_VARIABLE) or mendstore.EmbeddedServer(EMBEDDED).start()
     reader = Reader(url)
 
     def ask(look: Look) -> T | None:

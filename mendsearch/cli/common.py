@@ -23,17 +23,13 @@ Json = Annotated[bool, typer.Option("--json", help="One JSON document on stdout;
 Storage = Annotated[
     str | None,
     typer.Option(
-        envvar="MENDSEARCH_STORAGE",
+        envvar=mendstore.STORAGE_VARIABLE,
         help="postgresql://… study database; without it an embedded Postgres under .mendsearch/.",
     ),
 ]
 SetKeys = Annotated[
     list[str] | None, typer.Option("--set", metavar="KEY=VALUE", help="Change a key, such as mend.trials=200.")
 ]
-URL_HELP = "postgresql://… study database; without it MENDSEARCH_STORAGE, else the embedded one of this folder."
-NAME_HELP = "The search; as the only argument, it is this."
-Url = Annotated[str | None, typer.Argument(metavar="URL", help=URL_HELP)]
-Name = Annotated[str | None, typer.Argument(metavar="NAME", help=NAME_HELP)]
 STORE_HELP = "URL of a folder for what is too large for the database: a path, s3://bucket/prefix, …"
 
 
@@ -72,7 +68,7 @@ def guarded(command: Callable[P, None]) -> Callable[P, None]:
 
 def storage_of(url: str | None) -> str:
     """The URL given, or MENDSEARCH_STORAGE, or that of the embedded server, made and started where it does not run."""
-    if url := url or os.environ.get("MENDSEARCH_STORAGE"):
+    if url := url or os.environ.get(mendstore.STORAGE_VARIABLE):
         return url
     server = mendstore.EmbeddedServer(EMBEDDED)
     if server.exists and not server.running:
@@ -82,7 +78,7 @@ def storage_of(url: str | None) -> str:
 
 def has_storage(url: str | None) -> bool:
     """Whether there is a database to look at."""
-    return bool(url or os.environ.get("MENDSEARCH_STORAGE")) or mendstore.EmbeddedServer(EMBEDDED).exists
+    return bool(url or os.environ.get(mendstore.STORAGE_VARIABLE)) or mendstore.EmbeddedServer(EMBEDDED).exists
 
 
 def existing_storage(verb: str, url: str | None) -> str:

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import mendstore
-from mendsearch.cli.common import EMBEDDED, Url, guarded, storage_of
+from mendsearch.cli.common import EMBEDDED, guarded, storage_of
+from mendsearch.cli.target import Url
 
 
 @guarded

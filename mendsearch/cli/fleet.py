@@ -12,15 +12,14 @@ import typer
 import mendstore
 from mendsearch.cli.common import (
     STORE_HELP,
-    Name,
     SetKeys,
     Storage,
-    Url,
     existing_storage,
     guarded,
     look_up,
     storage_of,
 )
+from mendsearch.cli.target import Name, Url, existing_search, search_named
 from mendsearch.config import load_spec
 from mendsearch.errors import UsageError
 from mendsearch.importing import is_import_path
@@ -37,12 +36,12 @@ def create(
     set_: SetKeys = None,
 ) -> None:
     """Train and rank, then register the search for workers anywhere. Run again it goes on."""
-    from mendsearch import stages
+    from mendsearch.pipeline import stages
 
     loaded = load_spec(spec, tuple(set_ or ()))
     folder = out or Path("runs") / loaded.name
     url, reporter = mendstore.normalised(storage_of(storage)), Reporter()
-    registered = stages.create(loaded, folder, url, store, reporter)
+    registered = stages.create_search(loaded, folder, url, store, reporter)
     shown = mendstore.without_password(url)
     print(f"search `{registered.name}` waits for {registered.trials} trials in {shown}")
     model = loaded.model.name
@@ -69,10 +68,10 @@ def worker(
     ] = None,
 ) -> None:
     """One worker, until the search's trials are done. On Ctrl-C, SIGTERM or SIGUSR1 it gives back what it has."""
-    url, name = target("worker", url, name)
+    url, name = existing_search("worker", url, name)
     look_up(url, name)  # PyTorch takes seconds to import
 
-    from mendsearch.fleet.code import allowed
+    from mendsearch.fleet.compatibility import allowed
     from mendsearch.fleet.worker import run_worker
 
     raise typer.Exit(run_worker(url, name, allowed(allow or ()), outage, trial_limit, Reporter()))
@@ -87,7 +86,7 @@ def resume(
     ] = None,
 ) -> None:
     """Let an interrupted or stopped search go on, or give a finished one more trials."""
-    url, name = target("resume", url, name)
+    url, name = existing_search("resume", url, name)
     database = mendstore.Database(url)
     mendstore.check_version(database)
     search = mendstore.find(database, name)
@@ -110,7 +109,7 @@ def resume(
 @guarded
 def stop(url: Url = None, name: Name = None) -> None:
     """Ask the workers of a search to end after the trial that they are at; `resume` lets it go on."""
-    url, name = target("stop", url, name)
+    url, name = existing_search("stop", url, name)
     database = mendstore.Database(url)
     mendstore.check_version(database)
     search = mendstore.find(database, name)
@@ -128,7 +127,8 @@ def delete(
     storage: Storage = None,
 ) -> None:
     """Remove a search, with all its trials, from the database. Folders of runs stay."""
-    url, name = target("delete", url if url is not None else storage, name)
+    given, name = search_named("delete", url, name)
+    url = mendstore.normalised(existing_storage("delete", given or storage))
     if not mendstore.summaries(url, name):
         raise mendstore.SearchNameError(f"no search `{name}` in this database; `mendsearch status` lists them")
     mendstore.upgrade(url)
@@ -157,12 +157,3 @@ def gc(
     mendstore.check_version(database)
     found = collect(database, store=store)
     print(f"removed: {found.blobs} blobs, {found.leftovers} leftovers of uploads, {found.bytes / 2**20:.1f} MiB")
-
-
-def target(verb: str, first: str | None, second: str | None) -> tuple[str, str]:
-    """URL and name of `VERB URL NAME`, or of `VERB NAME` with the URL of the environment or the embedded server."""
-    if second is None:
-        first, second = None, first
-    if second is None or "://" in second:
-        raise UsageError(f"{verb}: got no name of a search; `mendsearch status` lists them")
-    return mendstore.normalised(existing_storage(verb, first)), second

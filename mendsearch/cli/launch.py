@@ -11,10 +11,11 @@ from typing import Annotated
 import typer
 
 import mendstore
-from mendsearch.cli.common import EMBEDDED, Name, Url, guarded, look_up, storage_of
+from mendsearch.cli.common import EMBEDDED, guarded, look_up, storage_of
+from mendsearch.cli.target import Name, Url, search_named
 from mendsearch.errors import UsageError
-from mendsearch.fleet.ends import report_ends
-from mendsearch.fleet.launch import STORAGE_VARIABLE, BackendName, Request
+from mendsearch.fleet.exit_reports import report_ends
+from mendsearch.fleet.launch import BackendName, Request
 
 GPUS_HELP = (
     "Workers on GPUs, one each. local: all, the first N, or a list of places in CUDA_VISIBLE_DEVICES or of UUIDs; "
@@ -61,7 +62,8 @@ def launch(
     Local workers are supervised: one that crashes is started again, and all end with this command. On Ctrl-C or SIGTERM
     they give back their work; run the same command again to go on.
     """
-    url, name = _target(url, name)
+    url, name = search_named("launch", url, name)
+    url = url or os.environ.get(mendstore.STORAGE_VARIABLE) or None
     if url is None and backend == "local" and mendstore.EmbeddedServer(EMBEDDED).exists:
         url = storage_of(None)
     request = Request(
@@ -94,14 +96,6 @@ def launch(
     raise typer.Exit(asked.launch(_say))
 
 
-def _target(first: str | None, second: str | None) -> tuple[str | None, str]:
-    """URL and name of `launch URL NAME`, or of `launch NAME`."""
-    url, name = (first, second) if second is not None else (os.environ.get(STORAGE_VARIABLE) or None, first)
-    if name is None or "://" in name:
-        raise UsageError("launch: got no name of a search; `mendsearch status` lists them")
-    return url, name
-
-
 def _wanting(url: str, name: str) -> bool:
     """Whether the search has work for workers, before they are started one after another only to end."""
     search, done = look_up(url, name)
@@ -116,7 +110,7 @@ def _hide_password(url: str) -> None:
     """Start this command anew without a URL that holds a password: `ps` shows a command's words to every user."""
     if url in sys.argv and mendstore.without_password(url) != url:
         words = [word for word in sys.argv[1:] if word != url]
-        os.environ[STORAGE_VARIABLE] = url
+        os.environ[mendstore.STORAGE_VARIABLE] = url
         os.execv(sys.executable, [sys.executable, "-m", "mendsearch", *words])
 
 

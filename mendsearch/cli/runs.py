@@ -14,8 +14,8 @@ import typer
 import mendstore
 from mendsearch.cli.common import Json, SetKeys, Storage, guarded, look_up, show, storage_of
 from mendsearch.config import Spec, load_spec
-from mendsearch.demo import demo_spec
 from mendsearch.errors import ModelError, UsageError
+from mendsearch.pipeline.demo import demo_spec
 from mendsearch.progress import Reporter
 from mendview.publish import publish
 from mendview.reading import Reader
@@ -64,7 +64,7 @@ def inspect(
     as_json: Json = False,
 ) -> None:
     """Coupling groups, channel ranges and MACs of a network; for each layer that stays whole, why."""
-    from mendsearch.inspection import inspect_model, inspect_spec
+    from mendsearch.pipeline.inspection import inspect_model, inspect_spec
 
     if (spec is None) == (model is None):
         raise UsageError("inspect: got both or neither of a spec and --model; give one of them")
@@ -77,13 +77,13 @@ def inspect(
 
 
 def _run(spec: Spec, out: Path, storage: str | None, as_json: bool, workers: int) -> None:
-    from mendsearch import stages
+    from mendsearch.pipeline import stages
 
     signal.signal(signal.SIGTERM, lambda number, _: sys.exit(128 + number))
     reporter = Reporter()
     outcome, url = stages.finished(spec, out), mendstore.normalised(storage_of(storage))
     if outcome is None:
-        outcome = stages.run(spec, out, url, reporter, workers)
+        outcome = stages.run_spec(spec, out, url, reporter, workers)
         _publish(spec.name, url)
         _report(spec.name, url, out / "report.html")
     else:

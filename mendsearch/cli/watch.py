@@ -11,7 +11,8 @@ import optuna
 import typer
 from rich.console import Console
 
-from mendsearch.cli.common import EMBEDDED, Json, Name, Url, existing_storage, guarded, has_storage, show, storage_of
+from mendsearch.cli.common import EMBEDDED, Json, existing_storage, guarded, has_storage, show, storage_of
+from mendsearch.cli.target import Name, Url, existing_search, url_and_name
 from mendsearch.errors import UsageError
 from mendview.overview import Overview, overview, summary
 from mendview.reading import Look, Reader
@@ -29,7 +30,7 @@ def status(
     watched: Annotated[bool, typer.Option("--watch", help="Go on showing one search until it has ended.")] = False,
 ) -> None:
     """Searches of a database, or one of them at a glance: how it goes, the best score, workers, when it ends."""
-    url, name = _place(url, name)
+    url, name = url_and_name("status", url, name)
     if name is None and not watched and not has_storage(url):
         print(f"no database under {EMBEDDED}/ yet, and no storage URL; `mendsearch run` makes one", file=sys.stderr)
         found: list[Overview] = []
@@ -78,23 +79,15 @@ def report(
     """Write one self-contained HTML file of a search: it opens offline, prints, and can be sent to a colleague."""
     from mendview.report import report_named, save
 
-    url, name = _place(url, name)
-    if name is None:
-        raise UsageError("report: which search? got no name; `mendsearch status` lists them")
-    wanted = name
+    url, name = existing_search("report", url, name)
     optuna.logging.set_verbosity(optuna.logging.WARNING)
-    text = Reader(existing_storage("report", url)).look(lambda look: report_named(look, wanted))
+    text = Reader(url).look(lambda look: report_named(look, name))
     if text is None:
         raise UsageError(f"report: no search `{name}` in this database; `mendsearch status` lists them")
     path = out or Path(name.replace("/", "_") + ".html")
     path.parent.mkdir(parents=True, exist_ok=True)
     save(path, text)
     print(f"{path}: {path.stat().st_size / 1e6:.1f} MB", file=sys.stderr)
-
-
-def _place(url: str | None, name: str | None) -> tuple[str | None, str | None]:
-    """One word alone is a name."""
-    return (None, url) if url is not None and "://" not in url and name is None else (url, name)
 
 
 def _one(look: Look, name: str | None) -> Overview:

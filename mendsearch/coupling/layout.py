@@ -132,13 +132,9 @@ class Coupling:
     @cached_property
     def layouts(self) -> tuple[Layout, ...]:
         """Every layout in use, each once."""
-        seen: dict[int, Layout] = {}
-        for axes in self.axes.values():
-            for _, layout in axes:
-                seen.setdefault(id(layout), layout)
-        for _, layout in self.sizes.values():
-            seen.setdefault(id(layout), layout)
-        return tuple(seen.values())
+        tensors = (layout for axes in self.axes.values() for _, layout in axes)
+        sizes = (layout for _, layout in self.sizes.values())
+        return tuple(dict.fromkeys([*tensors, *sizes]))
 
     @property
     def names(self) -> tuple[str, ...]:

@@ -8,10 +8,10 @@ import threading
 import optuna
 
 import mendstore
-from mendsearch.fleet.exchange import fetch
+from mendsearch.fleet.bundle import download
 from mendsearch.fleet.signals import Signals
-from mendsearch.mending.study import open_database, work
 from mendsearch.progress import Reporter
+from mendsearch.study.worker import open_database, work
 
 
 def run_worker(
@@ -32,26 +32,26 @@ def run_worker(
         mendstore.StorageError: the database cannot be reached at the start, or stayed away.
     """
     optuna.logging.set_verbosity(optuna.logging.WARNING)
-    ended, joined = threading.Event(), list[mendstore.Queue]()
+    stop_event, joined = threading.Event(), list[mendstore.Queue]()
 
     def give_back(number: int) -> None:
         for queue in joined:
             queue.leave(f"signal {number}")
 
-    signals = Signals(ended, give_back)
+    signals = Signals(stop_event, give_back)
     signals.start()
     first = mendstore.Database(url)  # a wrong URL is said at once, not waited out
     try:
         mendstore.check_version(first)
         registered = mendstore.find(first, name)
-        spec, search = fetch(first, registered, allow, reporter)
+        spec, search = download(first, registered, allow, reporter)
     finally:
         first.close()
     given = {"outage_s": outage_s, "trial_limit_s": trial_limit_s}
     fleet = spec.fleet.model_copy(update={key: value for key, value in given.items() if value is not None})
-    database = open_database(url, fleet, reporter, ended)
+    database = open_database(url, fleet, reporter, stop_event)
     try:
-        work(database, registered, search, spec.mend, fleet, spec.seed, reporter, ended, joined.append)
+        work(database, registered, search, spec.mend, fleet, spec.seed, reporter, stop_event, joined.append)
     except mendstore.StorageError:
         if signals.number is None:
             raise

@@ -71,7 +71,7 @@ class SpaceSampler(BaseSampler):
             counts = self._space.project(self.propose(study, trial, tried, scores, generator))
             if not self._history.holds(counts):
                 return counts
-        return self._shake(counts, generator)
+        return self._perturb(counts, generator)
 
     @abstractmethod
     def propose(
@@ -84,11 +84,11 @@ class SpaceSampler(BaseSampler):
     ) -> Any:
         return RandomSampler(self._seed).sample_independent(study, trial, param_name, param_distribution)
 
-    def _shake(self, counts: Ints, generator: np.random.Generator) -> Ints:
+    def _perturb(self, counts: Ints, generator: np.random.Generator) -> Ints:
         """A candidate near `counts` that is not known; `counts` itself where the space seems used up."""
         for reach in range(1, 50):
-            shaken = generator.integers(-reach, reach + 1, len(counts)) * self._space.limits.steps
-            candidate = self._space.project(counts + shaken)
+            perturbed = generator.integers(-reach, reach + 1, len(counts)) * self._space.limits.steps
+            candidate = self._space.project(counts + perturbed)
             if not self._history.holds(candidate):
                 return candidate
         return counts
@@ -126,8 +126,8 @@ class MendingSampler(SpaceSampler):
         pool = moved(tried[best[ranks]], self._space, generator)
         self._surrogate.fit(tried[best], scores[best])
         mean, deviation = self._surrogate.predict(pool)
-        hope = mean + generator.uniform(0, 1.5) * deviation
-        return _whole(pool[int(np.argmax(hope))])
+        acquisition = mean + generator.uniform(0, 1.5) * deviation
+        return _whole(pool[int(np.argmax(acquisition))])
 
 
 def _whole(counts: Floats) -> Ints:

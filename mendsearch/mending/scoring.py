@@ -21,7 +21,7 @@ TRIAL_IMAGES = 1000
 CHECKS = (1 / 8, 1 / 4, 1 / 2)
 """Fractions of the validation images after which a candidate may be stopped."""
 DOUBT = 1.5
-"""Standard errors by which the mean loss must be above the rival's for a candidate to be stopped."""
+"""Standard errors by which the mean loss must be above the incumbent's for a candidate to be stopped."""
 VERSION = 2
 """Raised when the same candidate would get another score."""
 
@@ -82,17 +82,17 @@ class Scorer:
         return VERSION, self.by_label, self._trial, BATCH, CHECKS, *self.weights.version
 
     @torch.no_grad()
-    def score(self, counts: Ints, rival: Scored | None = None) -> Scored:
+    def score(self, counts: Ints, incumbent: Scored | None = None) -> Scored:
         """Score a candidate (G,) int64; minus infinity where its outputs are not finite.
 
         Args:
             counts: of the candidate.
-            rival: the best so far; where given, scoring is stopped once the candidate is worse beyond doubt, by a
+            incumbent: the best so far; where given, scoring is stopped once the candidate is worse beyond doubt, by a
                 paired test over the images that both have seen.
         """
         state = self.weights.of(counts)
         with fast_passes(self.weights.device):
-            return self._evaluate(state, self._trial, rival)
+            return self._evaluate(state, self._trial, incumbent)
 
     @torch.no_grad()
     def refined_score(self, counts: Ints) -> float:
@@ -108,7 +108,7 @@ class Scorer:
         """The candidate as a plain dense network, with its weights at their best."""
         return build_pruned(self.weights.model, self.weights.refined(counts)).eval()
 
-    def _evaluate(self, state: dict[str, Tensor], images: int, rival: Scored | None = None) -> Scored:
+    def _evaluate(self, state: dict[str, Tensor], images: int, incumbent: Scored | None = None) -> Scored:
         slicer, seen = self.weights.slicer, 0
         losses: list[Tensor] = []
         hits: list[Tensor] = []
@@ -118,10 +118,10 @@ class Scorer:
                 losses.append(self._losses(outputs, targets))
                 hits.append(outputs.argmax(1) == (targets if self.by_label else targets.argmax(1)))
                 seen += len(part)
-                if rival is not None and seen in self._checks and seen < images:
-                    behind = torch.cat(losses) - rival.losses[:seen]
+                if incumbent is not None and seen in self._checks and seen < images:
+                    behind = torch.cat(losses) - incumbent.losses[:seen]
                     if _beyond_doubt(behind):
-                        return Scored(rival.value - float(behind.mean()), torch.cat(losses), True, _share(hits))
+                        return Scored(incumbent.value - float(behind.mean()), torch.cat(losses), True, _share(hits))
                 if seen >= images:
                     break
             found = torch.cat(losses)

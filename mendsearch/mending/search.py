@@ -14,16 +14,15 @@ from mendsearch.config import Budget, MendSpec, PruneSpec
 from mendsearch.coupling.graph import find_coupling
 from mendsearch.coupling.layout import Coupling
 from mendsearch.coupling.probe import probe
-from mendsearch.curves import by_curves, error_curves
 from mendsearch.errors import DataError, ModelError
 from mendsearch.mending.scoring import Scorer
 from mendsearch.mending.space import Space
 from mendsearch.mending.weights import Weights
 from mendsearch.modes import evaluating
-from mendsearch.prepruning import cut, pre_prune
+from mendsearch.prepruning import by_curves, cut, error_curves, pre_prune
 from mendsearch.progress import Reporter
 from mendsearch.ranking import CRITERIA, FilterRanking, RankingInputs
-from mendsearch.statistics import InputStatistics, input_statistics
+from mendsearch.ranking.statistics import InputStatistics, input_statistics
 
 POWERS = (1.0, 1.5, 2.0)
 """Of the error curves, one structure to start from for each."""
@@ -46,7 +45,7 @@ class Problem:
     limits: Limits
 
 
-def pose(model: nn.Module, images: Tensor, budget: Budget, prune: PruneSpec | None = None) -> Problem:
+def build_problem(model: nn.Module, images: Tensor, budget: Budget, prune: PruneSpec | None = None) -> Problem:
     """Find the coupling groups, check that the network bears the loss of channels, and hold the budget against it.
 
     Raises:

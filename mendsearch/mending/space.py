@@ -8,9 +8,8 @@ from typing import Any
 import numpy as np
 from optuna.distributions import BaseDistribution, IntDistribution
 
-from mendsearch.budget import Limits
+from mendsearch.budget import Limits, project
 from mendsearch.coupling.layout import Ints
-from mendsearch.projection import project
 
 PREFIX = "restore/"
 
@@ -26,7 +25,7 @@ class Space:
     def __init__(self, floor: Ints, limits: Limits) -> None:
         stepped: Ints = np.maximum(floor // limits.steps, 1) * limits.steps
         self.floor, self.limits = stepped if limits.fits(stepped) else limits.steps, limits
-        self.coupling = limits.model.coupling
+        self.coupling = limits.costs.coupling
         self.names = [PREFIX + name for name in self.coupling.names]
 
     @property

@@ -12,14 +12,14 @@ import torch
 from torch import Tensor, nn
 
 from mendsearch.config import ReconstructionName
-from mendsearch.coupling.layout import Consumer, Coupling, Ints
+from mendsearch.coupling.layout import Consumer, Coupling, Ints, Layout
 from mendsearch.coupling.slicing import Slicer
 from mendsearch.modes import BatchNorm, averaging, fast_passes
 from mendsearch.ranking.base import FilterRanking
+from mendsearch.ranking.statistics import InputStatistics
 from mendsearch.reconstruction.channels import Reconstruction, prepare
 from mendsearch.reconstruction.sequence import Fit
 from mendsearch.reconstruction.targets import Target, affordable, dense_targets
-from mendsearch.statistics import InputStatistics
 
 TRIAL_IMAGES = 256
 """Calibration images from which a trial reconstructs in sequence; the best few and the controls get all of them."""
@@ -134,7 +134,7 @@ class Weights:
         with self.timings.step("reconstruct"):
             state = {name: tensor.clone(memory_format=_format(tensor)) for name, tensor in state.items()}
             rows = {
-                name.removesuffix(".weight"): kept[id(layout)]
+                name.removesuffix(".weight"): kept[layout]
                 for name, axes in self.coupling.axes.items()
                 for dim, layout in axes
                 if dim == 0 and name.endswith(".weight")
@@ -143,7 +143,7 @@ class Weights:
                 Fit(targets, rows).run(self.model, lambda: self.slicer.forward(state, images))
         return state
 
-    def _folded(self, counts: Ints) -> tuple[dict[str, Tensor], dict[int, Tensor]]:
+    def _folded(self, counts: Ints) -> tuple[dict[str, Tensor], dict[Layout, Tensor]]:
         """Sliced, removed inputs folded into the kept ones, batch norms empty; and the kept indices of every layout."""
         with self.timings.step("slice"):
             kept = self.slicer.kept(counts)
@@ -157,12 +157,12 @@ class Weights:
         return state, kept
 
     def _fold(
-        self, state: dict[str, Tensor], consumer: Consumer, reconstruction: Reconstruction, kept: dict[int, Tensor]
+        self, state: dict[str, Tensor], consumer: Consumer, reconstruction: Reconstruction, kept: dict[Layout, Tensor]
     ) -> None:
         name, bias = f"{consumer.layer}.weight", f"{consumer.layer}.bias"
         outputs = [layout for dim, layout in self.coupling.axes[name] if dim == 0]
-        rows = kept[id(outputs[0])] if outputs else None
-        weight, shift = reconstruction.rebuild(kept[id(consumer.inputs)], rows)
+        rows = kept[outputs[0]] if outputs else None
+        weight, shift = reconstruction.rebuild(kept[consumer.inputs], rows)
         state[name] = weight.movedim(1, 2).reshape(state[name].shape).to(state[name].dtype).contiguous()
         if bias in state:
             state[bias] = state[bias] + shift

@@ -11,7 +11,7 @@ import numpy.typing as npt
 from torch import Tensor, nn
 
 from mendsearch.coupling.layout import Coupling, Ints
-from mendsearch.statistics import InputStatistics
+from mendsearch.ranking.statistics import InputStatistics
 
 Scores = npt.NDArray[np.float32]
 

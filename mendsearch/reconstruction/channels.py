@@ -10,7 +10,7 @@ from torch import Tensor
 
 from mendsearch.coupling.layout import Consumer, Ints
 from mendsearch.errors import ModelError
-from mendsearch.statistics import InputStatistics
+from mendsearch.ranking.statistics import InputStatistics
 
 RIDGE = 1e-3
 """λ as a fraction of the mean variance of the consumer's inputs."""

@@ -28,10 +28,11 @@ from mendstore.searches import (
 from mendstore.server import EmbeddedServer
 from mendstore.storage import MendStorage
 from mendstore.studies import StudySummary, summaries
-from mendstore.urls import normalised, without_password
+from mendstore.urls import STORAGE_VARIABLE, normalised, without_password
 from mendstore.workers import alive, open_workers
 
 __all__ = [
+    "STORAGE_VARIABLE",
     "Blobs",
     "Claim",
     "Collected",

@@ -7,6 +7,8 @@ from sqlalchemy.exc import ArgumentError
 
 from mendstore.errors import UrlError
 
+STORAGE_VARIABLE = "MENDSEARCH_STORAGE"
+"""Environment variable with the URL of the study database."""
 DRIVER = "postgresql+psycopg2"
 SECRET = ("password", "sslpassword")
 

@@ -11,7 +11,7 @@ from pathlib import Path
 import optuna
 import pytest
 
-from mendsearch.mending.loop import FEW
+from mendsearch.study.winner import FEW
 from mendstore import EmbeddedServer
 from tests.acceptance.cli import mendsearch
 

@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from mendsearch.config import Budget, MendSpec, PruneSpec
-from mendsearch.mending.search import Search, pose, rank_channels
+from mendsearch.mending.search import Search, build_problem, rank_channels
 from mendsearch.progress import Reporter
 from mendsearch.ranking import CRITERIA
 from tests.zoo import IMAGES, NETWORKS, build
@@ -16,7 +16,7 @@ pytestmark = pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA d
 
 def search_on(device, name, criterion="gram", kind="sequence"):
     model = copy.deepcopy(build(name)).to(device)
-    problem = pose(model, IMAGES, Budget(macs=0.5))
+    problem = build_problem(model, IMAGES, Budget(macs=0.5))
     ranking, statistics = rank_channels(problem, IMAGES, criterion, 0, Reporter(quiet=True))
     return Search(
         problem, ranking, statistics, calibration=IMAGES, validation=IMAGES, labels=None,

@@ -17,7 +17,7 @@ manifest.
 
 from __future__ import annotations
 
-from mendsearch.fleet.launch.base import STORAGE_VARIABLE, Backend
+from mendsearch.fleet.launch.base import Backend
 from mendsearch.fleet.launch.kubernetes import Kubernetes
 from mendsearch.fleet.launch.local import Local
 from mendsearch.fleet.launch.request import BackendName, Request
@@ -25,6 +25,7 @@ from mendsearch.fleet.launch.restarts import RestartPolicy
 from mendsearch.fleet.launch.slots import Slot, cpu_slots, gpu_slots
 from mendsearch.fleet.launch.slurm import Slurm
 from mendsearch.fleet.launch.supervisor import Supervisor
+from mendstore.urls import STORAGE_VARIABLE
 
 __all__ = [
     "STORAGE_VARIABLE",

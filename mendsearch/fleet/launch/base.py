@@ -11,8 +11,8 @@ from hashlib import sha256
 from sqlalchemy.engine import make_url
 
 from mendsearch.errors import MendsearchError, UsageError
+from mendstore.urls import STORAGE_VARIABLE
 
-STORAGE_VARIABLE = "MENDSEARCH_STORAGE"
 SECRET_VARIABLES = (STORAGE_VARIABLE, "PGPASSWORD")
 SLUG_CHARACTERS = 30
 

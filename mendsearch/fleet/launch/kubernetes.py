@@ -25,9 +25,10 @@ from typing import Any
 
 import yaml
 
-from mendsearch.fleet.launch.base import STORAGE_VARIABLE, Backend, require_remote, slug, submitted
+from mendsearch.fleet.launch.base import Backend, require_remote, slug, submitted
 from mendsearch.fleet.launch.restarts import USAGE, RestartPolicy
 from mendsearch.fleet.launch.slots import NO_GPU, thread_environment
+from mendstore.urls import STORAGE_VARIABLE
 
 SECRET_KEY = "url"
 SCRATCH = "/scratch"

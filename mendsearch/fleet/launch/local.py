@@ -7,10 +7,10 @@ import shlex
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from mendsearch.fleet.launch.base import STORAGE_VARIABLE, Backend
+from mendsearch.fleet.launch.base import Backend
 from mendsearch.fleet.launch.slots import Slot
 from mendsearch.fleet.launch.supervisor import OnExit, Supervisor
-from mendstore.urls import without_password
+from mendstore.urls import STORAGE_VARIABLE, without_password
 
 
 class Local(Backend):

@@ -24,8 +24,9 @@ from pathlib import Path
 from string import Template
 
 from mendsearch.errors import UsageError
-from mendsearch.fleet.launch.base import SECRET_VARIABLES, STORAGE_VARIABLE, Backend, require_remote, slug, submitted
+from mendsearch.fleet.launch.base import SECRET_VARIABLES, Backend, require_remote, slug, submitted
 from mendsearch.fleet.launch.slots import NO_GPU, thread_environment
+from mendstore.urls import STORAGE_VARIABLE
 
 WARNING_S = 90
 SCRIPT = Template("""\

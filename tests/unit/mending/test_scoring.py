@@ -9,10 +9,10 @@ from torch.nn import functional
 from mendsearch.config import Budget, DataSpec, MendSpec, PruneSpec, TrainSpec
 from mendsearch.coupling.surgery import build_pruned
 from mendsearch.errors import DataError, ModelError
-from mendsearch.mending.search import Search, pose
+from mendsearch.mending.search import Search, build_problem
 from mendsearch.models.resnet import digits_resnet
 from mendsearch.ranking import CRITERIA, RankingInputs
-from mendsearch.statistics import input_statistics
+from mendsearch.ranking.statistics import input_statistics
 from mendsearch.training.loop import train
 from mendsearch.training.sources import open_source
 from mendsearch.training.splits import split
@@ -24,7 +24,7 @@ LABELS = torch.randint(0, 4, (len(IMAGES),), generator=torch.Generator().manual_
 def search_of(name, *, labels=LABELS, validation=IMAGES, criterion="gram", macs=0.5, multiple=1, **options):
     model = build(name)
     prune = PruneSpec(multiple=multiple)
-    problem = pose(model, IMAGES, Budget(macs=macs), prune)
+    problem = build_problem(model, IMAGES, Budget(macs=macs), prune)
     statistics = input_statistics(model, problem.coupling, IMAGES, 32)
     return Search(
         problem,
@@ -86,7 +86,7 @@ def digits_problem(macs):
     torch.manual_seed(0)
     model = digits_resnet(width=8)
     train(model, splits.train, TrainSpec(epochs=6), seed=0)
-    problem = pose(model, splits.calibration, Budget(macs=macs))
+    problem = build_problem(model, splits.calibration, Budget(macs=macs))
     statistics = input_statistics(model, problem.coupling, splits.calibration, 32)
     return problem, statistics, splits
 
@@ -116,13 +116,15 @@ def test_reconstruction_brings_a_trained_network_nearer_to_what_it_was():
 
 def test_a_stopped_score_is_what_the_rival_and_the_images_seen_say():
     search = digits_search()
-    rival = search.scorer.score(search.uniform)
-    stopped = search.scorer.score(search.space.floor, rival)
+    incumbent = search.scorer.score(search.uniform)
+    stopped = search.scorer.score(search.space.floor, incumbent)
     seen = len(stopped.losses)
     assert stopped.stopped
-    assert seen < len(rival.losses)
-    assert stopped.value == pytest.approx(rival.value - float((stopped.losses - rival.losses[:seen]).mean()), abs=1e-6)
-    assert not search.scorer.score(search.uniform, rival).stopped
+    assert seen < len(incumbent.losses)
+    assert stopped.value == pytest.approx(
+        incumbent.value - float((stopped.losses - incumbent.losses[:seen]).mean()), abs=1e-6
+    )
+    assert not search.scorer.score(search.uniform, incumbent).stopped
 
 
 @torch.no_grad()
@@ -154,7 +156,7 @@ def test_a_score_by_labels_needs_labels():
 def test_a_network_that_gives_no_logits_is_refused():
     model = nn.Sequential(nn.Conv2d(3, 6, 1), nn.ReLU(), nn.Conv2d(6, 5, 1)).eval()
     with pytest.raises(ModelError, match=r"gives a tensor \(2, 5, 8, 8\) for two images, expected logits"):
-        pose(model, IMAGES, Budget(macs=0.5))
+        build_problem(model, IMAGES, Budget(macs=0.5))
 
 
 def test_a_bias_takes_up_the_mean_of_channels_that_never_change():
@@ -165,7 +167,7 @@ def test_a_bias_takes_up_the_mean_of_channels_that_never_change():
         model[0].weight[4:] = 0
         model[0].bias[4:] = 2.0
     model.eval()
-    problem = pose(model, IMAGES, Budget(macs=0.9), PruneSpec(exclude=("2",)))
+    problem = build_problem(model, IMAGES, Budget(macs=0.9), PruneSpec(exclude=("2",)))
     statistics = input_statistics(model, problem.coupling, IMAGES, 32)
     ranking = CRITERIA["gram"].rank(RankingInputs(model, problem.coupling, statistics, IMAGES, 0))
     assert set(ranking.orders[0][4:].tolist()) == {4, 5}

@@ -6,7 +6,7 @@ from torch import nn
 from mendsearch.coupling.graph import find_coupling
 from mendsearch.ranking import CRITERIA, RankingInputs
 from mendsearch.ranking.gram import _greedy
-from mendsearch.statistics import input_statistics
+from mendsearch.ranking.statistics import input_statistics
 from tests.zoo import IMAGES, NETWORKS, build
 
 

@@ -8,8 +8,8 @@ from torch import nn
 from mendsearch.coupling.graph import find_coupling
 from mendsearch.coupling.layout import Consumer, Layout
 from mendsearch.errors import ModelError
+from mendsearch.ranking.statistics import InputStatistics
 from mendsearch.reconstruction.channels import prepare
-from mendsearch.statistics import InputStatistics
 from tests.zoo import IMAGES, build
 
 

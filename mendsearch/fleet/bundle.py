@@ -1,0 +1,133 @@
+"""The bundle of a search: what a worker elsewhere needs to build it, uploaded to the database and downloaded again."""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+
+import mendstore
+from mendsearch.config import Spec, parse_spec
+from mendsearch.errors import UsageError
+from mendsearch.fleet.compatibility import check_allowed, check_versions, own_versions
+from mendsearch.fleet.tensors import pack, unpack
+from mendsearch.mending.search import Search, build_problem
+from mendsearch.models.registry import build_model
+from mendsearch.progress import Reporter
+from mendsearch.ranking.codec import from_tensors, to_tensors
+from mendstore.blobs import Blobs
+
+
+def portable_spec(spec: Spec, kwargs: Mapping[str, Any]) -> dict[str, Any]:
+    """The spec as workers get it, without any path of this machine.
+
+    Args:
+        spec: the spec of the run.
+        kwargs: complete arguments of the network's factory.
+    """
+    model = spec.model.model_copy(update={"kwargs": dict(kwargs), "checkpoint": None})
+    data = spec.data.model_copy(update={"path": None})
+    return spec.model_copy(update={"model": model, "data": data}).model_dump(mode="json")
+
+
+def upload(
+    database: mendstore.Database,
+    registered: mendstore.Registered,
+    search: Search,
+    store: str | None,
+    reporter: Reporter,
+) -> None:
+    """Put weights, ranking with its statistics, and images where every worker of the search finds them.
+
+    Args:
+        database: the study database.
+        registered: the search as the database holds it.
+        search: the search, from which the bundle is made.
+        store: URL of a folder for blobs that are too large for the database; see `mendstore.blobs.Blobs`.
+        reporter: where progress goes.
+
+    Raises:
+        mendstore.StorageError: the database or the store cannot be used, or a blob needs a store.
+    """
+    blobs, parts, digests = Blobs(database, store=store), _parts(search), {}
+    with reporter.stage("upload", len(parts)) as stage, tempfile.TemporaryDirectory() as folder:
+        for role, tensors in parts.items():
+            path = Path(folder) / f"{role}.safetensors"
+            pack(path, tensors)
+            digests[role] = blobs.put(path)
+            stage.advance(f"{role}: {path.stat().st_size / 2**20:.1f} MiB")
+            path.unlink()
+    mendstore.name_blobs(database, registered, digests)
+
+
+def _parts(search: Search) -> dict[str, dict[str, Tensor]]:
+    calibration, validation, labels = search.images
+    images = {"calibration": calibration, "validation": validation}
+    if labels is not None:
+        images["labels"] = labels
+    return {
+        "weights": dict(search.problem.model.state_dict()),
+        "ranking": to_tensors(search.ranking, search.statistics),
+        "images": images,
+    }
+
+
+def download(
+    database: mendstore.Database, registered: mendstore.Registered, allow: Iterable[str], reporter: Reporter
+) -> tuple[Spec, Search]:
+    """Build the search as its creator did, from the database alone.
+
+    Args:
+        database: the study database.
+        registered: the search as the database holds it.
+        allow: packages that may be imported for the network.
+        reporter: where progress goes.
+
+    Raises:
+        UsageError: versions, code, or the search as built here differ from the creator's, or an import is not allowed.
+        mendstore.StorageError: the database or the store cannot be used.
+    """
+    if not registered.blobs:
+        raise UsageError(
+            f"search `{registered.name}` was not made for other workers; run `mendsearch create`, or `run --workers N`"
+        )
+    spec = parse_spec(registered.spec, origin=f"of search `{registered.name}`")
+    check_allowed(spec.model.name, allow)
+    check_versions(registered.versions, own_versions(spec.model.name))
+    blobs, tensors = Blobs(database), {}
+    with reporter.stage("download", len(registered.blobs)) as stage:
+        for role, digest in registered.blobs.items():
+            tensors[role] = unpack(blobs.fetch(digest))
+            stage.advance(role)
+    search = _search(spec, tensors)
+    if search.fingerprint() != registered.fingerprint:
+        raise UsageError(
+            f"search `{registered.name}` comes out other here than at its creator, so scores would not compare; "
+            f"install the same versions of torch, torchvision and numpy"
+        )
+    return spec, search
+
+
+def _search(spec: Spec, tensors: dict[str, dict[str, Tensor]]) -> Search:
+    model = build_model(spec.model.name, spec.model.kwargs)
+    model.load_state_dict(tensors["weights"])
+    if torch.cuda.is_available():
+        model.cuda()
+    images = tensors["images"]
+    problem = build_problem(model.eval(), images["calibration"], spec.budget, spec.prune)
+    device = next(model.parameters()).device
+    ranking, statistics = from_tensors(tensors["ranking"], spec.rank.criterion, device)
+    return Search(
+        problem,
+        ranking,
+        statistics,
+        calibration=images["calibration"],
+        validation=images["validation"],
+        labels=images.get("labels"),
+        prune=spec.prune,
+        mend=spec.mend,
+    )

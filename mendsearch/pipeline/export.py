@@ -1,0 +1,95 @@
+"""The last step of a run: the network in `model/`, and `result.json`, which the study holds too."""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Mapping
+from importlib.metadata import version
+from typing import Any
+
+import optuna
+from optuna.trial import TrialState
+
+import mendstore
+from mendsearch.artifacts import Pruned, save
+from mendsearch.files import write_json
+from mendsearch.mending.search import Search
+from mendsearch.pipeline.finetuning import Finetuned
+from mendsearch.pipeline.latency import latencies_ms
+from mendsearch.pipeline.run import Run
+from mendsearch.study.winner import Winner
+from mendsearch.study.worker import open_database
+
+
+def export(
+    run: Run, search: Search, study: optuna.Study, winner: Winner, tuned: Mapping[str, Finetuned]
+) -> dict[str, Any]:
+    """Write `model/` and `result.json`; dashboards find the result in the study.
+
+    Args:
+        run: the run.
+        search: the search.
+        study: the study, with all its trials.
+        winner: the candidate that was chosen.
+        tuned: networks after fine-tuning, by name: `uniform`, `pre_pruned` and `mended`.
+
+    Returns:
+        the result, as `result.json` holds it.
+    """
+    started, spec, inputs = time.perf_counter(), run.spec, run.inputs
+    coupling, costs = search.problem.coupling, search.problem.limits.costs
+    latency = latencies_ms(
+        {"dense": search.problem.model, **{name: row.model for name, row in tuned.items()}},
+        inputs.splits.calibration[:1],
+    )
+    cost, keep_counts = costs.cost(winner.counts), coupling.keep_counts(winner.counts)
+    pruned = Pruned(tuned["mended"].model, keep_counts, winner.score, cost["macs"], cost["params"], study)
+    save(pruned, run.folder.path / "model", name=spec.model.name, kwargs=inputs.kwargs)
+    rows = {
+        name: {
+            "accuracy": row.accuracy,
+            "accuracy_before": row.accuracy_before,
+            **costs.cost(row.counts),
+            "latency_ms": latency[name],
+            "keep_counts": coupling.keep_counts(row.counts),
+            "score": row.score,
+        }
+        for name, row in tuned.items()
+    }
+    rows["mended"]["score"] = winner.score
+    dense = {
+        "accuracy": run.folder["train"]["accuracy"],
+        **costs.cost(coupling.widths),
+        "latency_ms": latency["dense"],
+    }
+    run.folder["export"] = {"seconds": time.perf_counter() - started}
+    result = {
+        "search": spec.name,
+        "model": {"name": spec.model.name, "kwargs": inputs.kwargs},
+        "budget": {"given": spec.budget.limits(), "absolute": search.problem.limits.absolute},
+        "test_images": len(inputs.splits.test),  # type: ignore[arg-type]  # map-style, checked by `split`
+        "dense": dense,
+        **rows,
+        "trials": study_counts(study),
+        "seconds": {stage: round(values["seconds"], 3) for stage, values in run.folder.items() if "seconds" in values},
+        "seed": spec.seed,
+        "versions": versions(),
+    }
+    database = open_database(run.storage, spec.fleet, run.reporter)
+    mendstore.describe(database, mendstore.find(database, spec.name), {"results": json.dumps(result)})
+    database.close()
+    write_json(run.folder.path / "result.json", result)  # last: the run is done when it is there
+    return result
+
+
+def study_counts(study: optuna.Study) -> dict[str, int]:
+    """Number of trials by how they ended: `complete`, `stopped_early`, `failed`."""
+    states = [trial.state for trial in study.get_trials(deepcopy=False)]
+    names = {"complete": TrialState.COMPLETE, "stopped_early": TrialState.PRUNED, "failed": TrialState.FAIL}
+    return {name: states.count(state) for name, state in names.items()}
+
+
+def versions() -> dict[str, str]:
+    """Versions of the packages that figures depend on."""
+    return {name: version(name) for name in ("mendsearch", "torch", "torchvision", "torch-pruning", "optuna")}

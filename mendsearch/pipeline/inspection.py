@@ -1,0 +1,50 @@
+"""What can be pruned of a network, without data or training."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import torch
+
+from mendsearch.budget import CostModel, build_cost_model
+from mendsearch.config import Spec
+from mendsearch.coupling.graph import find_coupling
+from mendsearch.coupling.layout import Coupling
+from mendsearch.coupling.probe import probe
+from mendsearch.models.registry import build_model, complete_kwargs
+from mendsearch.pipeline.inputs import read_inputs
+
+
+def inspect_model(name: str, shape: tuple[int, ...], exclude: tuple[str, ...] = ()) -> dict[str, Any]:
+    """As `inspect_spec`, of a network with fresh weights on random images of `shape` (C, H, W)."""
+    torch.manual_seed(0)
+    model = build_model(name, complete_kwargs(name, {}, in_channels=shape[0])).eval()
+    images = torch.randn(2, *shape)
+    coupling = find_coupling(model, images, exclude)
+    probe(model, coupling, images)
+    return _describe(name, coupling, build_cost_model(model, coupling, images))
+
+
+def inspect_spec(spec: Spec) -> dict[str, Any]:
+    """Coupling groups with their ranges and costs, and the layers that stay whole.
+
+    Returns:
+        JSON values: `model`, `dense` and `least` costs, `coupling_groups` (a list; `macs_share` and `params_share` are
+        the fractions of the dense cost that go when the coupling group keeps one channel), and `whole`, by layer the
+        reason.
+    """
+    problem = read_inputs(spec).problem
+    return _describe(spec.model.name, problem.coupling, problem.limits.costs)
+
+
+def _describe(name: str, coupling: Coupling, costs: CostModel) -> dict[str, Any]:
+    dense, least = costs.cost(coupling.widths), costs.cost(np.ones_like(coupling.widths))
+    groups = []
+    for index, group in enumerate(coupling.groups):
+        alone = coupling.widths.copy()
+        alone[index] = 1
+        cost = costs.cost(alone)
+        shares = {f"{key}_share": round(1 - cost[key] / dense[key], 4) for key in dense}
+        groups.append({"name": group.name, "channels": [1, group.width], "layers": list(group.layers), **shares})
+    return {"model": name, "dense": dense, "least": least, "coupling_groups": groups, "whole": dict(coupling.whole)}

@@ -1,0 +1,64 @@
+"""Stages one and two: the dense network's weights, and the filter ranking with its statistics."""
+
+from __future__ import annotations
+
+import time
+
+from mendsearch.files import read_tensors, write_tensors
+from mendsearch.mending.search import Search, rank_channels
+from mendsearch.pipeline.run import Run
+from mendsearch.ranking.codec import from_tensors, to_tensors
+from mendsearch.training.loop import accuracy, train
+
+
+def train_dense(run: Run) -> None:
+    """Stage one: give the network its weights, from the run's folder, from the checkpoint, or by training.
+
+    `read_inputs` has loaded the checkpoint already, if the spec names one.
+    """
+    model, splits, spec = run.inputs.problem.model, run.inputs.splits, run.spec
+    path, checkpoint = run.folder.path / "dense.safetensors", run.folder.path / "train.pt"
+    if "train" in run.folder:
+        model.load_state_dict(read_tensors(path))
+        return
+    started = time.perf_counter()
+    if spec.model.checkpoint is None:
+        with run.reporter.stage("train", spec.train.epochs) as stage:
+            train(
+                model,
+                splits.train,
+                spec.train,
+                seed=spec.seed,
+                augment=splits.augment,
+                checkpoint=checkpoint,
+                on_epoch=lambda loss: stage.advance(f"loss {loss:.4f}"),
+            )
+    write_tensors(path, model.state_dict())
+    run.folder["train"] = {"seconds": time.perf_counter() - started, "accuracy": accuracy(model, splits.test)}
+    checkpoint.unlink(missing_ok=True)
+
+
+def rank(run: Run) -> Search:
+    """Stage two: one pass over the calibration images, and the ranking made from it; both are kept in the folder.
+
+    Returns:
+        the search, with the structures that need no trial: `uniform`, `pre_pruned`, and the floor.
+    """
+    spec, problem, splits = run.spec, run.inputs.problem, run.inputs.splits
+    path, criterion = run.folder.path / "ranking.safetensors", spec.rank.criterion
+    if "rank" not in run.folder:
+        started = time.perf_counter()
+        write_tensors(path, to_tensors(*rank_channels(problem, splits.calibration, criterion, spec.seed, run.reporter)))
+        run.folder["rank"] = {"seconds": time.perf_counter() - started}
+    device = next(problem.model.parameters()).device
+    ranking, statistics = from_tensors(read_tensors(path, str(device)), criterion, device)
+    return Search(
+        problem,
+        ranking,
+        statistics,
+        calibration=splits.calibration,
+        validation=splits.validation[0],
+        labels=splits.validation[1],
+        prune=spec.prune,
+        mend=spec.mend,
+    )

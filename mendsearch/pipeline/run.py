@@ -1,0 +1,29 @@
+"""One run of the pipeline: a spec at work in a folder."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from mendsearch.config import Spec
+from mendsearch.pipeline.folder import RunFolder
+from mendsearch.pipeline.inputs import Inputs
+from mendsearch.progress import Reporter
+
+
+@dataclass(frozen=True, eq=False)
+class Run:
+    """What every stage of a run is given.
+
+    Attributes:
+        spec: what to do.
+        inputs: data, network and budget of the spec.
+        folder: the run's folder, with what earlier stages left there.
+        storage: URL of the study database.
+        reporter: where progress goes.
+    """
+
+    spec: Spec
+    inputs: Inputs
+    folder: RunFolder
+    storage: str = field(repr=False)
+    reporter: Reporter

@@ -1,0 +1,152 @@
+"""The four stages of a run, each done once: train, pre-prune, mend, fine-tune; then the export.
+
+A run keeps everything in one folder. A stage is done when `stages.json` lists it, which is written after the stage's
+own files; so a run that is killed at any moment resumes where it was.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import optuna
+
+import mendstore
+from mendsearch.config import Spec
+from mendsearch.files import read_json
+from mendsearch.fleet.bundle import portable_spec, upload
+from mendsearch.fleet.compatibility import own_versions
+from mendsearch.fleet.local_workers import run_local_workers
+from mendsearch.mending.search import Search
+from mendsearch.pipeline.export import export
+from mendsearch.pipeline.finetuning import finetune
+from mendsearch.pipeline.folder import RunFolder, check_spec, locked
+from mendsearch.pipeline.inputs import read_inputs
+from mendsearch.pipeline.preparation import rank, train_dense
+from mendsearch.pipeline.run import Run
+from mendsearch.progress import Reporter
+from mendsearch.study.registration import Registration, register
+from mendsearch.study.running import run_study, winner_of
+from mendsearch.study.winner import Winner, finished_trials
+from mendsearch.study.worker import open_database
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What a run ends with.
+
+    Attributes:
+        result: the result, as `result.json` holds it.
+        dense_score: score of the dense network, for the table.
+    """
+
+    result: dict[str, Any]
+    dense_score: float
+
+
+def finished(spec: Spec, out: Path) -> Outcome | None:
+    """The outcome of a run of this spec that is already done, or None.
+
+    Raises:
+        SpecError: the folder holds a run of another spec.
+    """
+    check_spec(spec, out)
+    result, stages = read_json(out / "result.json"), read_json(out / "stages.json")
+    if (
+        result is None
+        or stages is None
+        or result["trials"]["complete"] + result["trials"]["stopped_early"] < spec.mend.trials
+    ):
+        return None
+    return Outcome(result, stages["score"]["dense"])
+
+
+def run_spec(spec: Spec, out: Path, storage: str, reporter: Reporter, workers: int = 0) -> Outcome:
+    """Run the stages that are not done yet.
+
+    Args:
+        spec: what to do.
+        out: the run's folder; made when it is missing.
+        storage: URL of a Postgres database.
+        reporter: where progress goes.
+        workers: number of processes that run the trials; 0 for this process alone.
+
+    Raises:
+        UsageError: spec, data or budget cannot be used (raised before any work is done), or another process is at work
+            in `out`.
+        MendsearchError: training diverged.
+        mendstore.StorageError: the database cannot be reached.
+    """
+    with locked(out):
+        return finished(spec, out) or _run(spec, out, storage, reporter, workers)
+
+
+def create_search(spec: Spec, out: Path, storage: str, store: str | None, reporter: Reporter) -> mendstore.Registered:
+    """Run stages one and two, then register the search with everything that workers on other machines need.
+
+    Args:
+        spec: what to do.
+        out: the run's folder; `run_spec` continues there when the trials are done.
+        storage: URL of a Postgres database.
+        store: URL of a folder for content that is too large for the database.
+        reporter: where progress goes.
+
+    Raises:
+        As `run_spec`.
+    """
+    with locked(out):
+        check_spec(spec, out)
+        run, search = _prepared(spec, out, storage, reporter)
+        return _shared(run, open_database(storage, spec.fleet, reporter), search, store)
+
+
+def _prepared(spec: Spec, out: Path, storage: str, reporter: Reporter) -> tuple[Run, Search]:
+    """Stages one and two."""
+    folder = RunFolder(out)
+    run = Run(spec, read_inputs(spec), folder, storage, reporter)
+    mendstore.upgrade(storage)  # a database that cannot be reached is better found before training
+    folder.start(spec)
+    train_dense(run)
+    return run, rank(run)
+
+
+def _registration(run: Run) -> Registration:
+    spec = run.spec
+    portable = portable_spec(spec, run.inputs.kwargs)
+    return Registration(run.storage, spec.name, spec.fleet, portable, own_versions(spec.model.name))
+
+
+def _shared(run: Run, database: mendstore.Database, search: Search, store: str | None) -> mendstore.Registered:
+    """Register the search, and upload its bundle for other workers."""
+    registered = register(database, _registration(run), search, run.spec.mend.trials)
+    upload(database, registered, search, store, run.reporter)
+    return registered
+
+
+def _mended(run: Run, search: Search, workers: int) -> tuple[optuna.Study, Winner]:
+    """Stage three."""
+    spec, reporter = run.spec, run.reporter
+    if not workers:
+        registration = _registration(run)
+        return run_study(
+            search, spec.mend, registration=registration, name=spec.name, seed=spec.seed, reporter=reporter
+        )
+    database = open_database(run.storage, spec.fleet, reporter)
+    registered = _shared(run, database, search, None)
+    run_local_workers(database, registered, workers, spec.model.name, run.folder.path / "workers", reporter)
+    study = optuna.load_study(study_name=spec.name, storage=mendstore.MendStorage(database))
+    return study, winner_of(study, search, reporter)
+
+
+def _run(spec: Spec, out: Path, storage: str, reporter: Reporter, workers: int) -> Outcome:
+    run, search = _prepared(spec, out, storage, reporter)
+    folder = run.folder
+    folder["score"] = {"dense": search.scorer.dense_score()}
+    study, winner = _mended(run, search, workers)
+    seconds = sum(trial.duration.total_seconds() for trial in finished_trials(study) if trial.duration is not None)
+    folder["mend"] = {"seconds": seconds}
+    structures = {"uniform": search.uniform, "pre_pruned": search.pre_pruned, "mended": winner.counts}
+    tuned = finetune(run, search, structures)
+    result = export(run, search, study, winner, tuned)
+    return Outcome(result, folder["score"]["dense"])

@@ -1,0 +1,150 @@
+"""A fleet's queue as the source of candidates: this worker proposes what the others have not tried."""
+
+from __future__ import annotations
+
+import threading
+import traceback
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import optuna
+from optuna.trial import FrozenTrial, TrialState, create_trial
+
+import mendstore
+from mendsearch.coupling.layout import Ints
+from mendsearch.errors import MendsearchError
+from mendsearch.mending.sampler import SpaceSampler
+from mendsearch.mending.space import Space
+
+PAUSE_S = 0.25
+"""Between two questions whether the last candidates, which others have, are done."""
+FAILURES = 10
+"""Candidates that may fail one after the other before the worker takes the search for broken."""
+
+
+@dataclass(frozen=True, eq=False)
+class Claimed:
+    """A candidate that this worker holds."""
+
+    claim: mendstore.Claim
+    counts: Ints
+    known: float | None
+
+
+class FleetSource:
+    """Claims from a queue, and finishes.
+
+    Args:
+        queue: of this worker.
+        study: of the search.
+        space: of the search.
+        sampler: proposes.
+        heartbeat: watches how long a candidate takes.
+        stop_event: once it is set, no more candidates are taken.
+    """
+
+    def __init__(
+        self,
+        queue: mendstore.Queue,
+        study: optuna.Study,
+        space: Space,
+        sampler: SpaceSampler,
+        heartbeat: mendstore.Keeper,
+        stop_event: threading.Event,
+    ) -> None:
+        self._queue, self._study, self._space, self._sampler = queue, study, space, sampler
+        self._heartbeat, self._stop_event, self._failures = heartbeat, stop_event, 0
+        self._best: tuple[Ints, float] | None = None
+
+    def done(self) -> int:
+        """Trials that ended with a score, of all workers, when this one claimed last."""
+        return self._queue.done
+
+    def best(self) -> tuple[Ints, float] | None:
+        """The best complete candidate that this worker knows of."""
+        if self._best is None:
+            complete = self._study.get_trials(deepcopy=False, states=(TrialState.COMPLETE,))
+            for trial in complete:
+                if self._space.holds(trial.params) and trial.value is not None:
+                    self._better(self._space.counts(trial.params), trial.value)
+        return self._best
+
+    def take(self) -> Claimed | None:
+        """Claim the next candidate; waits while others are at the last ones, which may come back."""
+        proposal = self._proposal()
+        offer = [(key_of(proposal), self._internal(proposal))]
+        while not self._stop_event.is_set():
+            status, claims = self._queue.claim(offer)
+            if claims:
+                self._heartbeat.begin()
+                return self._claimed(claims[0], proposal)
+            if status != "wait":
+                break
+            self._stop_event.wait(PAUSE_S)
+        return None
+
+    def record(self, candidate: Claimed, value: float, attrs: Mapping[str, Any], stopped_at: int | None) -> None:
+        """Finish the claim."""
+        self._heartbeat.end()
+        self._failures = 0
+        if stopped_at is None:
+            self._better(candidate.counts, value)
+        self._queue.finish(
+            mendstore.Result(
+                candidate.claim.item_id,
+                "COMPLETE" if stopped_at is None else "PRUNED",
+                value,
+                key_of(candidate.counts),
+                self._internal(candidate.counts),
+                {**attrs, "worker": self._queue.worker_id},
+                {} if stopped_at is None else {str(stopped_at): value},
+            )
+        )
+
+    def failed(self, candidate: Claimed, error: Exception) -> None:
+        """Give the candidate back with its traceback; another worker tries it, three times at the most."""
+        self._heartbeat.end()
+        reason = f"{type(error).__name__}: {error}".splitlines()[0]
+        self._queue.fail(candidate.claim, reason, "".join(traceback.format_exception(error)))
+        self._failures += 1
+        if self._failures >= FAILURES:
+            raise MendsearchError(
+                f"{FAILURES} candidates failed one after the other, the last with {reason}; the trials' attribute "
+                f"`failed` holds the tracebacks"
+            ) from error
+
+    def _better(self, counts: Ints, value: float) -> None:
+        if self._best is None or value > self._best[1]:
+            self._best = counts, value
+
+    def _proposal(self) -> Ints:
+        number = len(self._study.get_trials(deepcopy=False))
+        return self._sampler.candidate(self._study, _asking(number))
+
+    def _claimed(self, claim: mendstore.Claim, proposal: Ints) -> Claimed:
+        """The candidate of a claim; where a person asked for some restorations, the others are as proposed."""
+        if not claim.asked:
+            return Claimed(claim, self._space.counts(claim.params), claim.known)
+        given = {name: value for name, value in claim.params.items() if name in self._space.names}
+        wanted = self._space.counts(self._space.params(proposal) | given)
+        counts = self._space.project(np.clip(wanted, self._space.floor, self._space.coupling.widths))
+        complete = self._study.get_trials(deepcopy=False, states=(TrialState.COMPLETE,))
+        params = self._space.params(counts)
+        return Claimed(claim, counts, next((trial.value for trial in complete if trial.params == params), None))
+
+    def _internal(self, counts: Ints) -> dict[str, float]:
+        return {name: float(value) for name, value in self._space.params(counts).items()}
+
+
+def key_of(counts: Ints) -> str:
+    """Names a candidate (G,) within its search."""
+    return ",".join(map(str, counts))
+
+
+def _asking(number: int) -> FrozenTrial:
+    """A trial that the study does not hold: the database makes it once the candidate is claimed."""
+    trial = create_trial(state=TrialState.RUNNING)
+    trial.number, trial._trial_id = number, -1
+    return trial

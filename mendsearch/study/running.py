@@ -1,0 +1,66 @@
+"""A whole study: run to its end in memory or in a database, and its winner chosen."""
+
+from __future__ import annotations
+
+import threading
+
+import optuna
+
+from mendsearch.config import MendSpec
+from mendsearch.mending.sampler import make_sampler
+from mendsearch.mending.search import Search
+from mendsearch.progress import Reporter
+from mendsearch.study.loop import run_trials
+from mendsearch.study.memory import StudySource
+from mendsearch.study.registration import Registration, register
+from mendsearch.study.winner import Winner, choose
+from mendsearch.study.worker import check_done, open_database, work
+
+
+def run_study(
+    search: Search, mend: MendSpec, *, registration: Registration | None, name: str, seed: int, reporter: Reporter
+) -> tuple[optuna.Study, Winner]:
+    """Run the study until `mend.trials` trials have ended with a score; trials it already holds count.
+
+    Args:
+        search: the search.
+        mend: number of trials, sampler, early stopping.
+        registration: the database, where other workers may run the same search; None for a study in memory.
+        name: name of a study in memory.
+        seed: seed of the sampler.
+        reporter: where progress goes.
+
+    Raises:
+        MendsearchError: the search was stopped before all its trials were done.
+        mendstore.StorageError: the database cannot be reached, or its study of that name belongs to another search.
+    """
+    optuna.logging.set_verbosity(optuna.logging.WARNING)
+    if registration is None:
+        study = _run_in_memory(search, mend, name, seed, reporter)
+    else:
+        study = run_in_database(search, mend, registration, seed, reporter)
+    return study, winner_of(study, search, reporter)
+
+
+def winner_of(study: optuna.Study, search: Search, reporter: Reporter) -> Winner:
+    """The best candidate of a study, chosen from its best trials and the controls."""
+    return choose(study, search.space, search.scorer, (search.pre_pruned, search.uniform), reporter)
+
+
+def _run_in_memory(search: Search, mend: MendSpec, name: str, seed: int, reporter: Reporter) -> optuna.Study:
+    study = optuna.create_study(study_name=name, direction="maximize")
+    study.sampler = make_sampler(mend.sampler, search.space, search.curves, search.starts, seed)
+    source = StudySource(study, search.space, mend.trials, search.starts)
+    run_trials(source, search.space, search.scorer, mend.trials, reporter, early_stopping=mend.early_stopping)
+    return study
+
+
+def run_in_database(
+    search: Search, mend: MendSpec, registration: Registration, seed: int, reporter: Reporter
+) -> optuna.Study:
+    """Run the trials of `run_study` in a database, without choosing a winner."""
+    database = open_database(registration.url, registration.fleet, reporter)
+    registered = register(database, registration, search, mend.trials)
+    study = work(database, registered, search, mend, registration.fleet, seed, reporter, threading.Event())
+    check_done(database, registered, "its workers were asked to stop")
+    return study

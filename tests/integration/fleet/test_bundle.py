@@ -1,0 +1,57 @@
+"""A search that goes through the database comes out the same, or is refused in one line."""
+
+import pytest
+
+import mendstore
+from mendsearch.config import parse_spec
+from mendsearch.errors import UsageError
+from mendsearch.fleet.bundle import download
+from mendsearch.pipeline import stages
+from mendsearch.progress import Reporter
+
+QUIET = Reporter(quiet=True)
+
+
+@pytest.fixture
+def created(tmp_path, storage, name, monkeypatch):
+    monkeypatch.setenv("MENDSEARCH_CACHE", str(tmp_path / "cache"))
+
+    def create(**changes):
+        table = {
+            "name": name, "model": {"name": "digits-resnet", "kwargs": {"width": 4}}, "data": {"name": "digits"},
+            "budget": {"macs": 0.4}, "train": {"epochs": 0},
+        }  # fmt: skip
+        spec = parse_spec(table | changes, "test")
+        registered = stages.create_search(spec, tmp_path / "out", storage, None, QUIET)
+        database = mendstore.Database(storage)
+        return database, mendstore.find(database, registered.name)
+
+    return create
+
+
+@pytest.mark.parametrize("score", ["agreement", "loss"])
+def test_a_worker_scores_as_the_creator_does(created, tmp_path, score):
+    database, registered = created(mend={"score": score})
+    spec, search = download(database, registered, (), QUIET)
+    assert spec.model.kwargs == {"width": 4, "num_classes": 10, "in_channels": 1}
+    assert search.fingerprint() == registered.fingerprint
+    _, again = download(database, registered, (), QUIET)
+    assert again.scorer.score(search.uniform).value == search.scorer.score(search.uniform).value
+    assert (search.images[2] is None) == (score == "agreement")
+    database.close()
+
+
+def test_a_search_that_comes_out_other_is_refused(created):
+    database, registered = created()
+    other = mendstore.Registered(**(vars(registered) | {"fingerprint": "other"}))
+    with pytest.raises(UsageError, match="comes out other here"):
+        download(database, other, (), QUIET)
+    with pytest.raises(UsageError, match="was not made for other workers"):
+        download(database, mendstore.Registered(**(vars(registered) | {"blobs": {}})), (), QUIET)
+    database.close()
+
+
+def test_the_spec_of_a_worker_holds_no_path_of_the_creator(created, tmp_path):
+    database, registered = created(data={"name": "digits", "path": str(tmp_path)})
+    assert str(tmp_path) not in str(registered.spec)
+    database.close()
