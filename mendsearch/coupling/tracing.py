@@ -1,8 +1,9 @@
 """One forward pass, followed operator by operator: which unit every index of every tensor belongs to.
 
-Below PyTorch's modules and functions every network is a list of ATen operators. Each operator's rule says where the units of
-its inputs go, and ties those that meet. What has no rule keeps the units that reach it whole, with the operator, the module
-and the line of the source as the reason; so a network is never refused for one layer that cannot be followed.
+Below PyTorch's modules and functions every network is a list of ATen operators. Each operator's rule says where the
+units of its inputs go, and ties those that meet. What has no rule keeps the units that reach it whole, with the
+operator, the module and the line of the source as the reason. So a network is never refused for one layer
+that is not understood.
 """
 
 from __future__ import annotations
@@ -23,6 +24,7 @@ from torch.utils._pytree import tree_leaves
 
 from mendsearch.coupling.copying import named_tensors
 from mendsearch.coupling.layout import Ints
+from mendsearch.coupling.nesting import tensors_in
 from mendsearch.coupling.rules import rule_of
 from mendsearch.coupling.surgery import unwritten_size
 from mendsearch.coupling.units import Traced, Units
@@ -86,6 +88,7 @@ class Trace:
         sizes: by norm without parameters, the units that it norms.
         ran: names of the modules that ran.
         training: whether the pass in training mode could be followed too.
+        untraced: why no pass could be followed at all.
     """
 
     units: Units = field(default_factory=Units)
@@ -99,6 +102,7 @@ class Trace:
     sizes: dict[str, Ints] = field(default_factory=dict)
     ran: set[str] = field(default_factory=set)
     training: bool = True
+    untraced: str | None = None
 
     def __post_init__(self) -> None:
         self.input = self.units.owe(np.zeros(0, dtype=np.int64), "")
@@ -134,7 +138,7 @@ class Tracer(TorchDispatchMode):
         kind: str = "evaluation",
         items: int = 1,
     ) -> None:
-        super().__init__()
+        super().__init__()  # type: ignore[no-untyped-call]
         self.model, self.trace, self.kind, self.items = model, trace, kind, items
         self.modules: list[str] = []
         self.inputs: dict[str, list[Traced]] = {}
@@ -172,6 +176,8 @@ class Tracer(TorchDispatchMode):
         """A scope in which the network's modules are followed too."""
         hooks = []
         for name, module in self.model.named_modules():
+            if isinstance(module, torch.jit.ScriptModule):  # it bears no hooks
+                continue
             hooks.append(
                 module.register_forward_pre_hook(
                     lambda m, a, k, name=name: self._enter(name, m, a, k), with_kwargs=True, prepend=True
@@ -188,7 +194,7 @@ class Tracer(TorchDispatchMode):
     def _enter(self, name: str, module: nn.Module, args: Any, kwargs: Any) -> None:
         self.modules.append(name)
         self.trace.ran.add(name)
-        given = [self._known[id(leaf)] for leaf in tree_leaves((args, kwargs)) if id(leaf) in self._known]
+        given = [self._known[id(leaf)] for leaf in tensors_in((args, kwargs)) if id(leaf) in self._known]
         self.inputs[name] = given
         size = unwritten_size(module)
         if size is not None and given and args and isinstance(args[0], Tensor):
@@ -337,5 +343,13 @@ class Tracer(TorchDispatchMode):
 
 
 def own_tensors(model: nn.Module) -> dict[str, Tensor]:
-    """The tensors that may have units: parameters and persistent buffers in floating point, each once."""
-    return {name: tensor for name, tensor in named_tensors(model).items() if tensor.is_floating_point()}
+    """The tensors that may have units: parameters and persistent buffers in floating point, each once.
+
+    Those of TorchScript modules are left out: their shapes are part of compiled code.
+    """
+    scripted = [name for name, module in model.named_modules() if isinstance(module, torch.jit.ScriptModule)]
+    return {
+        name: tensor
+        for name, tensor in named_tensors(model).items()
+        if tensor.is_floating_point() and not any(name.startswith(f"{part}.") for part in scripted)
+    }
