@@ -102,7 +102,7 @@ def _run_untraced(model: nn.Module, inputs: tuple[Tensor, ...]) -> None:
     except Exception as error:  # a forward may raise anything
         shapes = ", ".join(str(tuple(tensor.shape[1:])) for tensor in inputs)
         raise DataError(
-            f"the network refuses images of shape {shapes}: {_first_line(error)}; give inputs as those it was trained on"
+            f"the network refuses images of shape {shapes}: {_first_line(error)}; give inputs as it was trained on"
         ) from error
 
 
@@ -162,10 +162,11 @@ def _next_choice(trace: Trace, fault: Fault, chosen: dict[tuple[str, int], int])
     """Take the next candidate of the views that split what is at fault; whether there was any."""
     component, _ = trace.units.components()
     blamed = set(component[fault.units].tolist())
+    sites = {choice.site for choice in trace.choices.values() if blamed & set(component[choice.units].tolist())}
     moved = False
     for number, choice in trace.choices.items():
         out = chosen.get(number, 0)
-        if out < len(choice.candidates) and blamed & set(component[choice.units].tolist()):
+        if out < len(choice.candidates) and choice.site in sites:
             chosen[number] = out + 1
             moved = True
     return moved

@@ -1,4 +1,4 @@
-"""The tensors in whatever a network takes or gives: lists, dicts, named tuples, dataclasses and other objects, nested."""
+"""The tensors in whatever a network takes or gives: nested lists, dicts, named tuples, dataclasses, other objects."""
 
 from __future__ import annotations
 

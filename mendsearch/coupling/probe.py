@@ -44,7 +44,7 @@ class Fault:
 
 @torch.no_grad()
 def find_fault(model: nn.Module, coupling: Coupling, trace: Trace, inputs: tuple[Tensor, ...]) -> Fault | None:
-    """The first fault of a candidate of half the channels and of the least one; None where the law holds.
+    """The first fault; None where the least candidate runs, and for one of half the channels the law holds.
 
     Args:
         model: the dense network; not changed.
@@ -56,11 +56,9 @@ def find_fault(model: nn.Module, coupling: Coupling, trace: Trace, inputs: tuple
     orders = [generator.permutation(width) for width in coupling.widths]
     with evaluating(model), noisy(model) as tensors:
         slicer = Slicer(model, coupling, orders, tensors)
-        for counts in ((coupling.widths + 1) // 2, np.ones_like(coupling.widths)):
-            fault = _Check(slicer, trace, counts, inputs).fault()
-            if fault is not None:
-                return fault
-    return None
+        half = _Check(slicer, trace, (coupling.widths + 1) // 2, inputs)
+        least = _Check(slicer, trace, np.ones_like(coupling.widths), inputs)
+        return half.failure() or half.difference() or least.failure()
 
 
 @contextlib.contextmanager
@@ -84,6 +82,7 @@ class _Check:
         self.slicer, self.trace, self.counts, self.inputs = slicer, trace, counts, inputs
         self.model, self.coupling = slicer.model, slicer.coupling
         self.kept = slicer.kept(counts)
+        self.outputs: list[tuple[str, list[Tensor]]] = []
         self.component, _ = trace.units.components()
         removed = np.zeros(int(self.component.max()) + 1, dtype=bool)
         self.group = np.full(len(removed), -1, dtype=np.int64)
@@ -96,19 +95,19 @@ class _Check:
                 self.group[components[layout.group >= 0]] = layout.group[layout.group >= 0]
         self.removed = removed[self.component]
 
-    def fault(self) -> Fault | None:
-        """The first fault of this candidate."""
-        outputs: list[tuple[str, Any]] = []
+    def failure(self) -> Fault | None:
+        """What makes the forward pass fail."""
         state = self.slicer.take(self.kept)
         try:
-            with self.slicer.sized(state), _after_modules(self.model, outputs):
+            with self.slicer.sized(state), _after_modules(self.model, self.outputs):
                 self.slicer.run(state, self.inputs)
         except Exception as error:  # a forward may raise anything
             return self._failure(state, f"{type(error).__name__}: {error}".split("\n")[0])
-        return self._difference(outputs)
+        return None
 
-    def _difference(self, sliced: list[tuple[str, Any]]) -> Fault | None:
-        """Run the silenced network, and hold what each module gives against the sliced one."""
+    def difference(self) -> Fault | None:
+        """Run the silenced network, and hold what each module gives against the sliced one, which has run."""
+        sliced = self.outputs
         found: list[Fault] = []
         at = 0
 
@@ -186,7 +185,7 @@ def _traced(tracer: Tracer, outputs: Any) -> list[Traced]:
 
 
 @contextlib.contextmanager
-def _after_modules(model: nn.Module, outputs: list[tuple[str, Any]]) -> Iterator[None]:
+def _after_modules(model: nn.Module, outputs: list[tuple[str, list[Tensor]]]) -> Iterator[None]:
     """Within the scope, what every module gives is noted, copied, since what follows may change it in place."""
 
     def note(name: str, given: Any) -> None:

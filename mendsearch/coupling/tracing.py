@@ -8,6 +8,7 @@ that is not understood.
 
 from __future__ import annotations
 
+import os
 import sys
 import time
 from collections.abc import Iterator, Mapping
@@ -32,7 +33,14 @@ from mendsearch.errors import CouplingError
 
 TIME_LIMIT_S = 60.0
 """Longest time of one traced pass."""
-OWN_FOLDERS = (str(Path(torch.__file__).parent), str(Path(__file__).parent))
+OWN_FOLDERS = tuple(f"{Path(file).parent}{os.sep}" for file in (torch.__file__, __file__))
+
+RESHAPES = frozenset(
+    {"view", "_unsafe_view", "reshape", "expand", "split", "split_with_sizes", "slice", "_reshape_alias"}
+)
+"""Operators that are given sizes: where one is wrong in a line of the source, it is wrong wherever that line runs."""
+Site = tuple[str, int]
+"""A file and a line of it."""
 
 
 @dataclass(frozen=True)
@@ -66,10 +74,12 @@ class Choice:
     Attributes:
         units: that the view splits.
         candidates: the dimensions, the most likely one first.
+        site: file and line that asked for the view.
     """
 
     units: Ints
     candidates: tuple[int, ...]
+    site: Site
 
 
 @dataclass(eq=False)
@@ -85,6 +95,7 @@ class Trace:
         absorbed: layers whose outputs a batch norm takes.
         choices: by pass and number of the view in it, what its dimensions could be.
         chosen: likewise, how many of the candidates were ruled out.
+        reshaped: by file and line, the units of tensors that were reshaped, split or expanded there.
         sizes: by norm without parameters, the units that it norms.
         ran: names of the modules that ran.
         training: whether the pass in training mode could be followed too.
@@ -99,6 +110,7 @@ class Trace:
     absorbed: set[str] = field(default_factory=set)
     choices: dict[tuple[str, int], Choice] = field(default_factory=dict)
     chosen: Mapping[tuple[str, int], int] = field(default_factory=dict)
+    reshaped: dict[Site, list[Ints]] = field(default_factory=dict)
     sizes: dict[str, Ints] = field(default_factory=dict)
     ran: set[str] = field(default_factory=set)
     training: bool = True
@@ -126,6 +138,7 @@ class Tracer(TorchDispatchMode):
         modules: names of the modules that are running, outermost first.
         inputs: by module, what its last inputs were.
         failed: what the operator that raised was given.
+        failed_at: where, if it was one that reshapes.
         convolved: by id of a tensor, the convolution that put it out.
     """
 
@@ -143,6 +156,7 @@ class Tracer(TorchDispatchMode):
         self.modules: list[str] = []
         self.inputs: dict[str, list[Traced]] = {}
         self.failed: list[Traced] = []
+        self.failed_at: Site | None = None
         self.convolved: dict[int, str] = {}
         self._known: dict[int, Traced] = {}
         self._kept: list[Any] = []
@@ -214,11 +228,9 @@ class Tracer(TorchDispatchMode):
 
     def reason(self, what: str) -> str:
         """`what`, with the module and the line of the source that is running."""
-        frame = sys._getframe(1)
-        while frame.f_back is not None and frame.f_code.co_filename.startswith(OWN_FOLDERS):
-            frame = frame.f_back
         where = f"`{self.module}`" if self.module else "the network's forward pass"
-        return f"{what} in {where} ({Path(frame.f_code.co_filename).name}:{frame.f_lineno})"
+        file, line = site()
+        return f"{what} in {where} ({Path(file).name}:{line})"
 
     def get(self, tensor: object) -> Traced | None:
         """What is known of a tensor; None of one that neither parameters nor inputs had a part in."""
@@ -287,7 +299,7 @@ class Tracer(TorchDispatchMode):
         number = (self.kind, self._views)
         self._views += 1
         likely = tuple(sorted(sizes, key=lambda dim: (sizes[dim], dim), reverse=True))
-        choice = self.trace.choices.setdefault(number, Choice(units, likely))
+        choice = self.trace.choices.setdefault(number, Choice(units, likely, site()))
         out = self.trace.chosen.get(number, 0)
         if out >= len(choice.candidates):
             self.fix(units, "reshaped to sizes that do not follow")
@@ -306,8 +318,11 @@ class Tracer(TorchDispatchMode):
             out = self.compute(func, args, kwargs)
         except Exception:
             given = [self._known[id(leaf)] for leaf in known]
+            self.failed_at = site() if func.overloadpacket.__name__ in RESHAPES else None
             self.failed = [traced for traced in given if self.trace.input & traced.debts] or given
             raise
+        if known and func.overloadpacket.__name__ in RESHAPES:
+            self.trace.reshaped.setdefault(site(), []).extend(self.axes(known[0]).values())
         if known:
             before = self.get(args[0]) if args else None
             rule_of(func)(self, func, args, kwargs, out)
@@ -340,6 +355,14 @@ class Tracer(TorchDispatchMode):
         for other in others:
             if self.get(other) is None:
                 self.put(other, Traced({}, after.debts))
+
+
+def site() -> Site:
+    """The innermost file and line outside PyTorch and this package."""
+    frame = sys._getframe(1)
+    while frame.f_back is not None and frame.f_code.co_filename.startswith(OWN_FOLDERS):
+        frame = frame.f_back
+    return frame.f_code.co_filename, frame.f_lineno
 
 
 def own_tensors(model: nn.Module) -> dict[str, Tensor]:

@@ -93,7 +93,7 @@ class Attention(nn.Module):
     def forward(self, x):
         x = self.embed(x).flatten(2).transpose(1, 2)
         x = torch.cat([self.token.expand(len(x), -1, -1), x], 1) + self.places
-        n, t, c = x.shape
+        n, t, _ = x.shape
         q, k, v = self.qkv(self.n1(x)).reshape(n, t, 3, self.heads, -1).permute(2, 0, 3, 1, 4).unbind(0)
         seen = ((q @ k.transpose(-2, -1)) * 0.3).softmax(-1) @ v
         x = x + self.out(seen.transpose(1, 2).reshape(n, t, -1))
