@@ -13,6 +13,7 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file
 from torch import nn
 
+from mendsearch.coupling.copying import state_of
 from mendsearch.coupling.surgery import build_pruned, unwritten_sizes
 from mendsearch.errors import ModelError
 from mendsearch.files import write_json, write_tensors
@@ -73,7 +74,7 @@ def save(
             "macs": pruned.macs,
             "params": pruned.params,
         }
-    write_tensors(Path(folder) / WEIGHTS, model.state_dict())
+    write_tensors(Path(folder) / WEIGHTS, state_of(model))
     write_json(Path(folder) / DESCRIPTION, description)
 
 

@@ -364,7 +364,7 @@ class NormsInPlace(nn.Module):
         x = self.a(x)
         y = self.b(x)
         y += x
-        y = F.relu_(y).mul_(0.5)
+        y = F.relu_(y) * 0.5
         return self.tail(F.normalize(y, dim=(2, 3)))
 
 

@@ -6,11 +6,11 @@ from functools import cache
 
 import torch
 from torch import Tensor, nn
-from torch.utils._pytree import tree_leaves
 
 from mendsearch.coupling.copying import dtype_of, unwrapped
 from mendsearch.coupling.graph import find_coupling
 from mendsearch.coupling.layout import Coupling
+from mendsearch.coupling.nesting import tensors_in
 from tests.cases.more_networks import MORE
 from tests.cases.networks import TRAPS
 
@@ -49,4 +49,4 @@ def analysed(name: str) -> tuple[nn.Module, Coupling]:
 
 
 def tensors(outputs: object) -> list[Tensor]:
-    return [leaf for leaf in tree_leaves(outputs) if isinstance(leaf, Tensor)]
+    return list(tensors_in(outputs))

@@ -71,6 +71,8 @@ def silenced(model, slicer, kept, inputs):
 
 
 OVER_CHANNELS = (nn.LayerNorm, nn.GroupNorm)
+WITHOUT_LAYERS = {"raw_conv", "einsum", "embedded", "mixer"}
+"""Channels that no layer puts out, or that are not zero behind a layer that is silenced: a bias over positions."""
 
 
 @pytest.mark.parametrize("name", [name for name in PRUNABLE if name not in WITHOUT_GROUPS])
@@ -89,7 +91,7 @@ def test_slices_are_the_network_that_is_built_and_the_dense_one_silenced(name, d
     built = build_pruned(model, state, slicer.sizes(state))
     for left, right in zip(tensors(built(*inputs)), sliced, strict=True):
         close(left, right)
-    if not any(isinstance(module, OVER_CHANNELS) for module in model.modules()):
+    if name not in WITHOUT_LAYERS and not any(isinstance(module, OVER_CHANNELS) for module in model.modules()):
         for left, right in zip(silenced(model, slicer, kept, inputs), sliced, strict=True):
             close(left, right)
 
