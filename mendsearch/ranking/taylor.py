@@ -1,4 +1,4 @@
-"""How much the loss would change without a filter, to first order."""
+"""A criterion from gradients: the change of the loss without a filter, to first order."""
 
 from __future__ import annotations
 
@@ -13,13 +13,13 @@ from mendsearch.ranking.base import Criterion, FilterRanking, RankingInputs, Sco
 from mendsearch.ranking.filters import over_filters
 
 BATCH = 32
-"""Images whose gradient is taken at once."""
+"""Images per gradient."""
 
 
 class Taylor(Criterion):
     """Mean square, over batches, of the inner product of a filter with the gradient of its loss.
 
-    The loss is cross-entropy against the dense network's own answers, so that no labels are needed.
+    The loss is the cross-entropy with the dense network's own predictions, so that no labels are needed.
 
     Reference: Molchanov et al., "Importance Estimation for Neural Network Pruning", CVPR 2019, equation 8.
     """

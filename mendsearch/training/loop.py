@@ -1,4 +1,4 @@
-"""The training loop, for the dense network and for fine-tuning alike."""
+"""The training loop of the dense network and of fine-tuning."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from mendsearch.training.sources.base import Augment
 from mendsearch.training.splits import batches
 
 TEMPERATURE = 2.0
-"""Of distillation."""
+"""Temperature of distillation."""
 
 
 def train(
@@ -34,20 +34,21 @@ def train(
     checkpoint: Path | None = None,
     on_epoch: Callable[[float], None] = lambda loss: None,
 ) -> None:
-    """Minimise cross-entropy by SGD with Nesterov momentum under a one-cycle schedule.
+    """Minimise cross-entropy by SGD with Nesterov momentum and a one-cycle schedule.
 
-    With a teacher the loss is (1 - w) cross-entropy + w T² KL(teacher ‖ model) at temperature T, where w is
+    With a teacher, the loss is (1 - w) cross-entropy + w T² KL(teacher ‖ model) at temperature T, where w is
     `spec.distillation` (Hinton et al., "Distilling the Knowledge in a Neural Network", 2015).
 
     Args:
-        model: (N, C, H, W) -> (N, num_classes); changed in place, left in evaluation mode, on its own device.
-        dataset: of (image, label).
-        spec: epochs, batch size, rates.
-        seed: of shuffling and augmentation: the same seed gives the same batches.
-        augment: varies a batch of images.
-        teacher: the dense network, in evaluation mode; its outputs are learnt too.
-        checkpoint: written after every epoch and taken up from; the caller removes it once it has kept the weights.
-        on_epoch: called with the mean loss after every epoch, once more for each epoch taken up from `checkpoint`.
+        model: network, (N, C, H, W) -> (N, num_classes); changed in place on its device, left in evaluation mode.
+        dataset: data set of (image, label).
+        spec: epochs, batch size, learning rate, momentum and weight decay.
+        seed: seed of shuffling and augmentation; the same seed gives the same batches.
+        augment: function that augments a batch of images.
+        teacher: the dense network, in evaluation mode, whose outputs are learned too.
+        checkpoint: file written after every epoch, from which training resumes; the caller removes it once it has saved
+            the weights.
+        on_epoch: function called with the mean loss after every epoch, and once for each epoch done before resuming.
 
     Raises:
         MendsearchError: the loss is no longer finite.
@@ -86,7 +87,7 @@ def train(
 
 
 class _Criterion:
-    """The loss of a batch: cross-entropy, and with a teacher the distance to its outputs."""
+    """The loss of a batch: cross-entropy, and with a teacher the divergence from its outputs."""
 
     def __init__(self, teacher: nn.Module | None, weight: float) -> None:
         self._teacher, self._weight = teacher, weight
@@ -118,7 +119,7 @@ def _epoch(
     torch.manual_seed(seed)
     total, count = 0.0, 0
     for images, labels in batches(dataset, batch_size, shuffle_seed=seed):
-        if len(images) < 2:  # batch norm needs two values a channel
+        if len(images) < 2:  # batch norm needs two values per channel
             schedule.step()
             continue
         if augment is not None:
