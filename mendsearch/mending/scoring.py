@@ -11,7 +11,7 @@ from torch.nn import functional
 
 from mendsearch.coupling.layout import Ints
 from mendsearch.coupling.surgery import build_pruned
-from mendsearch.mending.weights import Weights, placed
+from mendsearch.mending.weights import Weights
 from mendsearch.modes import evaluating, fast_passes
 
 BATCH = 512
@@ -22,7 +22,7 @@ CHECKS = (1 / 8, 1 / 4, 1 / 2)
 """Fractions of the validation images after which a candidate may be stopped."""
 DOUBT = 1.5
 """Standard errors by which the mean loss must be above the rival's for a candidate to be stopped."""
-VERSION = 2
+VERSION = 3
 """Raised when the same candidate would get another score."""
 
 
@@ -68,7 +68,7 @@ class Scorer:
         self._checks = {round(part * self._trial) for part in CHECKS}
         ends = sorted({*self._checks, self._trial, *range(BATCH, len(validation), BATCH), len(validation)} - {0})
         sizes = [end - start for start, end in zip([0, *ends[:-1]], ends, strict=True)]
-        self._images = placed(validation[order], weights.device).split(sizes)
+        self._images = weights.placed(validation[order]).split(sizes)
         with torch.no_grad(), evaluating(weights.model):
             self._targets = (
                 [weights.model(part).log_softmax(1) for part in self._images]
