@@ -18,7 +18,7 @@ from mendsearch.errors import CouplingError, DataError, ModelError
 from mendsearch.mending.scoring import Scorer
 from mendsearch.mending.space import Space
 from mendsearch.mending.weights import Weights
-from mendsearch.modes import evaluating
+from mendsearch.modes import evaluating, to_network
 from mendsearch.prepruning import by_curves, cut, error_curves, pre_prune
 from mendsearch.progress import Reporter
 from mendsearch.ranking import CRITERIA, FilterRanking, RankingInputs
@@ -49,7 +49,7 @@ def build_problem(model: nn.Module, images: Tensor, budget: Budget, prune: Prune
     """Find the coupling groups, and check the budget.
 
     Args:
-        model: the dense network, in evaluation mode; not changed. It is taken out of `DataParallel` and `torch.compile`.
+        model: the dense network, in evaluation mode; not changed. `DataParallel` and `torch.compile` are taken off.
         images: (N, C, H, W) float32; two are enough.
         budget: limits on the pruned network.
         prune: multiple of the keep counts, and layers to exclude.
@@ -67,7 +67,7 @@ def build_problem(model: nn.Module, images: Tensor, budget: Budget, prune: Prune
         reasons = "; ".join(f"{name}: {reason}" for name, reason in list(coupling.whole.items())[:3])
         raise CouplingError(f"nothing in the network is prunable ({reasons or 'it has no layer with channels'})")
     with evaluating(model), torch.no_grad():
-        outputs = model(images[:2].to(next(model.parameters()).device))
+        outputs = model(to_network(images[:2], model))
     if not isinstance(outputs, Tensor) or outputs.dim() != 2:
         raise ModelError(
             f"the network gives {_shape(outputs)} for two images, expected logits (2, num_classes); "

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from mendsearch.modes import evaluating
+from mendsearch.modes import evaluating, to_network
 from mendsearch.ranking.base import Criterion, FilterRanking, RankingInputs, Scores
 from mendsearch.ranking.filters import over_filters
 
@@ -52,7 +52,7 @@ def _products(inputs: RankingInputs) -> dict[str, Tensor]:
             parameter.requires_grad_(True)
         with evaluating(model), torch.enable_grad():
             for batch in batches:
-                outputs = model(batch.to(next(model.parameters()).device))
+                outputs = model(to_network(batch, model))
                 loss = functional.cross_entropy(outputs, outputs.argmax(1))
                 gradients = torch.autograd.grad(loss, list(weights.values()))
                 for (name, weight), gradient in zip(weights.items(), gradients, strict=True):

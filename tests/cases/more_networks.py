@@ -134,7 +134,7 @@ class Embedded(nn.Module):
 
     def forward(self, x):
         x = self.fc(self.a(x).mean((2, 3)))
-        return F.linear(x + self.table(torch.arange(len(x))), self.table.weight)
+        return F.linear(x + self.table(torch.arange(len(x)) % 10), self.table.weight)
 
 
 class WritesInto(nn.Module):

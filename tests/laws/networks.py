@@ -19,6 +19,10 @@ NO_NETWORKS = {"scripted": "TorchScript", "traced": "TorchScript", "no_params": 
 CASES = TRAPS | MORE
 PRUNABLE = [name for name in CASES if name not in NO_NETWORKS]
 
+WITHOUT_GROUPS = {"single_conv", "transposed", "fused_attention", "vmap"}
+"""All their channels stay: outputs, sizes written into the forward pass."""
+WITH_GROUPS = [name for name in PRUNABLE if name not in WITHOUT_GROUPS]
+
 
 def build(name: str) -> nn.Module:
     """In evaluation mode, with batch norms that hold what neither noise nor zeros would give."""
