@@ -66,7 +66,7 @@ class Trained:
 
     def limits(self, rate: float) -> Limits:
         """Limits of a budget: a fraction of the dense MACs."""
-        return Limits(Budget(macs=rate), build_cost_model(self.model, self.coupling, self.calibration))
+        return Limits(Budget(macs=rate), build_cost_model(self.model, self.coupling))
 
     def search(self, rate: float) -> Search:
         """A search at a fraction of the dense MACs, with default settings and without labels."""

@@ -13,7 +13,8 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file
 from torch import nn
 
-from mendsearch.coupling.surgery import build_pruned
+from mendsearch.coupling.copying import state_of
+from mendsearch.coupling.surgery import build_pruned, unwritten_sizes
 from mendsearch.errors import ModelError
 from mendsearch.files import write_json, write_tensors
 from mendsearch.importing import is_import_path
@@ -64,6 +65,7 @@ def save(
             "kwargs": dict(kwargs or {}),
             "class": f"{type(model).__module__}.{type(model).__qualname__}",
         },
+        "sizes": unwritten_sizes(model),
     }
     if isinstance(pruned, Pruned):
         description |= {
@@ -72,7 +74,7 @@ def save(
             "macs": pruned.macs,
             "params": pruned.params,
         }
-    write_tensors(Path(folder) / WEIGHTS, model.state_dict())
+    write_tensors(Path(folder) / WEIGHTS, state_of(model))
     write_json(Path(folder) / DESCRIPTION, description)
 
 
@@ -117,4 +119,4 @@ def load(folder: str | Path, model: nn.Module | None = None) -> nn.Module:
         if "weights" in kwargs:
             kwargs["weights"] = None  # they would be downloaded only to be replaced
         model = build_model(name, kwargs)
-    return build_pruned(model, state).eval()
+    return build_pruned(model, state, description.get("sizes")).eval()

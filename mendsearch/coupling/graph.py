@@ -1,179 +1,172 @@
-"""Coupling groups by Torch-Pruning's DependencyGraph (Fang et al., "DepGraph", CVPR 2023).
-
-The graph says which indices of which layers go when one channel goes. This module turns that into layouts, and keeps
-whole whatever it does not say soundly.
-"""
+"""From a network to its coupling groups: trace it, check what was traced, keep whole what does not hold."""
 
 from __future__ import annotations
 
-import copy
-import warnings
-from collections.abc import Iterator
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import replace
 from fnmatch import fnmatchcase
-from typing import Any
 
 import numpy as np
 import torch
-import torch_pruning as tp
 from torch import Tensor, nn
 
-from mendsearch.coupling.layout import Consumer, Coupling, CouplingGroup, Layout
-from mendsearch.coupling.members import UNSUPPORTED, Member, members_of, tied_units
+from mendsearch.coupling.copying import call, dtype_of, other_names, unwrapped
+from mendsearch.coupling.grouping import EXCLUDED, OUTPUT, coupling_of, layer_of, prunable
+from mendsearch.coupling.layout import Coupling, Ints
+from mendsearch.coupling.nesting import tensors_in
+from mendsearch.coupling.probe import Fault, bears_channels_last, find_fault
+from mendsearch.coupling.tracing import Trace, Tracer, own_tensors
 from mendsearch.errors import CouplingError, DataError
+from mendsearch.modes import evaluating
 
-OUTPUT = "its channels are the network's output"
-EXCLUDED = "excluded by [prune] exclude"
-SINGLE = "all its channels hang together, so that none can go alone"
-Roots = (nn.modules.conv._ConvNd, nn.Linear)
+Example = Tensor | tuple[Tensor, ...]
+PROBING_S = 120.0
+"""Time after which groups that may still hold a fault are all kept whole."""
 
 
-def find_coupling(model: nn.Module, example: Tensor, exclude: tuple[str, ...] = ()) -> Coupling:
-    """The coupling groups of a network.
+def find_coupling(model: nn.Module, example: Example, exclude: tuple[str, ...] = ()) -> Coupling:
+    """The coupling groups of a network, each checked against the law: slices equal the dense network, silenced.
+
+    A layer that cannot be followed stays whole, with the reason in `Coupling.whole`.
 
     Args:
         model: not changed.
-        example: (N, C, H, W) images; one is enough.
+        example: (N, C, H, W) images, or a tuple of its inputs, each with a first axis of items; two are enough.
         exclude: layers that keep all their output channels, names or patterns.
 
     Raises:
-        DataError: the network refuses images of that shape.
-        CouplingError: a pattern of `exclude` matches no layer, or nothing is prunable.
+        DataError: the network refuses such inputs.
+        ModelError: it has no parameters, or is scripted.
+        CouplingError: a pattern of `exclude` matches no layer, or tracing takes too long.
     """
-    traced = copy.deepcopy(model).eval()
-    graph = _trace(traced, example)
-    names = {module: name for name, module in traced.named_modules()}
-    roots = [(name, module) for name, module in traced.named_modules() if isinstance(module, Roots)]
-    for pattern in exclude:
-        if not any(fnmatchcase(name, pattern) for name, _ in roots):
-            raise CouplingError(f"[prune] exclude: {pattern!r} matches no layer; `mendsearch inspect` lists them")
-    builder = _Builder(traced, names, exclude)
-    for name, module in roots:
-        if module not in graph.module2node:
-            builder.whole[name] = "the forward pass does not use it, or not in a way that can be traced"
-        elif name not in builder.visited:
-            try:
-                builder.add(name, graph, module)
-            except Exception as error:
-                raise CouplingError(_untraceable(error)) from error
-    coupling = builder.finish(graph)
-    if not coupling.groups:
-        reasons = "; ".join(f"{name}: {reason}" for name, reason in list(coupling.whole.items())[:3])
-        raise CouplingError(
-            f"nothing in the network is prunable ({reasons or 'it has no convolution or linear layer'})"
-        )
-    return coupling
+    model = unwrapped(model)
+    inputs = _inputs(model, example)
+    excluded = _excluded(model, exclude)
+    chosen: dict[tuple[str, int], int] = {}
+    kept: list[tuple[Ints, str]] = []
+    trace = trace_network(model, inputs, chosen)
+    until = time.monotonic() + PROBING_S
+    while True:
+        coupling = coupling_of(model, trace, [*_units_of(trace, excluded), *kept])
+        fault = find_fault(model, coupling, trace, inputs) if coupling.groups else None
+        if fault is None:
+            return replace(coupling, channels_last=bears_channels_last(model, coupling, inputs))
+        if time.monotonic() > until:
+            fault = Fault(prunable(coupling, trace), f"checking its channels took more than {PROBING_S:.0f} s")
+        if _next_choice(trace, fault, chosen):
+            trace = trace_network(model, inputs, chosen)
+        else:
+            kept.append((fault.units, fault.reason))
 
 
-def _trace(model: nn.Module, example: Tensor) -> Any:
-    for parameter in model.parameters():
-        parameter.requires_grad_(True)
-    device = next(model.parameters()).device
-    image = example[:1].to(device)
+def trace_network(model: nn.Module, inputs: tuple[Tensor, ...], chosen: Mapping[tuple[str, int], int]) -> Trace:
+    """What one pass in evaluation mode tells, and one in training mode, where there is more to see.
+
+    Raises:
+        DataError: the network refuses the inputs.
+    """
+    trace = Trace(chosen=dict(chosen))
+    with evaluating(model):
+        try:
+            _pass(model, trace, inputs, lambda: model(*inputs), "evaluation", None)
+        except CouplingError:
+            raise
+        except Exception as error:  # a forward may raise anything
+            _run_untraced(model, inputs)
+            return Trace(untraced=f"the forward pass cannot be traced: {_first_line(error)}")
+    operations = len(trace.products)
+    own = {name: tensor.detach().clone() for name, tensor in own_tensors(model).items()}
+    state = own | {name: buffer.clone() for name, buffer in model.named_buffers() if name not in own}
+    others = other_names(model)
+    modes = {module: module.training for module in model.modules()}
+    random = torch.random.get_rng_state()
+    try:
+        model.train()
+        _pass(model, trace, inputs, lambda: call(model, state, others, inputs), "training", own)
+    except Exception:  # targets are wanted, say: what only training runs is then not seen, and the rest is known
+        trace.training = False
+    finally:
+        torch.random.set_rng_state(random)
+        for module, mode in modes.items():
+            module.training = mode
+    del trace.products[operations:]
+    return trace
+
+
+def _run_untraced(model: nn.Module, inputs: tuple[Tensor, ...]) -> None:
+    """See whether it is the inputs that the network refuses."""
     try:
         with torch.no_grad():
-            model(image)
+            model(*inputs)
     except Exception as error:  # a forward may raise anything
-        reason = f"{type(error).__name__}: {error}".split("\n")[0]
+        shapes = ", ".join(str(tuple(tensor.shape[1:])) for tensor in inputs)
         raise DataError(
-            f"the network refuses images of shape {tuple(image.shape[1:])}: {reason}; check [data] and [model] kwargs"
+            f"the network refuses images of shape {shapes}: {_first_line(error)}; give inputs as it was trained on"
         ) from error
-    with warnings.catch_warnings(), torch.enable_grad():
-        warnings.simplefilter("ignore")
-        try:
-            return tp.DependencyGraph().build_dependency(model, example_inputs=(image,), verbose=False)
-        except Exception as error:
-            raise CouplingError(_untraceable(error)) from error
 
 
-def _untraceable(error: Exception) -> str:
-    return (
-        f"the network's channels cannot be traced ({type(error).__name__} in Torch-Pruning); operations that move "
-        f"channels, such as a channel shuffle or halves put together the other way round, are not understood"
-    )
+def _first_line(error: Exception) -> str:
+    return f"{type(error).__name__}: {error}".split("\n")[0]
 
 
-class _Builder:
-    """Collects groups and the owner of every index, tensor by tensor."""
+def _pass(
+    model: nn.Module, trace: Trace, inputs: tuple[Tensor, ...], run: Callable[[], object], kind: str,
+    tensors: Mapping[str, Tensor] | None,
+) -> None:  # fmt: skip
+    tracer = Tracer(model, trace, tensors, kind=kind, items=len(inputs[0]))
+    tracer.give(inputs)
+    with tracer.following():
+        outputs = run()
+    for leaf in tensors_in(outputs):
+        traced = tracer.get(leaf)
+        if traced is not None:
+            for units in traced.axes.values():
+                trace.units.fix(units, OUTPUT)
+            trace.units.settle(traced.debts)
 
-    def __init__(self, model: nn.Module, names: dict[nn.Module, str], exclude: tuple[str, ...]) -> None:
-        self.whole: dict[str, str] = {}
-        self.visited: set[str] = set()
-        self._modules, self._names, self._exclude = dict(model.named_modules()), names, exclude
-        self._shapes = {name: tuple(tensor.shape) for name, tensor in model.state_dict().items()}
-        self._groups: list[CouplingGroup] = []
-        self._owners: dict[tuple[str, int], tuple[Any, Any]] = {}
 
-    def add(self, name: str, graph: Any, root: nn.Module) -> None:
-        """Take in the channels that `root` puts out, or note why its layers stay whole."""
-        width = graph.get_out_channels(root)
-        items = graph.get_pruning_group(root, graph.get_pruner_of_module(root).prune_out_channels, list(range(width)))
-        members = list(members_of(items, graph, self._names))
-        producers = tuple(dict.fromkeys(m.layer for m in members if m.produces and m.is_root))
-        self.visited.update(producers, [name])
-        units = tied_units(graph, root, width, members)
-        reason = self._reason(items, members, producers, units)
-        if reason is not None:
-            self.whole.update(dict.fromkeys(producers or (name,), reason))
-            return
-        in_order = tuple(layer for layer in self._modules if layer in producers)
-        index = len(self._groups)
-        self._groups.append(CouplingGroup(in_order[0], int(units.max()) + 1, in_order))
-        for member in members:
-            self._own(member, index, units)
+def _inputs(model: nn.Module, example: Example) -> tuple[Tensor, ...]:
+    """Two items of every input, on the network's device and in its dtype."""
+    device, dtype = next(model.parameters()).device, dtype_of(model)
+    given = example if isinstance(example, tuple) else (example,)
+    taken = [tensor[:2] if len(tensor) > 1 else torch.cat([tensor, tensor]) for tensor in given]
+    return tuple(t.to(device, dtype if t.is_floating_point() else t.dtype).contiguous() for t in taken)
 
-    def _reason(self, items: Any, members: list[Member], producers: tuple[str, ...], units: Any) -> str | None:
-        for dep, _ in items:
-            if dep.target.type in UNSUPPORTED:
-                return f"coupled with a {type(dep.target.module).__name__}, whose channels cannot be removed"
-        if any(m.is_output for m in members):
-            return OUTPUT
-        excluded = [layer for layer in producers if any(fnmatchcase(layer, pattern) for pattern in self._exclude)]
-        if excluded:
-            return EXCLUDED if len(producers) == 1 else f"{EXCLUDED} (through `{excluded[0]}`)"
-        if units.max() == 0:
-            return SINGLE
-        for member in members:
-            for tensor, dim, local in member.axes:
-                taken = self._owners.get((tensor, dim))
-                if taken is not None and (taken[0][local] >= 0).any():
-                    return (
-                        f"its channels meet those of `{self._groups[taken[0][local].max()].name}` in `{member.layer}`"
-                    )
-        return None
 
-    def _own(self, member: Member, index: int, units: Any) -> None:
-        for tensor, dim, local in member.axes:
-            size = self._shapes[tensor][dim]
-            group, unit = self._owners.setdefault((tensor, dim), (np.full(size, -1), np.zeros(size, dtype=np.int64)))
-            group[local] = index
-            unit[local] = units[np.array(member.root_idxs)]
+def _excluded(model: nn.Module, exclude: tuple[str, ...]) -> dict[str, str]:
+    """By layer, the pattern that names it."""
+    layers = {layer_of(name) for name, tensor in own_tensors(model).items() if tensor.dim() > 1}
+    found = {}
+    for pattern in exclude:
+        matching = [layer for layer in layers if fnmatchcase(layer, pattern)]
+        if not matching:
+            raise CouplingError(f"exclude: {pattern!r} matches no layer; `mendsearch inspect` lists them")
+        found.update(dict.fromkeys(matching, pattern))
+    return found
 
-    def finish(self, graph: Any) -> Coupling:
-        interned: dict[bytes, Layout] = {}
-        axes: dict[str, list[tuple[int, Layout]]] = {}
-        for (tensor, dim), (group, unit) in self._owners.items():
-            layout = interned.setdefault(group.tobytes() + b"/" + unit.tobytes(), Layout(group, unit))
-            axes.setdefault(tensor, []).append((dim, layout))
-        resized = tuple(dict.fromkeys(tensor.rpartition(".")[0] for tensor in axes))
-        in_order = tuple(name for name in self._modules if name in resized)
-        return Coupling(
-            tuple(self._groups),
-            {tensor: tuple(sorted(dims, key=lambda pair: pair[0])) for tensor, dims in axes.items()},
-            tuple(self._consumers(axes, graph)),
-            self.whole,
-            in_order,
-        )
 
-    def _consumers(self, axes: dict[str, list[tuple[int, Layout]]], graph: Any) -> Iterator[Consumer]:
-        for name, module in self._modules.items():
-            transposed = getattr(module, "transposed", False)
-            if not isinstance(module, Roots) or transposed:
-                continue
-            conv_groups = getattr(module, "groups", 1)
-            for dim, layout in axes.get(f"{name}.weight", ()):
-                if dim == 1:
-                    batch_norm = any(
-                        isinstance(node.module, nn.modules.batchnorm._BatchNorm)
-                        for node in graph.module2node[module].outputs
-                    )
-                    yield Consumer(name, layout, conv_groups, module.bias is not None or batch_norm)
+def _units_of(trace: Trace, excluded: Mapping[str, str]) -> list[tuple[Ints, str]]:
+    """Output channels of the excluded layers."""
+    produced = np.zeros(trace.units.count, dtype=bool)
+    for units in trace.produced:
+        produced[units] = True
+    return [
+        (units[produced[units]], f"{EXCLUDED} (`{layer_of(name)}`)")
+        for (name, _), units in trace.places.items()
+        if layer_of(name) in excluded
+    ]
+
+
+def _next_choice(trace: Trace, fault: Fault, chosen: dict[tuple[str, int], int]) -> bool:
+    """Take the next candidate of the views that split what is at fault; whether there was any."""
+    component, _ = trace.units.components()
+    blamed = set(component[fault.units].tolist())
+    sites = {choice.site for choice in trace.choices.values() if blamed & set(component[choice.units].tolist())}
+    moved = False
+    for number, choice in trace.choices.items():
+        out = chosen.get(number, 0)
+        if out < len(choice.candidates) and choice.site in sites:
+            chosen[number] = out + 1
+            moved = True
+    return moved

@@ -25,7 +25,7 @@ Ints = npt.NDArray[np.int64]
 
 @dataclass(frozen=True, eq=False)
 class Layout:
-    """The owners of the indices along one dimension of a tensor. Layouts compare, and hash, by identity.
+    """The owners of the indices along one dimension of a tensor.
 
     Attributes:
         group: (n,) int64, the coupling group of each index, -1 where the index always stays.
@@ -64,11 +64,13 @@ class CouplingGroup:
         name: of the first layer whose output channels they are; a trial's parameter is `restore/NAME`.
         width: channels in the dense network; a candidate keeps 1 to `width` of them.
         layers: whose output channels they are, in network order.
+        outputs: (tensor, dimension) of the weights of those layers, whose indices are the output channels.
     """
 
     name: str
     width: int
     layers: tuple[str, ...]
+    outputs: tuple[tuple[str, int], ...] = ()
 
 
 @dataclass(frozen=True, eq=False)
@@ -89,6 +91,21 @@ class Consumer:
 
 
 @dataclass(frozen=True, eq=False)
+class Operation:
+    """A multiplication in the forward pass of one item.
+
+    Attributes:
+        layer: name of the module that runs it.
+        macs: multiply-accumulates in the dense network.
+        layouts: of its dimensions that shrink; the cost is in proportion to the size of each.
+    """
+
+    layer: str
+    macs: float
+    layouts: tuple[Layout, ...]
+
+
+@dataclass(frozen=True, eq=False)
 class Coupling:
     """All that is known of how channels hang together.
 
@@ -98,6 +115,9 @@ class Coupling:
         consumers: in network order.
         whole: for each convolution or linear layer that keeps all its output channels, the reason.
         resized: names of modules that hold a size in an attribute which must follow (see `surgery.sized_attributes`).
+        operations: convolutions, matrix products and attention, in the order in which they run.
+        sizes: by module that has no tensor to tell its size by (a norm without parameters), the layout of its channels.
+        channels_last: whether the network bears images and weights in channels-last memory.
     """
 
     groups: tuple[CouplingGroup, ...]
@@ -105,11 +125,15 @@ class Coupling:
     consumers: tuple[Consumer, ...]
     whole: Mapping[str, str]
     resized: tuple[str, ...] = field(default=())
+    operations: tuple[Operation, ...] = field(default=())
+    sizes: Mapping[str, Layout] = field(default_factory=dict)
+    channels_last: bool = True
 
     @cached_property
     def layouts(self) -> tuple[Layout, ...]:
         """Every layout in use, each once."""
-        return tuple(dict.fromkeys(layout for axes in self.axes.values() for _, layout in axes))
+        tensors = (layout for axes in self.axes.values() for _, layout in axes)
+        return tuple(dict.fromkeys([*tensors, *self.sizes.values()]))
 
     @property
     def names(self) -> tuple[str, ...]:

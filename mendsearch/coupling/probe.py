@@ -1,93 +1,222 @@
-"""Check, before any work, that the network bears the loss of channels as its coupling groups say."""
+"""The law, checked before any work: a sliced network equals the dense one with the removed channels silenced.
+
+It is checked after every module, so that what breaks it is found where it happens. A size that is written into a
+forward pass makes the sliced network fail; the operands of what fails say which channels must stay.
+"""
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Iterator
-from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import torch
 from torch import Tensor, nn
 
 from mendsearch.coupling.layout import Coupling, Ints
+from mendsearch.coupling.nesting import tensors_in
+from mendsearch.coupling.silencing import Silenced
 from mendsearch.coupling.slicing import Slicer
-from mendsearch.errors import CouplingError
+from mendsearch.coupling.tracing import Trace, Tracer, own_tensors
+from mendsearch.coupling.units import Traced
 from mendsearch.modes import evaluating
 
-MIXES_CHANNELS = (nn.LayerNorm, nn.GroupNorm, nn.LocalResponseNorm)
-TRANSPOSED = (nn.ConvTranspose1d, nn.ConvTranspose2d, nn.ConvTranspose3d)
-TOLERANCE = 1e-3
+TOLERANCE = {torch.float64: 1e-6, torch.float32: 1e-3, torch.float16: 5e-2, torch.bfloat16: 2e-1}
+"""Largest difference, relative to the largest value of the tensor."""
+NOISE = 0.1
+"""Of the weights, relative to their spread, so that channels that are zero in this network are seen too."""
+
+
+@dataclass(frozen=True, eq=False)
+class Fault:
+    """Where the law does not hold.
+
+    Attributes:
+        units: that must stay for it to hold.
+        reason: why, with the module.
+    """
+
+    units: Ints
+    reason: str
 
 
 @torch.no_grad()
-def probe(model: nn.Module, coupling: Coupling, images: Tensor) -> None:
-    """Run the least candidate and a middle one, and hold the middle one against the dense network.
-
-    A channel that no consumer weighs any more cannot matter: the dense network with those weights at zero must give
-    what the slices give. Norms over channels break that law rightly, so a network that has one is only run.
+def find_fault(model: nn.Module, coupling: Coupling, trace: Trace, inputs: tuple[Tensor, ...]) -> Fault | None:
+    """The first fault; None where the least candidate runs, and for one of half the channels the law holds.
 
     Args:
         model: the dense network; not changed.
-        images: (N, C, H, W); two are enough.
-
-    Raises:
-        CouplingError: a forward pass fails (the message says in which layer), or the outputs differ.
+        coupling: its coupling groups.
+        trace: from which they were made.
+        inputs: of the network, two items each.
     """
-    with evaluating(model):
-        slicer = Slicer(model, coupling, [np.arange(width)[::-1].copy() for width in coupling.widths])
-        images = images[:2].to(next(model.parameters()).device)
-        for counts in (np.ones_like(coupling.widths), (coupling.widths + 1) // 2):
-            outputs = _run(slicer, counts, images)
-        if not any(isinstance(module, MIXES_CHANNELS + TRANSPOSED) for module in model.modules()):
-            _compare(slicer, counts, images, outputs)
+    generator = np.random.default_rng(0)
+    orders = [generator.permutation(width) for width in coupling.widths]
+    with evaluating(model), noisy(model) as tensors:
+        slicer = Slicer(model, coupling, orders, tensors)
+        half = _Check(slicer, trace, (coupling.widths + 1) // 2, inputs)
+        least = _Check(slicer, trace, np.ones_like(coupling.widths), inputs)
+        return half.failure() or half.difference() or least.failure()
 
 
-def _run(slicer: Slicer, counts: Ints, images: Tensor) -> Tensor:
-    state = slicer.slice(counts)
-    with _layer_names(slicer.model) as entered, slicer.sized(state):
+@contextlib.contextmanager
+def noisy(model: nn.Module) -> Iterator[dict[str, Tensor]]:
+    """Parameters and buffers by name, those in floating point with a little noise."""
+    generator = torch.Generator().manual_seed(0)
+    tensors = {}
+    for name, tensor in own_tensors(model).items():
+        value = tensor.detach()
+        noise = NOISE * torch.randn(value.shape, generator=generator).to(value.device, value.dtype)
+        if value.numel() > 1 and bool((value >= 0).all()):  # variances and masks keep their sign
+            tensors[name] = value * (1 + noise.abs()) if value.any() else noise.abs()
+        else:
+            spread = value.float().std() if value.numel() > 1 else value.float().abs().sum()
+            tensors[name] = value + noise * (spread.to(value.dtype) if spread > 0 else 1.0)
+    yield tensors
+
+
+class _Check:
+    def __init__(self, slicer: Slicer, trace: Trace, counts: Ints, inputs: tuple[Tensor, ...]) -> None:
+        self.slicer, self.trace, self.counts, self.inputs = slicer, trace, counts, inputs
+        self.model, self.coupling = slicer.model, slicer.coupling
+        self.kept = slicer.kept(counts)
+        self.outputs: list[tuple[str, list[Tensor]]] = []
+        self.component, _ = trace.units.components()
+        removed = np.zeros(int(self.component.max()) + 1, dtype=bool)
+        self.group = np.full(len(removed), -1, dtype=np.int64)
+        for name, axes in self.coupling.axes.items():
+            for dim, layout in axes:
+                components = self.component[trace.places[name, dim]]
+                gone = np.ones(len(components), dtype=bool)
+                gone[self.kept[layout].cpu().numpy()] = False
+                removed[components[gone]] = True
+                self.group[components[layout.group >= 0]] = layout.group[layout.group >= 0]
+        self.removed = removed[self.component]
+
+    def failure(self) -> Fault | None:
+        """What makes the forward pass fail."""
+        state = self.slicer.take(self.kept)
         try:
-            return slicer.forward(state, images)  # type: ignore[no-any-return]  # a network may return anything
+            with self.slicer.sized(state), _after_modules(self.model, self.outputs):
+                self.slicer.run(state, self.inputs)
         except Exception as error:  # a forward may raise anything
-            layer = entered[-1] if entered else "the network itself"
-            reason = f"{type(error).__name__}: {error}".split("\n")[0]
-            raise CouplingError(
-                f"the forward pass fails once channels go, in `{layer}`: {reason}; take sizes from the tensors there, "
-                f"or keep the layer that feeds it whole with [prune] exclude"
-            ) from error
+            return self._failure(state, f"{type(error).__name__}: {error}".split("\n")[0])
+        return None
+
+    def difference(self) -> Fault | None:
+        """Run the silenced network, and hold what each module gives against the sliced one, which has run."""
+        sliced = self.outputs
+        found: list[Fault] = []
+        at = 0
+
+        def hold(name: str, outputs: Any) -> None:
+            nonlocal at
+            if not found and (at >= len(sliced) or sliced[at][0] != name):
+                found.append(
+                    Fault(self._blamed([]), f"the forward pass goes another way once channels go, in `{name}`")
+                )
+            elif not found and not self._agree(silenced, outputs, sliced[at][1]):
+                units = self._blamed([silenced.inputs.get(name, []), _traced(silenced, outputs)])
+                what = "slices do not give what the dense network gives without the channels"
+                found.append(Fault(units, f"{what}, in {_where(name)}"))
+            at += 1
+
+        silenced = Silenced(self.model, self.trace, self.removed, dict(self.slicer.dense), hold)
+        silenced.give(self.inputs)
+        with silenced.following():
+            self.slicer.run(dict(self.slicer.dense), self.inputs)
+        return found[0] if found else None
+
+    def _agree(self, silenced: Silenced, dense: Any, sliced: Any) -> bool:
+        dense, sliced = (list(tensors_in(side)) for side in (dense, sliced))
+        if len(dense) != len(sliced):
+            return False
+        for whole, part in zip(dense, sliced, strict=True):
+            for dim, units in silenced.axes(whole).items():
+                whole = whole.index_select(dim, silenced.kept(units).to(whole.device))
+            if whole.shape != part.shape:
+                return False
+            if not whole.is_floating_point() or not whole.numel():
+                continue
+            both = torch.isfinite(whole) & torch.isfinite(part)
+            scale = float(torch.where(both, whole, 0).abs().max())
+            error = float(torch.where(both, whole - part, 0).abs().max())
+            if error > TOLERANCE.get(whole.dtype, 1e-3) * max(scale, 1e-6):
+                return False
+        return True
+
+    def _failure(self, state: dict[str, Tensor], reason: str) -> Fault:
+        """Run the sliced network once more, with units, to see what the operator that fails was given."""
+        places = {}
+        for (name, dim), units in self.trace.places.items():
+            layout = dict(self.coupling.axes.get(name, ())).get(dim)
+            places[name, dim] = units if layout is None else units[self.kept[layout].cpu().numpy()]
+        tracer = Tracer(self.model, self.trace.fork(places), {name: state[name] for name in own_tensors(self.model)})
+        tracer.give(self.inputs)
+        with contextlib.suppress(Exception), self.slicer.sized(state), tracer.following():
+            self.slicer.run(state, self.inputs)
+        chain = [tracer.failed, *(tracer.inputs.get(name, []) for name in reversed(tracer.modules))]
+        return Fault(
+            self._blamed(chain), f"the forward pass fails once channels go, in {_where(tracer.module)}: {reason}"
+        )
+
+    def _blamed(self, chain: list[list[Traced]]) -> Ints:
+        """All units of the coupling groups that come first in the chain; of every group where there are none."""
+        for traced in chain:
+            axes = [units for found in traced for units in found.axes.values()]
+            units = np.concatenate(axes) if axes else np.zeros(0, dtype=np.int64)
+            groups = np.unique(self.group[self.component[units[units < len(self.component)]]])
+            if (groups >= 0).any():
+                return self._units_of(groups[groups >= 0])
+        return self._units_of(np.arange(len(self.coupling.groups)))
+
+    def _units_of(self, groups: Ints) -> Ints:
+        return np.flatnonzero(np.isin(self.group[self.component], groups))
 
 
-@contextmanager
-def _layer_names(model: nn.Module) -> Iterator[list[str]]:
-    """Names of the modules that are being run, outermost first."""
-    running: list[str] = []
-    hooks = []
-    for name, module in model.named_modules():
-        if name:
-            hooks.append(module.register_forward_pre_hook(lambda _m, _i, name=name: running.append(name)))
-            hooks.append(module.register_forward_hook(lambda _m, _i, _o: running.pop() and None))
+def _where(module: str) -> str:
+    return f"`{module}`" if module else "the network's forward pass"
+
+
+def _traced(tracer: Tracer, outputs: Any) -> list[Traced]:
+    return [traced for leaf in tensors_in(outputs) if (traced := tracer.get(leaf)) is not None]
+
+
+@contextlib.contextmanager
+def _after_modules(model: nn.Module, outputs: list[tuple[str, list[Tensor]]]) -> Iterator[None]:
+    """Within the scope, what every module gives is noted, copied, since what follows may change it in place."""
+
+    def note(name: str, given: Any) -> None:
+        outputs.append((name, [tensor.clone() for tensor in tensors_in(given)]))
+
+    hooks = [
+        module.register_forward_hook(lambda _m, _i, o, name=name: note(name, o))
+        for name, module in model.named_modules()
+        if not isinstance(module, torch.jit.ScriptModule)
+    ]
     try:
-        yield running
+        yield
     finally:
         for hook in hooks:
             hook.remove()
 
 
-def _compare(slicer: Slicer, counts: Ints, images: Tensor, sliced: Tensor) -> None:
-    masked, indices = dict(slicer.dense), slicer.kept(counts)
-    for consumer in slicer.coupling.consumers:
-        if consumer.conv_groups > 1:
-            return
-        name = f"{consumer.layer}.weight"
-        kept = torch.zeros(masked[name].shape[1], device=masked[name].device)
-        kept[indices[consumer.inputs]] = 1
-        masked[name] = masked[name] * kept.view(-1, *[1] * (masked[name].dim() - 2))
-    expected = slicer.forward(masked, images)
-    if not isinstance(expected, Tensor) or expected.shape != sliced.shape:
-        return
-    error = float((expected - sliced).abs().max()) / max(1e-6, float(expected.abs().max()))
-    if not error < TOLERANCE:
-        raise CouplingError(
-            f"the slices do not give what the dense network gives without those channels: got a relative difference "
-            f"of {error:.2g}, expected below {TOLERANCE}; something in the forward pass moves or mixes channels (a "
-            f"channel shuffle, a softmax over channels): keep the layers that feed it whole with [prune] exclude"
-        )
+@torch.no_grad()
+def bears_channels_last(model: nn.Module, coupling: Coupling, inputs: tuple[Tensor, ...]) -> bool:
+    """Whether a candidate runs on images and weights in channels-last memory; `view` on a map may not."""
+    if not coupling.groups:
+        return True
+    slicer = Slicer(model, coupling, [np.arange(width) for width in coupling.widths])
+    state = {name: _last(tensor) for name, tensor in slicer.slice((coupling.widths + 1) // 2).items()}
+    with evaluating(model), slicer.sized(state):
+        try:
+            slicer.run(state, tuple(_last(tensor) for tensor in inputs))
+        except Exception:  # a forward may raise anything; in its own memory format it has run already
+            return False
+    return True
+
+
+def _last(tensor: Tensor) -> Tensor:
+    return tensor.contiguous(memory_format=torch.channels_last) if tensor.dim() == 4 else tensor

@@ -9,12 +9,10 @@ from typing import Any
 import numpy as np
 import torch
 from torch import Tensor, nn
-from torch.func import functional_call
 
+from mendsearch.coupling.copying import call, named_tensors, other_names
 from mendsearch.coupling.layout import Coupling, Ints, Layout
-from mendsearch.coupling.surgery import sized_attributes
-
-RUN_BY_ATTRIBUTE = ("groups", "normalized_shape")
+from mendsearch.coupling.surgery import set_unwritten_size, sized_attributes, unwritten_size
 
 
 class Slicer:
@@ -24,42 +22,55 @@ class Slicer:
         model: the dense network; never changed, but for attributes while `forward` runs.
         coupling: of that network.
         orders: for each coupling group its channels, best first.
+        tensors: by name, used in place of the network's own parameters and buffers.
     """
 
-    def __init__(self, model: nn.Module, coupling: Coupling, orders: list[Ints]) -> None:
+    def __init__(
+        self, model: nn.Module, coupling: Coupling, orders: list[Ints], tensors: Mapping[str, Tensor] | None = None
+    ) -> None:
         self.model, self.coupling = model, coupling
-        self._dense = {name: tensor.detach() for name, tensor in model.state_dict().items()}
+        self._dense = {name: tensor.detach() for name, tensor in named_tensors(model).items()} | dict(tensors or {})
+        self._others = other_names(model)
         self._device = next(iter(self._dense.values())).device
         self._modules = {name: model.get_submodule(name) for name in coupling.resized}
+        self._witness = {layout: (name, dim) for name, axes in coupling.axes.items() for dim, layout in axes}
         self._places = {layout: (layout.positions(orders), np.maximum(layout.group, 0)) for layout in coupling.layouts}
 
     @property
     def dense(self) -> Mapping[str, Tensor]:
-        """The dense state dict, by name."""
+        """The dense parameters and buffers by name; one that has several names is there once."""
         return self._dense
 
     def kept(self, counts: Ints) -> dict[Layout, Tensor]:
-        """Kept indices of every layout, int64, ascending, by layout."""
+        """Kept indices of every layout, int64, ascending."""
         return {
             layout: torch.from_numpy(np.flatnonzero(place < counts[group])).to(self._device)
             for layout, (place, group) in self._places.items()
         }
 
     def slice(self, counts: Ints) -> dict[str, Tensor]:
-        """The state dict of a candidate; tensors may be shared with the dense network where nothing is removed.
+        """The state of a candidate; tensors may be shared with the dense network where nothing is removed.
 
         Args:
             counts: (G,) int64, 1 <= count <= width.
         """
         return self.take(self.kept(counts))
 
-    def take(self, kept: dict[Layout, Tensor]) -> dict[str, Tensor]:
+    def take(self, kept: Mapping[Layout, Tensor]) -> dict[str, Tensor]:
         """As `slice`, of indices that `kept` gave."""
         state = dict(self._dense)
         for name, axes in self.coupling.axes.items():
             for dim, layout in axes:
                 state[name] = state[name].index_select(dim, kept[layout])
         return state
+
+    def sizes(self, state: Mapping[str, Tensor]) -> dict[str, int]:
+        """By module, the sizes of a candidate that the module has no tensor to tell by."""
+        found = {}
+        for name, layout in self.coupling.sizes.items():
+            tensor, dim = self._witness[layout]
+            found[name] = state[tensor].shape[dim]
+        return found
 
     @contextmanager
     def sized(self, state: Mapping[str, Tensor]) -> Iterator[None]:
@@ -70,11 +81,34 @@ class Slicer:
                 own = dict(module.named_parameters(recurse=False)) | dict(module.named_buffers(recurse=False))
                 shapes = {key: tuple(state[prefix + key].shape) for key in own if prefix + key in state}
                 for attribute, value in sized_attributes(module, shapes).items():
-                    if attribute in RUN_BY_ATTRIBUTE:
-                        restore.callback(setattr, module, attribute, getattr(module, attribute))
-                        setattr(module, attribute, value)
+                    restore.callback(setattr, module, attribute, getattr(module, attribute))
+                    setattr(module, attribute, value)
+            for name, size in self.sizes(state).items():
+                module = self.model.get_submodule(name)
+                attribute = unwritten_size(module)[0]  # type: ignore[index]  # such modules are the keys of `sizes`
+                restore.callback(setattr, module, attribute, getattr(module, attribute))
+                set_unwritten_size(module, size)
+            restore.callback(_restore, self._computed())
             yield
+
+    def _computed(self) -> list[tuple[nn.Module, str, Tensor]]:
+        """Tensors that modules keep as plain attributes: weights that a hook computes, features of the last pass."""
+        return [
+            (module, key, value)
+            for module in self.model.modules()
+            for key, value in vars(module).items()
+            if isinstance(value, Tensor)
+        ]
 
     def forward(self, state: dict[str, Tensor], images: Tensor) -> Any:
         """The output of the candidate for images (N, C, H, W); call it within `sized(state)`."""
-        return functional_call(self.model, state, (images,))
+        return self.run(state, (images,))
+
+    def run(self, state: dict[str, Tensor], inputs: tuple[Tensor, ...]) -> Any:
+        """As `forward`, of several inputs."""
+        return call(self.model, state, self._others, inputs)
+
+
+def _restore(computed: list[tuple[nn.Module, str, Tensor]]) -> None:
+    for module, key, value in computed:
+        vars(module)[key] = value

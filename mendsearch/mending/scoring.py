@@ -9,9 +9,10 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from mendsearch.coupling.copying import dtype_of
 from mendsearch.coupling.layout import Ints
 from mendsearch.coupling.surgery import build_pruned
-from mendsearch.mending.weights import Weights, placed
+from mendsearch.mending.weights import Weights
 from mendsearch.modes import evaluating, fast_passes
 
 BATCH = 512
@@ -22,7 +23,7 @@ CHECKS = (1 / 8, 1 / 4, 1 / 2)
 """Fractions of the validation images after which scoring may be stopped."""
 DOUBT = 1.5
 """Standard errors by which the mean loss must exceed the incumbent's for scoring to be stopped."""
-VERSION = 2
+VERSION = 3
 """Incremented when the same candidate would get another score."""
 
 
@@ -68,7 +69,7 @@ class Scorer:
         self._checks = {round(part * self._trial) for part in CHECKS}
         ends = sorted({*self._checks, self._trial, *range(BATCH, len(validation), BATCH), len(validation)} - {0})
         sizes = [end - start for start, end in zip([0, *ends[:-1]], ends, strict=True)]
-        self._images = placed(validation[order], weights.device).split(sizes)
+        self._images = weights.placed(validation[order]).split(sizes)
         with torch.no_grad(), evaluating(weights.model):
             self._targets = (
                 [weights.model(part).log_softmax(1) for part in self._images]
@@ -91,7 +92,7 @@ class Scorer:
                 both have seen shows that the candidate is clearly worse.
         """
         state = self.weights.of(counts)
-        with fast_passes(self.weights.device):
+        with fast_passes(self.weights.device, dtype_of(self.weights.model)):
             return self._evaluate(state, self._trial, incumbent)
 
     @torch.no_grad()
@@ -106,7 +107,8 @@ class Scorer:
 
     def build(self, counts: Ints) -> nn.Module:
         """The candidate as a plain dense network, with refined weights."""
-        return build_pruned(self.weights.model, self.weights.refined(counts)).eval()
+        state = self.weights.refined(counts)
+        return build_pruned(self.weights.model, state, self.weights.slicer.sizes(state)).eval()
 
     def _evaluate(self, state: dict[str, Tensor], images: int, incumbent: Scored | None = None) -> Scored:
         slicer, seen = self.weights.slicer, 0

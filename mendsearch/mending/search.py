@@ -11,14 +11,14 @@ from torch import Tensor, nn
 
 from mendsearch.budget import Limits, build_cost_model
 from mendsearch.config import Budget, MendSpec, PruneSpec
+from mendsearch.coupling.copying import unwrapped
 from mendsearch.coupling.graph import find_coupling
 from mendsearch.coupling.layout import Coupling
-from mendsearch.coupling.probe import probe
-from mendsearch.errors import DataError, ModelError
+from mendsearch.errors import CouplingError, DataError, ModelError
 from mendsearch.mending.scoring import Scorer
 from mendsearch.mending.space import Space
 from mendsearch.mending.weights import Weights
-from mendsearch.modes import evaluating
+from mendsearch.modes import evaluating, to_network
 from mendsearch.prepruning import by_curves, cut, error_curves, pre_prune
 from mendsearch.progress import Reporter
 from mendsearch.ranking import CRITERIA, FilterRanking, RankingInputs
@@ -46,24 +46,28 @@ class Problem:
 
 
 def build_problem(model: nn.Module, images: Tensor, budget: Budget, prune: PruneSpec | None = None) -> Problem:
-    """Find the coupling groups, check that the network still runs with fewer channels, and check the budget.
+    """Find the coupling groups, and check the budget.
 
     Args:
-        model: the dense network, in evaluation mode; not changed.
+        model: the dense network, in evaluation mode; not changed. `DataParallel` and `torch.compile` are taken off.
         images: (N, C, H, W) float32; two are enough.
         budget: limits on the pruned network.
         prune: multiple of the keep counts, and layers to exclude.
 
     Raises:
         DataError: the network does not accept the images.
-        ModelError: its outputs are not logits.
-        CouplingError: nothing is prunable, or the network fails with fewer channels.
+        ModelError: its outputs are not logits, or it is no network that can be pruned.
+        CouplingError: nothing is prunable.
         BudgetError: the budget cannot be met, or is already met.
     """
     prune = prune or PruneSpec()
+    model = unwrapped(model)
     coupling = find_coupling(model, images, prune.exclude)
+    if not coupling.groups:
+        reasons = "; ".join(f"{name}: {reason}" for name, reason in list(coupling.whole.items())[:3])
+        raise CouplingError(f"nothing in the network is prunable ({reasons or 'it has no layer with channels'})")
     with evaluating(model), torch.no_grad():
-        outputs = model(images[:2].to(next(model.parameters()).device))
+        outputs = model(to_network(images[:2], model))
     if not isinstance(outputs, Tensor) or outputs.dim() != 2:
         raise ModelError(
             f"the network gives {_shape(outputs)} for two images, expected logits (2, num_classes); "
@@ -71,8 +75,7 @@ def build_problem(model: nn.Module, images: Tensor, budget: Budget, prune: Prune
         )
     if not torch.isfinite(outputs).all():
         raise ModelError("the network's outputs are not finite; check its weights and the calibration images")
-    probe(model, coupling, images)
-    return Problem(model, coupling, Limits(budget, build_cost_model(model, coupling, images), prune.multiple))
+    return Problem(model, coupling, Limits(budget, build_cost_model(model, coupling), prune.multiple))
 
 
 def rank_channels(

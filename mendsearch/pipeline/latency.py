@@ -9,7 +9,7 @@ from collections.abc import Mapping
 import torch
 from torch import Tensor, nn
 
-from mendsearch.modes import evaluating
+from mendsearch.modes import evaluating, to_network
 
 ROUNDS = 40
 
@@ -24,7 +24,7 @@ def latencies_ms(models: Mapping[str, nn.Module], image: Tensor) -> dict[str, fl
     for _ in range(ROUNDS + 1):
         for name, model in models.items():
             device = next(model.parameters()).device
-            placed = image.to(device)
+            placed = to_network(image, model)
             with evaluating(model):
                 started = time.perf_counter()
                 model(placed)

@@ -10,6 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from mendsearch.budget import Floats, Limits
+from mendsearch.coupling.copying import named_tensors
 from mendsearch.coupling.layout import Consumer, Coupling, Ints
 from mendsearch.ranking import FilterRanking
 from mendsearch.ranking.statistics import InputStatistics
@@ -31,7 +32,7 @@ def error_curves(
     If no consumer of a coupling group was measured, its error is the sum of the scores of the removed channels.
     """
     found: list[list[Floats]] = [[] for _ in coupling.groups]
-    state = model.state_dict()
+    state = named_tensors(model)
     for consumer in coupling.consumers:
         if consumer.conv_groups > 1 or consumer.layer not in statistics:
             continue

@@ -10,6 +10,7 @@ import numpy as np
 import numpy.typing as npt
 from torch import Tensor, nn
 
+from mendsearch.coupling.copying import named_tensors
 from mendsearch.coupling.layout import Coupling, Ints
 from mendsearch.ranking.statistics import InputStatistics
 
@@ -53,8 +54,8 @@ class RankingInputs:
     seed: int
 
     def state(self) -> dict[str, Tensor]:
-        """The dense state dict."""
-        return {name: tensor.detach() for name, tensor in self.model.state_dict().items()}
+        """The dense parameters and buffers, by name."""
+        return {name: tensor.detach() for name, tensor in named_tensors(self.model).items()}
 
 
 class Criterion(ABC):

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from mendsearch.modes import evaluating
+from mendsearch.modes import evaluating, to_network
 from mendsearch.ranking.base import Criterion, FilterRanking, RankingInputs, Scores
 from mendsearch.ranking.filters import over_filters
 
@@ -40,13 +40,9 @@ class Taylor(Criterion):
 
 
 def _products(inputs: RankingInputs) -> dict[str, Tensor]:
-    """By the name of a layer's weight, (C_out,) mean squares."""
+    """By name of a weight, (C_out,) mean squares."""
     model = inputs.model
-    dims = {
-        f"{layer}.weight" if layer else "weight": int(getattr(model.get_submodule(layer), "transposed", False))
-        for group in inputs.coupling.groups
-        for layer in group.layers
-    }
+    dims = {name: dim for group in inputs.coupling.groups for name, dim in group.outputs}
     weights = {name: model.get_parameter(name) for name in dims}
     asked = {name: parameter.requires_grad for name, parameter in weights.items()}
     totals = {name: torch.zeros(weight.shape[dims[name]]).to(weight) for name, weight in weights.items()}
@@ -56,7 +52,7 @@ def _products(inputs: RankingInputs) -> dict[str, Tensor]:
             parameter.requires_grad_(True)
         with evaluating(model), torch.enable_grad():
             for batch in batches:
-                outputs = model(batch.to(next(model.parameters()).device))
+                outputs = model(to_network(batch, model))
                 loss = functional.cross_entropy(outputs, outputs.argmax(1))
                 gradients = torch.autograd.grad(loss, list(weights.values()))
                 for (name, weight), gradient in zip(weights.items(), gradients, strict=True):

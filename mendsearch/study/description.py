@@ -57,11 +57,11 @@ def _score(search: Search, counts: Ints) -> float | None:
 
 
 def _layers(search: Search) -> list[Layer]:
-    """Every convolution and linear layer, with its MACs and the coupling groups before and after it."""
+    """Every layer that multiplies, with its MACs and the coupling groups before and after it."""
     coupling, model = search.problem.coupling, search.problem.model
     inputs = {consumer.layer: consumer.inputs for consumer in coupling.consumers}
     found = []
-    for layer, positions in search.problem.limits.costs.positions.items():
+    for layer, macs in search.problem.limits.costs.layer_macs().items():
         name = f"{layer}.weight" if layer else "weight"
         outputs = next((layout for dim, layout in coupling.axes.get(name, ()) if dim == 0), None)
         read = inputs.get(layer)
@@ -74,7 +74,7 @@ def _layers(search: Search) -> list[Layer]:
                 name=layer,
                 group_in=groups_in[0] if len(groups_in) == 1 else groups_in or None,
                 group_out=groups_out[0] if groups_out else None,
-                macs=int(positions * model.get_parameter(name).numel()),
+                macs=macs,
                 conv_groups=int(getattr(model.get_submodule(layer), "groups", 1)),
             )
         )

@@ -15,7 +15,7 @@ from torch.utils.data import Dataset, Subset
 from mendsearch.config import FinetuneSpec, TrainSpec
 from mendsearch.errors import MendsearchError
 from mendsearch.files import write_torch
-from mendsearch.modes import evaluating
+from mendsearch.modes import evaluating, to_network
 from mendsearch.training.sources.base import Augment
 from mendsearch.training.splits import batches
 
@@ -124,7 +124,7 @@ def _epoch(
             continue
         if augment is not None:
             images = augment(images, generator)
-        loss = criterion(model, images.to(device), labels.to(device))
+        loss = criterion(model, to_network(images, model), labels.to(device))
         optimizer.zero_grad()
         loss.backward()
         optimizer.step()
@@ -156,18 +156,16 @@ def _take_up(checkpoint: Path | None, saved: dict[str, Any], on_epoch: Callable[
 @torch.no_grad()
 def predict(model: nn.Module, images: Tensor, batch_size: int = 500) -> Tensor:
     """Logits (N, num_classes) of images (N, C, H, W), in evaluation mode, batch by batch."""
-    device = next(model.parameters()).device
     with evaluating(model):
-        return torch.cat([model(part.to(device)) for part in images.split(batch_size)])
+        return torch.cat([model(to_network(part, model)) for part in images.split(batch_size)])
 
 
 @torch.no_grad()
 def accuracy(model: nn.Module, dataset: Dataset[Any], batch_size: int = 500) -> float:
     """Fraction (0-1) of the images of `dataset` whose label has the largest logit."""
-    device = next(model.parameters()).device
     right = count = 0
     with evaluating(model):
         for images, labels in batches(dataset, batch_size):
-            right += int((model(images.to(device)).argmax(1).cpu() == labels).sum())
+            right += int((model(to_network(images, model)).argmax(1).cpu() == labels).sum())
             count += len(labels)
     return right / count

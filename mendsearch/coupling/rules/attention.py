@@ -1,0 +1,49 @@
+"""Attention as one operator."""
+
+from __future__ import annotations
+
+import math
+from typing import TYPE_CHECKING, Any
+
+from mendsearch.coupling.layout import Ints
+from mendsearch.coupling.rules.base import argument, rule, tensors_of
+from mendsearch.coupling.rules.products import contract
+from mendsearch.coupling.units import Traced
+
+if TYPE_CHECKING:
+    from mendsearch.coupling.tracing import Tracer
+
+
+@rule(
+    "scaled_dot_product_attention", "_scaled_dot_product_attention_math", "_scaled_dot_product_flash_attention_for_cpu",
+    "_scaled_dot_product_flash_attention", "_scaled_dot_product_efficient_attention",
+    "_scaled_dot_product_cudnn_attention", "_scaled_dot_product_fused_attention_overrideable",
+)  # fmt: skip
+def _attention(tracer: Tracer, func: Any, args: Any, kwargs: Any, out: Any) -> None:
+    """Queries (..., L, E), keys (..., S, E) and values (..., S, D) give (..., L, D).
+
+    Without a scale of its own the operator divides by the root of E, so E cannot shrink.
+    """
+    query, key, value = (argument(func, args, kwargs, name) for name in ("query", "key", "value"))
+    q, k, v = (tracer.axes(tensor) for tensor in (query, key, value))
+    last = query.dim() - 1
+    contract(tracer, q.get(last), k.get(last))
+    if argument(func, args, kwargs, "scale") is None and last in q:
+        tracer.fix(q[last], "attention is scaled by the width of its queries")
+    axes: dict[int, Ints] = {}
+    for dim in range(last - 1):
+        found = [side[dim] for side in (q, k, v) if dim in side]
+        if found:
+            for other in found[1:]:
+                tracer.tie(found[0], other)
+            if len(found) < 3:
+                tracer.fix(found[0], "meets a tensor whose size does not follow")
+            axes[dim] = found[0]
+    if last in v:
+        axes[last] = v[last]
+    heads = [axes.get(dim) for dim in range(last - 1)]
+    pairs = math.prod(query.shape[:-1]) * key.shape[-2]
+    tracer.count(pairs * query.shape[-1], [*heads, q.get(last)], query, key)
+    tracer.count(pairs * value.shape[-1], [*heads, v.get(last)], query, value)
+    for number, tensor in enumerate(tensors_of(out)):
+        tracer.put(tensor, Traced(axes if number == 0 else {}, tracer.debts(args, kwargs)))
