@@ -14,10 +14,10 @@ from torch import Tensor, nn
 from mendsearch.config import ReconstructionName
 from mendsearch.coupling.layout import Consumer, Coupling, Ints
 from mendsearch.coupling.slicing import Slicer
+from mendsearch.holdout import arrange
 from mendsearch.modes import evaluating, fast_passes
 from mendsearch.ranking.base import FilterRanking
 from mendsearch.reconstruction.channels import Reconstruction, prepare
-from mendsearch.reconstruction.holdout import arrange
 from mendsearch.reconstruction.norms import Correction, NormMoments, recorded
 from mendsearch.reconstruction.sequence import Fit
 from mendsearch.reconstruction.targets import Dense, affordable, dense_targets
@@ -191,7 +191,7 @@ class Weights:
 
     @torch.no_grad()
     def _bears_channels_last(self, images: Tensor) -> bool:
-        """Whether a forward pass with images and weights in that format works; a `view` in the network may refuse it."""
+        """Whether a forward pass with images and weights in that format works; a `view` in it may refuse."""
         self._channels_last = True
         state = self._formatted(self.slicer.dense)
         try:

@@ -29,6 +29,9 @@ from mendsearch.reconstruction.targets import Dense, Target
 
 RIDGES = (1e-4, 1e-3, 1e-2, 1e-1, 1.0, 10.0)
 """λ as fractions of the mean variance of a layer's inputs, to choose from."""
+CLOSE = 0.95
+"""Part of the largest gain on held-out images that the smallest ridge must reach to be chosen: all the images, which
+the layer is fitted to in the end, bear a smaller one than three quarters of them."""
 SMALL = 1e-2
 """Where a batch norm's gain is below this part of its mean gain, the layer cannot make up for another branch."""
 
@@ -83,7 +86,7 @@ class Fit:
         found = tip.module(inputs)
         if tip.norm is None:
             return found  # type: ignore[no-any-return]
-        self._norms.again(tip.norm, _ratio(wanted, outputs))
+        self._norms.again(tip.norm)
         if tip.norm.bias is not None:
             tip.norm.bias.add_(lacking.mean(0))
         return tip.norm(found)  # type: ignore[no-any-return]
@@ -91,12 +94,6 @@ class Fit:
     def _outputs(self, layer: str, values: Tensor) -> Tensor:
         rows = self._rows.get(layer)
         return values if rows is None else values.index_select(-1, rows)
-
-
-def _ratio(wanted: Tensor, outputs: Tensor) -> Tensor:
-    """(O,) variance of the one over that of the other; 1 where there is nothing to divide by."""
-    ratio = wanted.var(0, correction=0) / outputs.var(0, correction=0)
-    return torch.nan_to_num(ratio, 1.0, 1.0, 1.0)
 
 
 class _Solver:
@@ -132,7 +129,8 @@ class _Solver:
         seen = _Moments(self._patches[:, : self._split], missing[:, : self._split], self._free)
         held = _Moments(self._patches[:, self._split :], missing[:, self._split :], self._free, seen)
         errors = {ridge: held.error(seen.change(ridge)) for ridge in RIDGES}
-        ridge = min(errors, key=lambda ridge: errors[ridge])
+        best = min(errors.values())
+        ridge = next(ridge for ridge, error in errors.items() if error <= CLOSE * best or error == best)
         both = seen.merged(held)
         change = both.change(ridge) if errors[ridge] < 0 else torch.zeros_like(both.crossed)
         weight.add_(change.transpose(1, 2).reshape(weight.shape).to(weight.dtype))
@@ -153,6 +151,8 @@ class _Moments:
 
     def __init__(self, patches: Tensor, missing: Tensor, centred: bool, about: _Moments | None = None) -> None:
         self.rows = patches.shape[1]
+        self.mean: Tensor
+        self.wanted: Tensor
         if about is not None:
             self.mean, self.wanted = about.mean, about.wanted
         elif centred:

@@ -1,4 +1,4 @@
-"""What the dense network does with the calibration images: what reconstruction in sequence holds a pruned one against."""
+"""What the dense network does with the calibration images, to which reconstruction in sequence fits a pruned one."""
 
 from __future__ import annotations
 
@@ -50,7 +50,8 @@ class Target:
 
 def sizes_of(inputs: Tensor) -> Tensor:
     """(N,) float32, the Euclidean norm of every image's values."""
-    return torch.linalg.vector_norm(inputs, dim=tuple(range(1, inputs.dim())), dtype=torch.float32)
+    found: Tensor = torch.linalg.vector_norm(inputs, dim=tuple(range(1, inputs.dim())), dtype=torch.float32)
+    return found
 
 
 @dataclass(frozen=True, eq=False)
