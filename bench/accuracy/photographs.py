@@ -40,10 +40,10 @@ FILES = {
     "lomiri-wallpapers-20.04": "Kleiber",
     "plasma-workspace-wallpapers": "BytheWater/ ColorfulCups/ EveningGlow/ FallenLeaf/ Kite/ OneStandsOut/ Path/ "
     "summer_1am/",
-    "opencv-doc": "/plant.jpg /aloeL.jpg /apple.jpg /baboon.jpg /data/board.jpg /building.jpg /butterfly.jpg /chicky_512 "
-    "/ela_original /fruits.jpg /home.jpg /left.jpg /leuvenA /licenseplate_mot /messi5 /orange.jpg /rubberwhale1 "
-    "/squirrel_cls /butterfly.png /000.jpg /001.jpg /002.jpg /home.png /scenetext0 /227943776_1 /230501201_1 "
-    "/bicubicOutput",
+    "opencv-doc": "/plant.jpg /aloeL.jpg /apple.jpg /baboon.jpg /data/board.jpg /building.jpg /butterfly.jpg "
+    "/chicky_512 /ela_original /fruits.jpg /home.jpg /left.jpg /leuvenA /licenseplate_mot /messi5 /orange.jpg "
+    "/rubberwhale1 /squirrel_cls /butterfly.png /000.jpg /001.jpg /002.jpg /home.png /scenetext0 /227943776_1 "
+    "/230501201_1 /bicubicOutput",
     "scikit-image": "astronaut.png chelsea.png coffee.png motorcycle_left rocket.jpg",
     "scikit-learn": "china.jpg flower.jpg",
 }

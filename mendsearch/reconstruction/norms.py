@@ -116,12 +116,16 @@ class Correction:
         model: in evaluation mode; its batch norms hold the dense network's own statistics, and are changed in place.
         dense: what the dense network gave.
         kept: by norm, (K,) int64, channels that stay; norms that are not named keep all.
+        before: of earlier passes over other images, which count too.
     """
 
-    def __init__(self, model: nn.Module, dense: NormMoments, kept: Mapping[str, Tensor]) -> None:
+    def __init__(
+        self, model: nn.Module, dense: NormMoments, kept: Mapping[str, Tensor], before: Correction | None = None
+    ) -> None:
         self._norms, self._dense, self._kept = corrected_norms(model), dense, kept
         self._names = {module: name for name, module in self._norms.items()}
         self._seen: dict[str, _Seen] = {}
+        self._before: dict[str, tuple[Moments, Moments]] = before.total if before else {}
         self._hooks = ExitStack()
 
     def __enter__(self) -> Correction:
@@ -137,15 +141,26 @@ class Correction:
         """Forget the last call of `norm`, one of the model's, which is about to be made again."""
         self._seen[self._names[norm]].moments.pop()
 
+    @property
+    def total(self) -> dict[str, tuple[Moments, Moments]]:
+        """By norm, moments of the pruned network and of the dense one, over all calls."""
+        return {name: self._so_far(name) for name in self._seen}
+
+    def _so_far(self, name: str) -> tuple[Moments, Moments]:
+        moments = self._seen[name].moments
+        pruned, dense = moments[-1], self._dense[name][len(moments) - 1]
+        if name in self._kept:
+            dense = dense.rows(self._kept[name])
+        if name not in self._before:
+            return pruned, dense
+        return self._before[name][0] + pruned, self._before[name][1] + dense
+
     def _correct(self, name: str, norm: Any, inputs: Tensor) -> None:
         if name not in self._seen:
             self._seen[name] = _Seen((norm.running_mean.clone(), norm.running_var.clone()), [])
         seen, now = self._seen[name], moments_of(inputs)
         seen.moments.append(seen.moments[-1] + now if seen.moments else now)
-        reference = self._dense[name][len(seen.moments) - 1]
-        if name in self._kept:
-            reference = reference.rows(self._kept[name])
-        mean, variance = changed(seen.own, seen.moments[-1], reference)
+        mean, variance = changed(seen.own, *self._so_far(name))
         norm.running_mean.copy_(mean)
         norm.running_var.copy_(variance)
 
