@@ -15,11 +15,11 @@ from mendsearch.config import ReconstructionName
 from mendsearch.coupling.copying import dtype_of
 from mendsearch.coupling.layout import Consumer, Coupling, Ints, Layout
 from mendsearch.coupling.slicing import Slicer
+from mendsearch.holdout import arrange
 from mendsearch.modes import evaluating, fast_passes
 from mendsearch.ranking.base import FilterRanking
 from mendsearch.ranking.statistics import InputStatistics
 from mendsearch.reconstruction.channels import Reconstruction, prepare
-from mendsearch.reconstruction.holdout import arrange
 from mendsearch.reconstruction.norms import Correction, NormMoments, recorded
 from mendsearch.reconstruction.sequence import Fit
 from mendsearch.reconstruction.targets import Dense, affordable, dense_targets
@@ -52,7 +52,7 @@ class Timings:
 
 @dataclass(frozen=True, eq=False)
 class _Reference:
-    """What candidates are fitted to.
+    """What candidates are fitted to in one pass.
 
     Attributes:
         images: (n, C, H, W), those held out last.
@@ -131,24 +131,35 @@ class Weights:
         return self._refined[key]
 
     @cached_property
-    def _trial(self) -> _Reference:
-        return self._reference(TRIAL_IMAGES, TRIAL_ROWS)
+    def _trial(self) -> list[_Reference]:
+        most = min(TRIAL_IMAGES, affordable(self.model, self._calibration))
+        if most >= len(self._calibration):
+            return self._references(self._calibration, self._fitted, 1, TRIAL_ROWS)
+        drawn, fitted = arrange(self._groups, most)
+        return self._references(self._calibration[drawn.to(self.device)], fitted, 1, TRIAL_ROWS)
 
     @cached_property
-    def _whole(self) -> _Reference:
-        return self._reference(len(self._calibration), REFINED_ROWS)
+    def _whole(self) -> list[_Reference]:
+        passes = -(-len(self._calibration) // affordable(self.model, self._calibration))
+        return self._references(self._calibration, self._fitted, passes, REFINED_ROWS)
 
-    def _reference(self, most: int, rows_per_feature: int) -> _Reference:
+    def _references(self, images: Tensor, fitted: int, passes: int, rows_per_feature: int) -> list[_Reference]:
         """Of the dense network, run in the very way in which candidates are, so that rounding is the same."""
-        images, fitted = self._calibration, self._fitted
-        most = min(most, affordable(self.model, images))
-        if most < len(images):
-            drawn, fitted = arrange(self._groups, most)
-            images = self.placed(images[drawn.to(self.device)])
-        whole = self._formatted(self.slicer.slice(self.coupling.widths))
-        with self.slicer.sized(whole):
-            dense = dense_targets(self.model, lambda: self.slicer.forward(whole, images), len(images), rows_per_feature)
-        return _Reference(images, fitted, dense)
+        whole, found = self._formatted(self.slicer.slice(self.coupling.widths)), []
+        for number in range(passes):
+            # every pass gets its share of both parts
+            parts = images[:fitted][number::passes], images[fitted:][number::passes]
+            part = self.placed(torch.cat(parts)) if passes > 1 else self.placed(images)
+            with self.slicer.sized(whole):
+                dense = dense_targets(
+                    self.model,
+                    lambda part=part: self.slicer.forward(whole, part),  # type: ignore[misc]
+                    len(part),
+                    rows_per_feature,
+                    passes,
+                )
+            found.append(_Reference(part, len(parts[0]), dense))
+        return found
 
     @cached_property
     def _dense_norms(self) -> NormMoments:
@@ -161,12 +172,18 @@ class Weights:
         for images in self._calibration.tensor_split(max(1, -(-len(self._calibration) // BATCH))):
             self.slicer.forward(state, images)
 
-    def _in_sequence(self, counts: Ints, reference: _Reference) -> dict[str, Tensor]:
-        state, kept = self._folded(counts)
-        with self.timings.step("reconstruct"), self.slicer.sized(state):
-            state = self._formatted(state)
-            fit = Fit(reference.dense, self._rows(kept), reference.fitted)
-            fit.run(self.model, lambda: self.slicer.forward(state, reference.images))
+    def _in_sequence(self, counts: Ints, references: list[_Reference]) -> dict[str, Tensor]:
+        folded, kept = self._folded(counts)
+        with self.timings.step("reconstruct"), self.slicer.sized(folded):
+            fit = Fit(self._rows(kept))
+            for reference in references:
+                state, images = self._formatted(folded), reference.images
+                fit.run(
+                    self.model,
+                    lambda state=state, images=images: self.slicer.forward(state, images),  # type: ignore[misc]
+                    reference.dense,
+                    reference.fitted,
+                )
         return state
 
     def _corrected(self, counts: Ints) -> dict[str, Tensor]:

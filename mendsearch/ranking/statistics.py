@@ -1,15 +1,21 @@
-"""One pass over the calibration images: what every consumer reads, as means and second moments."""
+"""One pass over the calibration images: what every consumer reads, as means and second moments.
+
+With few images for its features (a classifier behind global pooling) a Gram matrix fits those images and no others: any
+half of the channels seems to explain the other half. So it gets a ridge, as large as images that were held out want it.
+"""
 
 from __future__ import annotations
 
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 from torch import Tensor, nn
 
-from mendsearch.coupling.layout import Coupling
+from mendsearch.coupling.layout import Consumer, Coupling
+from mendsearch.holdout import arrange
 from mendsearch.modes import evaluating, to_network
 
 LEAST_ROWS, ROWS_PER_FEATURE = 65536, 64
@@ -19,13 +25,19 @@ MAX_FEATURES = 2048
 that no other consumer reads are ranked by `l1`. Greedy ranking takes time in the cube of it."""
 
 
+RIDGES = (0.0, 1e-3, 1e-2, 1e-1, 1.0, 10.0)
+"""Ridges to choose from, as fractions of the mean variance."""
+LEAST = 1e-6
+"""Ridge in addition, for inputs that repeat."""
+
+
 @dataclass(frozen=True)
 class InputStatistics:
     """Of the inputs of one consumer, over images and positions.
 
     Attributes:
         mean: (C,) float64.
-        covariance: (C, C) float64, E[(x - mean)(x - mean)ᵀ].
+        covariance: (C, C) float64, E[(x - mean)(x - mean)ᵀ], and the ridge that held-out images ask for.
     """
 
     mean: Tensor
@@ -43,12 +55,11 @@ def input_statistics(
     images: Tensor,
     batch_size: int,
     on_batch: Callable[[], None] = lambda: None,
+    groups: Tensor | None = None,
 ) -> dict[str, InputStatistics]:
     """Means and Gram matrices of the inputs of every consumer, in evaluation mode.
 
     A 1x1 convolution is fed the positions that its stride leaves; any other layer all positions, padding left out.
-    Products are summed about the mean of the first batch, so that single precision is enough for channels that hardly
-    vary (Chan, Golub and LeVeque, "Algorithms for Computing the Sample Variance", 1983).
 
     Args:
         model: the dense network; not changed.
@@ -56,36 +67,107 @@ def input_statistics(
         images: (N, C, H, W) float32.
         batch_size: images a forward pass.
         on_batch: called after each pass.
+        groups: (N,) int64, which images belong together; None where each is on its own.
     """
-    sums: dict[str, tuple[Tensor, Tensor, Tensor, int]] = {}
+    order, fitted = arrange(torch.arange(len(images)) if groups is None else groups, len(images))
+    sums: dict[str, list[_Sums]] = {}
     hooks = []
 
     def take(name: str, module: nn.Module, x: Tensor) -> None:
         features = _features(module, x)
         features = features if features.dtype == torch.float64 else features.float()
         features = features[:: _step(features, len(x), len(images))]
-        shift, first, second, count = sums.get(name) or (features.mean(0), 0.0, 0.0, 0)
-        features = features - shift
-        sums[name] = (
-            shift,
-            first + features.sum(0).double(),
-            second + (features.T @ features).double(),
-            count + len(features),
-        )
+        sums[name][-1].add(features)
 
     for consumer in coupling.consumers:
         if len(consumer.inputs.group) * _expansion(model, consumer.layer) <= MAX_FEATURES:
-            module = model.get_submodule(consumer.layer)
+            module, sums[consumer.layer] = model.get_submodule(consumer.layer), []
             hooks.append(module.register_forward_pre_hook(lambda m, i, name=consumer.layer: take(name, m, i[0])))
     try:
         with evaluating(model):
-            for batch in images.split(batch_size):
-                model(to_network(batch, model))
-                on_batch()
+            for part in (order[:fitted], order[fitted:]):
+                for found in sums.values():
+                    found.append(_Sums(found[0].shift if found else None))
+                for batch in part.split(batch_size):
+                    if len(batch):
+                        model(to_network(images[batch], model))
+                        on_batch()
     finally:
         for hook in hooks:
             hook.remove()
-    return {name: _moments(*parts) for name, parts in sums.items()}
+    weights = {consumer.layer: (consumer, model.get_submodule(consumer.layer)) for consumer in coupling.consumers}
+    return {name: _statistics(*weights[name], *found) for name, found in sums.items() if found[0].count}
+
+
+class _Sums:
+    """First and second moments of features about a shift, so that single precision is enough for channels that hardly
+    vary (Chan, Golub and LeVeque, "Algorithms for Computing the Sample Variance", 1983).
+
+    Args:
+        shift: (C,), the mean of the first features that are added where it is None.
+    """
+
+    def __init__(self, shift: Tensor | None = None) -> None:
+        self.shift, self.count = shift, 0
+        self.first: Tensor | float = 0.0
+        self.second: Tensor | float = 0.0
+
+    def add(self, features: Tensor) -> None:
+        """Add (rows, C) float32."""
+        if self.shift is None:
+            self.shift = features.mean(0)
+        features = features - self.shift
+        self.first = self.first + features.sum(0).double()
+        self.second = self.second + (features.T @ features).double()
+        self.count += len(features)
+
+    def __add__(self, other: _Sums) -> _Sums:
+        both = _Sums(self.shift)
+        both.first, both.second = self.first + other.first, self.second + other.second
+        both.count = self.count + other.count
+        return both
+
+    def moments(self) -> InputStatistics:
+        """Mean and covariance."""
+        assert self.shift is not None
+        moved = self.first / self.count
+        assert isinstance(moved, Tensor)
+        return InputStatistics(self.shift.double() + moved, self.second / self.count - torch.outer(moved, moved))
+
+
+def _statistics(consumer: Consumer, module: nn.Module, fitted: _Sums, held: _Sums) -> InputStatistics:
+    found = (fitted + held).moments()
+    if not held.count:
+        return found
+    ridge = _ridge(consumer, module, fitted.moments(), held.moments())
+    unit = torch.eye(len(found.mean)).to(found.covariance)
+    return InputStatistics(found.mean, found.covariance + ridge * found.covariance.diagonal().mean() * unit)
+
+
+def _ridge(consumer: Consumer, module: nn.Module, fitted: InputStatistics, held: InputStatistics) -> float:
+    """The ridge with which half of the inputs, drawn at random, stand in best for the other half on held-out images.
+
+    With x_R ≈ B x_S fitted to some images, the error on the others is tr(W_R [I, -B] G [I, -B]ᵀ W_Rᵀ).
+    """
+    order = torch.randperm(len(fitted.mean), generator=torch.Generator().manual_seed(0)).to(fitted.mean.device)
+    half = len(order) // 2
+    if not half:
+        return 0.0
+    centred = consumer.absorbs_shift
+    seen = fitted.gram(centred=centred)[order][:, order]
+    apart = held.mean - fitted.mean
+    unseen = (held.covariance + torch.outer(apart, apart)) if centred else held.gram(centred=False)
+    unseen = torch.nan_to_num(unseen[order][:, order], 0.0, 0.0, 0.0)
+    outputs = _outputs(module).to(seen)[:, order][:, half:]
+    scale, errors = seen.diagonal().mean(), {}
+    for ridge in RIDGES:
+        unit = torch.eye(half).to(seen)
+        factor, failed = torch.linalg.cholesky_ex(seen[:half, :half] + (ridge + LEAST) * scale * unit)
+        if not failed:
+            pulled = outputs @ torch.cholesky_solve(seen[:half, half:], factor).T
+            part = torch.cat([-pulled, outputs], 1)
+            errors[ridge] = float(((part @ unseen) * part).sum())
+    return min(errors, key=lambda ridge: errors[ridge]) if errors else RIDGES[-1]
 
 
 def _step(features: Tensor, batch: int, images: int) -> int:
@@ -101,10 +183,13 @@ def _step(features: Tensor, batch: int, images: int) -> int:
     return step
 
 
-def _moments(shift: Tensor, first: Tensor, second: Tensor, count: int) -> InputStatistics:
-    """Mean and covariance from sums about `shift`."""
-    moved = first / count
-    return InputStatistics(shift.double() + moved, second / count - torch.outer(moved, moved))
+def _outputs(module: Any) -> Tensor:
+    """(rows, C) of weights on the C inputs, a row for each output and kernel position; the unit for conv groups."""
+    weight: Tensor = module.weight.detach()
+    groups = int(getattr(module, "groups", 1))
+    if groups > 1:
+        return torch.eye(groups * weight.shape[1])
+    return weight.flatten(2).movedim(1, 2).flatten(0, 1) if weight.dim() > 2 else weight
 
 
 def _expansion(model: nn.Module, layer: str) -> int:

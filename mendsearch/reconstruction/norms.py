@@ -72,7 +72,7 @@ def moments_of(inputs: Tensor) -> Moments:
     if inputs.device.type in ("cpu", "cuda"):  # what batch norm itself uses in training; many times faster on a CPU
         exact = torch.promote_types(inputs.dtype, torch.float32)
         own = inputs.new_zeros(2, inputs.shape[1], dtype=exact)
-        mean, variance = torch.batch_norm_update_stats(inputs, own[0], own[1], 0.0)  # type: ignore[attr-defined]
+        mean, variance = torch.batch_norm_update_stats(inputs, own[0], own[1], 0.0)
     else:
         variance, mean = torch.var_mean(inputs.float().transpose(0, 1).flatten(1), 1, correction=0)
     return Moments(inputs.numel() // inputs.shape[1], mean.double(), variance.double())
@@ -101,12 +101,10 @@ class _Seen:
     Attributes:
         own: the network's own mean and variance, (C,) each.
         moments: over the first calls, as in `NormMoments`.
-        factor: (C,) float64, by which its inputs shall vary more than the dense network's.
     """
 
     own: tuple[Tensor, Tensor]
     moments: list[Moments]
-    factor: Tensor | float = 1.0
 
 
 class Correction:
@@ -115,15 +113,19 @@ class Correction:
     The passes must be those that were recorded of the dense network: the same images in the same batches.
 
     Args:
-        model: in evaluation mode, with the dense network's own statistics in its batch norms; changed in place.
+        model: in evaluation mode; its batch norms hold the dense network's own statistics, and are changed in place.
         dense: what the dense network gave.
         kept: by norm, (K,) int64, channels that stay; norms that are not named keep all.
+        before: of earlier passes over other images, which count too.
     """
 
-    def __init__(self, model: nn.Module, dense: NormMoments, kept: Mapping[str, Tensor]) -> None:
+    def __init__(
+        self, model: nn.Module, dense: NormMoments, kept: Mapping[str, Tensor], before: Correction | None = None
+    ) -> None:
         self._norms, self._dense, self._kept = corrected_norms(model), dense, kept
         self._names = {module: name for name, module in self._norms.items()}
         self._seen: dict[str, _Seen] = {}
+        self._before: dict[str, tuple[Moments, Moments]] = before.total if before else {}
         self._hooks = ExitStack()
 
     def __enter__(self) -> Correction:
@@ -135,39 +137,41 @@ class Correction:
     def __exit__(self, *error: Any) -> None:
         self._hooks.close()
 
-    def again(self, norm: nn.Module, factor: Tensor) -> None:
-        """Forget the last call of `norm`, which is about to be made again.
+    def again(self, norm: nn.Module) -> None:
+        """Forget the last call of `norm`, one of the model's, which is about to be made again."""
+        self._seen[self._names[norm]].moments.pop()
 
-        Args:
-            norm: one of the model's.
-            factor: (C,), variance wanted of its inputs over the dense network's.
-        """
-        seen = self._seen[self._names[norm]]
-        seen.moments.pop()
-        seen.factor = factor.double()
+    @property
+    def total(self) -> dict[str, tuple[Moments, Moments]]:
+        """By norm, moments of the pruned network and of the dense one, over all calls."""
+        return {name: self._so_far(name) for name in self._seen}
+
+    def _so_far(self, name: str) -> tuple[Moments, Moments]:
+        moments = self._seen[name].moments
+        pruned, dense = moments[-1], self._dense[name][len(moments) - 1]
+        if name in self._kept:
+            dense = dense.rows(self._kept[name])
+        if name not in self._before:
+            return pruned, dense
+        return self._before[name][0] + pruned, self._before[name][1] + dense
 
     def _correct(self, name: str, norm: Any, inputs: Tensor) -> None:
         if name not in self._seen:
             self._seen[name] = _Seen((norm.running_mean.clone(), norm.running_var.clone()), [])
         seen, now = self._seen[name], moments_of(inputs)
         seen.moments.append(seen.moments[-1] + now if seen.moments else now)
-        reference = self._dense[name][len(seen.moments) - 1]
-        if name in self._kept:
-            reference = reference.rows(self._kept[name])
-        mean, variance = changed(seen.own, seen.moments[-1], reference, seen.factor)
+        mean, variance = changed(seen.own, *self._so_far(name))
         norm.running_mean.copy_(mean)
         norm.running_var.copy_(variance)
 
 
-def changed(
-    own: tuple[Tensor, Tensor], pruned: Moments, dense: Moments, factor: Tensor | float = 1.0
-) -> tuple[Tensor, Tensor]:
+def changed(own: tuple[Tensor, Tensor], pruned: Moments, dense: Moments) -> tuple[Tensor, Tensor]:
     """A norm's mean and variance (C,) float64, from its own ones and what pruning changed.
 
-    What is not finite counts as no change; the outputs of such a candidate are not finite either, as its score says.
+    What is not finite counts as no change; the outputs of such a candidate are not finite, and its score says so.
     """
     mean, variance = own[0].double(), own[1].double()
     guard = GUARD * variance + torch.finfo(torch.float32).tiny
-    ratio = (pruned.variance + guard) / (dense.variance * factor + guard)
+    ratio = (pruned.variance + guard) / (dense.variance + guard)
     moved = torch.nan_to_num(pruned.mean - dense.mean, 0.0, 0.0, 0.0)
     return mean + moved, variance * torch.nan_to_num(ratio, 1.0, 1.0, 1.0).clamp(1 / MOST, MOST)

@@ -1,4 +1,4 @@
-"""What the dense network does with the calibration images: the reference of reconstruction in sequence."""
+"""What the dense network does with the calibration images, to which reconstruction in sequence fits a pruned one."""
 
 from __future__ import annotations
 
@@ -68,7 +68,9 @@ class Dense:
 
 
 @torch.no_grad()
-def dense_targets(model: nn.Module, forward: Callable[[], object], images: int, rows_per_feature: int) -> Dense:
+def dense_targets(
+    model: nn.Module, forward: Callable[[], object], images: int, rows_per_feature: int, passes: int = 1
+) -> Dense:
     """Targets of every layer that can be fitted, and moments of every batch norm, in one forward pass.
 
     Left out, and kept as they are: transposed convolutions, layers that run more than once or not at all, and weights
@@ -79,6 +81,7 @@ def dense_targets(model: nn.Module, forward: Callable[[], object], images: int, 
         forward: runs it once on all images, in the very way in which pruned networks will be run.
         images: how many there are.
         rows_per_feature: positions are sampled so that a layer has that many rows for each input feature.
+        passes: over how many passes like this one.
     """
     generator = torch.Generator().manual_seed(0)
     targets: dict[str, Target] = {}
@@ -93,7 +96,8 @@ def dense_targets(model: nn.Module, forward: Callable[[], object], images: int, 
             repeated.add(tip.layer)
             return
         features, groups = features_of(tip.module), int(getattr(tip.module, "groups", 1))
-        rows = min(max(LEAST_ROWS, rows_per_feature * features), MOST_BYTES // (4 * features * groups))
+        rows = max(LEAST_ROWS, rows_per_feature * features) // passes
+        rows = min(rows, MOST_BYTES // (4 * features * groups))
         places = sample_places(tip.module, tip.outputs, -(-rows // images), generator)
         outputs = outputs_at(tip.module, tip.outputs, places).float()
         targets[tip.layer] = Target(places, outputs, sizes[tip.layer], tip.module.bias is not None)

@@ -21,8 +21,39 @@ def test_moments_are_those_of_the_inputs_over_images_and_positions():
     found = input_statistics(model, find_coupling(model, IMAGES), IMAGES, batch_size=10)["layer1.0.conv2"]
     x = seen_by(model, "layer1.0.conv2").permute(0, 2, 3, 1).flatten(0, 2).double()
     torch.testing.assert_close(found.mean, x.mean(0), rtol=1e-5, atol=1e-6)
-    torch.testing.assert_close(found.gram(centred=False), x.T @ x / len(x), rtol=1e-5, atol=1e-6)
-    torch.testing.assert_close(found.gram(centred=True), torch.cov(x.T, correction=0), rtol=1e-4, atol=1e-5)
+    ridge = found.covariance.diagonal().mean() - torch.cov(x.T, correction=0).diagonal().mean()
+    unit = ridge * torch.eye(x.shape[1])
+    torch.testing.assert_close(found.gram(centred=False), x.T @ x / len(x) + unit, rtol=1e-5, atol=1e-6)
+    torch.testing.assert_close(found.gram(centred=True), torch.cov(x.T, correction=0) + unit, rtol=1e-4, atol=1e-5)
+    assert ridge >= 0
+
+
+@pytest.mark.parametrize(("images", "least", "most"), [(24, 3e-2, 20.0), (2000, -1e-6, 2e-2)])
+def test_the_ridge_is_what_held_out_images_ask_for(images, least, most):
+    """40 features, one row an image: from 24 images half of them seem to explain the others, and do not."""
+    torch.manual_seed(0)
+    model = nn.Sequential(nn.Flatten(), nn.Linear(64, 40), nn.Linear(40, 4)).eval()
+    coupling = find_coupling(model, torch.zeros(1, 64, 1, 1))
+    x = torch.randn(images, 64, 1, 1)
+    found = input_statistics(model, coupling, x, 32)["2"]
+    with torch.no_grad():
+        read = model[1](x.flatten(1)).double()
+    added = (found.covariance - torch.cov(read.T, correction=0)).diagonal().mean() / read.var(0).mean()
+    assert least <= added <= most
+
+
+def test_images_that_belong_together_are_held_out_together():
+    """Twenty copies of every image tell nothing new of the others: the ridge is that of the images themselves."""
+    torch.manual_seed(0)
+    model = nn.Sequential(nn.Flatten(), nn.Linear(64, 40), nn.Linear(40, 4)).eval()
+    coupling = find_coupling(model, torch.zeros(1, 64, 1, 1))
+    once = torch.randn(24, 64, 1, 1)
+    copies, groups = once.repeat(20, 1, 1, 1), torch.arange(24).repeat(20)
+    wanted = input_statistics(model, coupling, once, 32)["2"].covariance
+    together = input_statistics(model, coupling, copies, 32, groups=groups)["2"].covariance
+    apart = input_statistics(model, coupling, copies, 32)["2"].covariance
+    torch.testing.assert_close(together, wanted, rtol=1e-4, atol=1e-5)
+    assert apart.trace() < wanted.trace()
 
 
 def test_a_strided_1x1_convolution_counts_only_the_positions_it_reads():
