@@ -1,0 +1,1 @@
+"""How good the pruned networks are: scores, structures, weights."""
