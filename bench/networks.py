@@ -66,7 +66,7 @@ class Trained:
 
     def limits(self, rate: float) -> Limits:
         """The budget of that fraction of the MACs."""
-        return Limits(Budget(macs=rate), build_cost_model(self.model, self.coupling, self.calibration))
+        return Limits(Budget(macs=rate), build_cost_model(self.model, self.coupling))
 
     def search(self, rate: float) -> Search:
         """The parts of a search at that fraction of the MACs, by the defaults; no labels."""

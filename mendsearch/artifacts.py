@@ -13,7 +13,7 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file
 from torch import nn
 
-from mendsearch.coupling.surgery import build_pruned
+from mendsearch.coupling.surgery import build_pruned, unwritten_sizes
 from mendsearch.errors import ModelError
 from mendsearch.files import write_json, write_tensors
 from mendsearch.importing import is_import_path
@@ -64,6 +64,7 @@ def save(
             "kwargs": dict(kwargs or {}),
             "class": f"{type(model).__module__}.{type(model).__qualname__}",
         },
+        "sizes": unwritten_sizes(model),
     }
     if isinstance(pruned, Pruned):
         description |= {
@@ -117,4 +118,4 @@ def load(folder: str | Path, model: nn.Module | None = None) -> nn.Module:
         if "weights" in kwargs:
             kwargs["weights"] = None  # they would be downloaded, and replaced at once
         model = build_model(name, kwargs)
-    return build_pruned(model, state).eval()
+    return build_pruned(model, state, description.get("sizes")).eval()

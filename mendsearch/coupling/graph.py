@@ -10,14 +10,14 @@ from fnmatch import fnmatchcase
 import numpy as np
 import torch
 from torch import Tensor, nn
-from torch.func import functional_call
 from torch.utils._pytree import tree_leaves
 
+from mendsearch.coupling.copying import call, dtype_of, other_names, unwrapped
 from mendsearch.coupling.grouping import EXCLUDED, OUTPUT, coupling_of, layer_of, prunable
 from mendsearch.coupling.layout import Coupling, Ints
 from mendsearch.coupling.probe import Fault, bears_channels_last, find_fault
 from mendsearch.coupling.tracing import Trace, Tracer, own_tensors
-from mendsearch.errors import CouplingError, DataError, ModelError
+from mendsearch.errors import CouplingError, DataError
 from mendsearch.modes import evaluating
 
 Example = Tensor | tuple[Tensor, ...]
@@ -40,7 +40,7 @@ def find_coupling(model: nn.Module, example: Example, exclude: tuple[str, ...] =
         ModelError: it has no parameters, or is scripted.
         CouplingError: a pattern of `exclude` matches no layer, or tracing takes too long.
     """
-    _check(model)
+    model = unwrapped(model)
     inputs = _inputs(model, example)
     excluded = _excluded(model, exclude)
     chosen: dict[tuple[str, int], int] = {}
@@ -71,16 +71,17 @@ def trace_network(model: nn.Module, inputs: tuple[Tensor, ...], chosen: Mapping[
         _pass(model, trace, inputs, lambda: model(*inputs), "evaluation", None)
     operations = len(trace.products)
     own = {name: tensor.detach().clone() for name, tensor in own_tensors(model).items()}
-    buffers = {name: buffer.clone() for name, buffer in model.named_buffers() if name not in own}
+    state = own | {name: buffer.clone() for name, buffer in model.named_buffers() if name not in own}
+    others = other_names(model)
     modes = {module: module.training for module in model.modules()}
-    state = torch.random.get_rng_state()
+    random = torch.random.get_rng_state()
     try:
         model.train()
-        _pass(model, trace, inputs, lambda: functional_call(model, own | buffers, inputs), "training", own)
+        _pass(model, trace, inputs, lambda: call(model, state, others, inputs), "training", own)
     except Exception:  # targets are wanted, say: what only training runs is then not seen, and the rest is known
         trace.training = False
     finally:
-        torch.random.set_rng_state(state)
+        torch.random.set_rng_state(random)
         for module, mode in modes.items():
             module.training = mode
     del trace.products[operations:]
@@ -112,21 +113,12 @@ def _pass(
             trace.units.settle(traced.debts)
 
 
-def _check(model: nn.Module) -> None:
-    if isinstance(model, torch.jit.ScriptModule):
-        raise ModelError("the network is a TorchScript module, whose layers cannot be pruned; give the nn.Module it was made from")
-    if not any(tensor.is_floating_point() for tensor in model.parameters()):
-        raise ModelError("the network has no parameters, so nothing of it can be pruned")
-    if torch.is_inference_mode_enabled():
-        raise ModelError("called inside torch.inference_mode(), whose tensors cannot be changed; call it outside")
-
-
 def _inputs(model: nn.Module, example: Example) -> tuple[Tensor, ...]:
     """Two items of every input, on the network's device and in its dtype."""
-    first = next(parameter for parameter in model.parameters() if parameter.is_floating_point())
+    device, dtype = next(model.parameters()).device, dtype_of(model)
     given = example if isinstance(example, tuple) else (example,)
     taken = [tensor[:2] if len(tensor) > 1 else torch.cat([tensor, tensor]) for tensor in given]
-    return tuple(t.to(first.device, first.dtype if t.is_floating_point() else t.dtype).contiguous() for t in taken)
+    return tuple(t.to(device, dtype if t.is_floating_point() else t.dtype).contiguous() for t in taken)
 
 
 def _excluded(model: nn.Module, exclude: tuple[str, ...]) -> dict[str, str]:

@@ -68,11 +68,9 @@ class _Builder:
             if layout is not None:
                 axes.setdefault(name, []).append((dim, layout))
         touched = {name.rpartition(".")[0] for name in axes}
-        sizes = {}
-        for (module, attribute), units in self.trace.sizes.items():
-            layout = self._layout(units)
-            if layout is not None:
-                sizes[module] = (attribute, layout)
+        told = {layout for dims in axes.values() for _, layout in dims}
+        unwritten = {module: self._layout(units) for module, units in self.trace.sizes.items()}
+        sizes = {module: layout for module, layout in unwritten.items() if layout is not None and layout in told}
         in_order = tuple(name for name, _ in self.model.named_modules() if name in touched)
         return Coupling(
             tuple(groups),

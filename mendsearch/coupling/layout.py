@@ -116,7 +116,7 @@ class Coupling:
         whole: for each convolution or linear layer that keeps all its output channels, the reason.
         resized: names of modules that hold a size in an attribute which must follow (see `surgery.sized_attributes`).
         operations: convolutions, matrix products and attention, in the order in which they run.
-        sizes: by module, an attribute that counts channels where the module has no tensor to tell by.
+        sizes: by module that has no tensor to tell its size by (a norm without parameters), the layout of its channels.
         channels_last: whether the network bears images and weights in channels-last memory.
     """
 
@@ -126,15 +126,14 @@ class Coupling:
     whole: Mapping[str, str]
     resized: tuple[str, ...] = field(default=())
     operations: tuple[Operation, ...] = field(default=())
-    sizes: Mapping[str, tuple[str, Layout]] = field(default_factory=dict)
+    sizes: Mapping[str, Layout] = field(default_factory=dict)
     channels_last: bool = True
 
     @cached_property
     def layouts(self) -> tuple[Layout, ...]:
         """Every layout in use, each once."""
         tensors = (layout for axes in self.axes.values() for _, layout in axes)
-        sizes = (layout for _, layout in self.sizes.values())
-        return tuple(dict.fromkeys([*tensors, *sizes]))
+        return tuple(dict.fromkeys([*tensors, *self.sizes.values()]))
 
     @property
     def names(self) -> tuple[str, ...]:

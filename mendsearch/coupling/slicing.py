@@ -9,10 +9,10 @@ from typing import Any
 import numpy as np
 import torch
 from torch import Tensor, nn
-from torch.func import functional_call
 
+from mendsearch.coupling.copying import call, named_tensors, other_names
 from mendsearch.coupling.layout import Coupling, Ints, Layout
-from mendsearch.coupling.surgery import sized_attributes
+from mendsearch.coupling.surgery import set_unwritten_size, sized_attributes, unwritten_size
 
 
 class Slicer:
@@ -30,6 +30,7 @@ class Slicer:
     ) -> None:
         self.model, self.coupling = model, coupling
         self._dense = {name: tensor.detach() for name, tensor in named_tensors(model).items()} | dict(tensors or {})
+        self._others = other_names(model)
         self._device = next(iter(self._dense.values())).device
         self._modules = {name: model.get_submodule(name) for name in coupling.resized}
         self._witness = {layout: (name, dim) for name, axes in coupling.axes.items() for dim, layout in axes}
@@ -65,6 +66,14 @@ class Slicer:
                 state[name] = state[name].index_select(dim, kept[layout])
         return state
 
+    def sizes(self, state: Mapping[str, Tensor]) -> dict[str, int]:
+        """By module, the sizes of a candidate that the module has no tensor to tell by."""
+        found = {}
+        for name, layout in self.coupling.sizes.items():
+            tensor, dim = self._witness[layout]
+            found[name] = state[tensor].shape[dim]
+        return found
+
     @contextmanager
     def sized(self, state: Mapping[str, Tensor]) -> Iterator[None]:
         """Within the scope, the network's attributes fit `state`; they are restored whatever happens."""
@@ -76,14 +85,22 @@ class Slicer:
                 for attribute, value in sized_attributes(module, shapes).items():
                     restore.callback(setattr, module, attribute, getattr(module, attribute))
                     setattr(module, attribute, value)
-            for name, (attribute, layout) in self.coupling.sizes.items():
-                if layout in self._witness:
-                    tensor, dim = self._witness[layout]
-                    size = state[tensor].shape[dim]
-                    module = self.model.get_submodule(name)
-                    restore.callback(setattr, module, attribute, getattr(module, attribute))
-                    setattr(module, attribute, (size,) if attribute == "normalized_shape" else size)
+            for name, size in self.sizes(state).items():
+                module = self.model.get_submodule(name)
+                attribute = unwritten_size(module)[0]  # type: ignore[index]  # such modules are the keys of `sizes`
+                restore.callback(setattr, module, attribute, getattr(module, attribute))
+                set_unwritten_size(module, size)
+            restore.callback(_restore, self._computed())
             yield
+
+    def _computed(self) -> list[tuple[nn.Module, str, Tensor]]:
+        """Tensors that modules keep as plain attributes: weights that a hook computes, features of the last pass."""
+        return [
+            (module, key, value)
+            for module in self.model.modules()
+            for key, value in vars(module).items()
+            if isinstance(value, Tensor)
+        ]
 
     def forward(self, state: dict[str, Tensor], images: Tensor) -> Any:
         """The output of the candidate for images (N, C, H, W); call it within `sized(state)`."""
@@ -91,11 +108,9 @@ class Slicer:
 
     def run(self, state: dict[str, Tensor], inputs: tuple[Tensor, ...]) -> Any:
         """As `forward`, of several inputs."""
-        return functional_call(self.model, state, inputs)
+        return call(self.model, state, self._others, inputs)
 
 
-def named_tensors(model: nn.Module) -> dict[str, Tensor]:
-    """Parameters and persistent buffers by name; one that has several names is there once."""
-    state = model.state_dict(keep_vars=True)
-    named = dict(model.named_parameters()) | dict(model.named_buffers())
-    return {name: tensor for name, tensor in named.items() if name in state}
+def _restore(computed: list[tuple[nn.Module, str, Tensor]]) -> None:
+    for module, key, value in computed:
+        vars(module)[key] = value

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import copy
 from collections.abc import Mapping
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
+from mendsearch.coupling.copying import copy_network, named_tensors
 from mendsearch.errors import ModelError
 
 
@@ -43,39 +43,64 @@ def sized_attributes(module: nn.Module, shapes: Mapping[str, tuple[int, ...]]) -
     return {}
 
 
-def build_pruned(model: nn.Module, state: Mapping[str, Tensor]) -> nn.Module:
+def unwritten_size(module: nn.Module) -> tuple[str, int] | None:
+    """The attribute of a norm without tensors that holds a size, and the dimension of its inputs that it is the size of."""
+    if isinstance(module, nn.modules.batchnorm._NormBase) and not module.affine and not module.track_running_stats:
+        return "num_features", 1
+    if isinstance(module, nn.LayerNorm) and module.weight is None and len(module.normalized_shape) == 1:
+        return "normalized_shape", -1
+    return None
+
+
+def unwritten_sizes(model: nn.Module) -> dict[str, int]:
+    """By module, sizes that the network's tensors do not tell."""
+    found = {}
+    for name, module in model.named_modules():
+        size = unwritten_size(module)
+        if size is not None:
+            value = getattr(module, size[0])
+            found[name] = value[0] if isinstance(value, tuple) else value
+    return found
+
+
+def set_unwritten_size(module: nn.Module, size: int) -> None:
+    """Set the attribute that `unwritten_size` names."""
+    attribute = unwritten_size(module)
+    assert attribute is not None
+    setattr(module, attribute[0], (size,) if attribute[0] == "normalized_shape" else size)
+
+
+def build_pruned(model: nn.Module, state: Mapping[str, Tensor], sizes: Mapping[str, int] | None = None) -> nn.Module:
     """A network like `model` that has the tensors of `state`, whatever their sizes.
 
     Args:
         model: the dense network; not changed.
-        state: a whole state dict; its tensors are copied.
+        state: its parameters and buffers by name, under one of their names or all; they are copied.
+        sizes: by module, sizes that no tensor tells (see `unwritten_sizes`).
 
     Raises:
         ModelError: `state` lacks a tensor of the network, or has one more.
     """
-    pruned = copy.deepcopy(model)
-    wanted = set(pruned.state_dict())
-    if wanted != set(state):
-        odd = sorted(wanted ^ set(state))[0]
+    pruned = copy_network(model)
+    own = named_tensors(pruned)
+    odd = sorted((own.keys() - state.keys()) | (state.keys() - pruned.state_dict().keys()))
+    if odd:
         raise ModelError(
-            f"pruned weights do not fit the network: `{odd}` is in only one of the two; check the model's name"
+            f"pruned weights do not fit the network: `{odd[0]}` is in only one of the two; check the model's name"
         )
+    fresh = {id(old): _like(old, state[name]) for name, old in own.items()}
     for name, module in pruned.named_modules():
-        prefix = f"{name}." if name else ""
-        own = [key for key, _ in module.named_parameters(recurse=False)]
-        own += [key for key, _ in module.named_buffers(recurse=False) if prefix + key in wanted]
-        shapes = {key: tuple(state[prefix + key].shape) for key in own}
-        for attribute, value in sized_attributes(module, shapes).items():
+        for key, old in [*module._parameters.items(), *module._buffers.items()]:
+            if old is not None and id(old) in fresh:  # one that several modules share stays shared
+                setattr(module, key, fresh[id(old)])
+        tensors = [*module.named_parameters(recurse=False), *module.named_buffers(recurse=False)]
+        for attribute, value in sized_attributes(module, {key: tuple(tensor.shape) for key, tensor in tensors}).items():
             setattr(module, attribute, value)
-        for key in own:
-            _put(module, key, state[prefix + key])
+        if sizes and name in sizes:
+            set_unwritten_size(module, sizes[name])
     return pruned
 
 
-def _put(module: nn.Module, key: str, tensor: Tensor) -> None:
-    old = getattr(module, key)
-    new = tensor.detach().to(old.device).clone(memory_format=torch.contiguous_format)
-    if isinstance(old, nn.Parameter):
-        setattr(module, key, nn.Parameter(new, requires_grad=old.requires_grad))
-    else:
-        module.register_buffer(key, new)
+def _like(old: Tensor, value: Tensor) -> Tensor:
+    new = value.detach().to(old.device).clone(memory_format=torch.contiguous_format)
+    return nn.Parameter(new, requires_grad=old.requires_grad) if isinstance(old, nn.Parameter) else new

@@ -21,8 +21,10 @@ from torch import Tensor, nn
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 
+from mendsearch.coupling.copying import named_tensors
 from mendsearch.coupling.layout import Ints
 from mendsearch.coupling.rules import rule_of
+from mendsearch.coupling.surgery import unwritten_size
 from mendsearch.coupling.units import Traced, Units
 from mendsearch.errors import CouplingError
 
@@ -81,7 +83,7 @@ class Trace:
         absorbed: layers whose outputs a batch norm takes.
         choices: by pass and number of the view in it, what its dimensions could be.
         chosen: likewise, how many of the candidates were ruled out.
-        sizes: by module and attribute, the units that a size without a tensor counts.
+        sizes: by norm without parameters, the units that it norms.
         ran: names of the modules that ran.
         training: whether the pass in training mode could be followed too.
     """
@@ -94,7 +96,7 @@ class Trace:
     absorbed: set[str] = field(default_factory=set)
     choices: dict[tuple[str, int], Choice] = field(default_factory=dict)
     chosen: Mapping[tuple[str, int], int] = field(default_factory=dict)
-    sizes: dict[tuple[str, str], Ints] = field(default_factory=dict)
+    sizes: dict[str, Ints] = field(default_factory=dict)
     ran: set[str] = field(default_factory=set)
     training: bool = True
 
@@ -192,7 +194,7 @@ class Tracer(TorchDispatchMode):
         if size is not None and given and args and isinstance(args[0], Tensor):
             units = given[0].axes.get(size[1] % args[0].dim())
             if units is not None:
-                known = self.trace.sizes.setdefault((name, size[0]), units)
+                known = self.trace.sizes.setdefault(name, units)
                 self.trace.units.tie(known, units)
 
     def leave(self, name: str, outputs: Any) -> None:
@@ -335,22 +337,5 @@ class Tracer(TorchDispatchMode):
 
 
 def own_tensors(model: nn.Module) -> dict[str, Tensor]:
-    """Parameters and buffers by name, each once, however many names it has; floating point and in the state dict."""
-    state = model.state_dict(keep_vars=True)
-    named = dict(model.named_parameters()) | dict(model.named_buffers())
-    return {
-        name: tensor
-        for name, tensor in named.items()
-        if name in state and tensor.is_floating_point()
-    }
-
-
-def unwritten_size(module: nn.Module) -> tuple[str, int] | None:
-    """The attribute of a norm without tensors that holds a size, and the dimension of its inputs that it is of."""
-    if isinstance(module, nn.modules.batchnorm._NormBase) and not module.affine and not module.track_running_stats:
-        return "num_features", 1
-    if isinstance(module, nn.LayerNorm) and module.weight is None and len(module.normalized_shape) == 1:
-        return "normalized_shape", -1
-    if isinstance(module, nn.GroupNorm) and module.weight is None:
-        return "num_channels", 1
-    return None
+    """The tensors that may have units: parameters and persistent buffers in floating point, each once."""
+    return {name: tensor for name, tensor in named_tensors(model).items() if tensor.is_floating_point()}

@@ -106,7 +106,8 @@ class Scorer:
 
     def build(self, counts: Ints) -> nn.Module:
         """The candidate as a plain dense network, with its weights at their best."""
-        return build_pruned(self.weights.model, self.weights.refined(counts)).eval()
+        state = self.weights.refined(counts)
+        return build_pruned(self.weights.model, state, self.weights.slicer.sizes(state)).eval()
 
     def _evaluate(self, state: dict[str, Tensor], images: int, incumbent: Scored | None = None) -> Scored:
         slicer, seen = self.weights.slicer, 0

@@ -13,7 +13,6 @@ from mendsearch.budget import Limits, build_cost_model
 from mendsearch.config import Budget, MendSpec, PruneSpec
 from mendsearch.coupling.graph import find_coupling
 from mendsearch.coupling.layout import Coupling
-from mendsearch.coupling.probe import probe
 from mendsearch.errors import DataError, ModelError
 from mendsearch.mending.scoring import Scorer
 from mendsearch.mending.space import Space
@@ -65,8 +64,7 @@ def build_problem(model: nn.Module, images: Tensor, budget: Budget, prune: Prune
         )
     if not torch.isfinite(outputs).all():
         raise ModelError("the network's outputs are not finite; check its weights and the calibration images")
-    probe(model, coupling, images)
-    return Problem(model, coupling, Limits(budget, build_cost_model(model, coupling, images), prune.multiple))
+    return Problem(model, coupling, Limits(budget, build_cost_model(model, coupling), prune.multiple))
 
 
 def rank_channels(

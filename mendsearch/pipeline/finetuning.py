@@ -75,7 +75,8 @@ def _finetune_one(run: Run, search: Search, key: str, counts: Ints, advance: Cal
         for _ in range(spec.finetune.epochs):
             advance("")
     state = read_tensors(folder / f"{key}.safetensors")
-    return Finetuned(build_pruned(model, state).eval(), counts, **found)
+    sizes = search.scorer.weights.slicer.sizes(state)
+    return Finetuned(build_pruned(model, state, sizes).eval(), counts, **found)
 
 
 def _key(counts: Ints) -> str:

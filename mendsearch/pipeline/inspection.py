@@ -11,7 +11,6 @@ from mendsearch.budget import CostModel, build_cost_model
 from mendsearch.config import Spec
 from mendsearch.coupling.graph import find_coupling
 from mendsearch.coupling.layout import Coupling
-from mendsearch.coupling.probe import probe
 from mendsearch.models.registry import build_model, complete_kwargs
 from mendsearch.pipeline.inputs import read_inputs
 
@@ -22,8 +21,7 @@ def inspect_model(name: str, shape: tuple[int, ...], exclude: tuple[str, ...] = 
     model = build_model(name, complete_kwargs(name, {}, in_channels=shape[0])).eval()
     images = torch.randn(2, *shape)
     coupling = find_coupling(model, images, exclude)
-    probe(model, coupling, images)
-    return _describe(name, coupling, build_cost_model(model, coupling, images))
+    return _describe(name, coupling, build_cost_model(model, coupling))
 
 
 def inspect_spec(spec: Spec) -> dict[str, Any]:

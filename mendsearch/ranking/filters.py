@@ -17,15 +17,13 @@ def over_filters(inputs: RankingInputs, index: int, worth: Callable[[str, Tensor
     Args:
         inputs: of the criterion.
         index: of the coupling group.
-        worth: from a layer's name and its filters (C_out, inputs) to (C_out,) values.
+        worth: from a weight's name and its filters (C_out, inputs) to (C_out,) values.
     """
     group, state = inputs.coupling.groups[index], inputs.state()
     total = np.zeros(group.width)
-    for layer in group.layers:
-        name = f"{layer}.weight" if layer else "weight"
-        transposed = getattr(inputs.model.get_submodule(layer), "transposed", False)
+    for name, output in group.outputs:
         for dim, layout in inputs.coupling.axes[name]:
-            if dim == int(transposed):
+            if dim == output:
                 found = worth(name, state[name].movedim(dim, 0).flatten(1)).double().cpu().numpy()
                 owned = layout.group == index
                 np.add.at(total, layout.unit[owned], found[owned])

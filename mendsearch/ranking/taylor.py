@@ -40,13 +40,9 @@ class Taylor(Criterion):
 
 
 def _products(inputs: RankingInputs) -> dict[str, Tensor]:
-    """By the name of a layer's weight, (C_out,) mean squares."""
+    """By name of a weight, (C_out,) mean squares."""
     model = inputs.model
-    dims = {
-        f"{layer}.weight" if layer else "weight": int(getattr(model.get_submodule(layer), "transposed", False))
-        for group in inputs.coupling.groups
-        for layer in group.layers
-    }
+    dims = {name: dim for group in inputs.coupling.groups for name, dim in group.outputs}
     weights = {name: model.get_parameter(name) for name in dims}
     asked = {name: parameter.requires_grad for name, parameter in weights.items()}
     totals = {name: torch.zeros(weight.shape[dims[name]]).to(weight) for name, weight in weights.items()}

@@ -57,11 +57,11 @@ def _score(search: Search, counts: Ints) -> float | None:
 
 
 def _layers(search: Search) -> list[dict[str, Any]]:
-    """Of every convolution and linear layer: its MACs in the dense network, and which coupling groups it is between."""
+    """Of every layer that multiplies: its MACs in the dense network, and which coupling groups it is between."""
     coupling, model = search.problem.coupling, search.problem.model
     inputs = {consumer.layer: consumer.inputs for consumer in coupling.consumers}
     found = []
-    for layer, positions in search.problem.limits.costs.positions.items():
+    for layer, macs in search.problem.limits.costs.layer_macs().items():
         name = f"{layer}.weight" if layer else "weight"
         outputs = next((layout for dim, layout in coupling.axes.get(name, ()) if dim == 0), None)
         read = inputs.get(layer)
@@ -74,7 +74,7 @@ def _layers(search: Search) -> list[dict[str, Any]]:
                 "name": layer,
                 "group_in": groups_in[0] if len(groups_in) == 1 else groups_in or None,
                 "group_out": groups_out[0] if groups_out else None,
-                "macs": int(positions * model.get_parameter(name).numel()),
+                "macs": macs,
                 "conv_groups": int(getattr(model.get_submodule(layer), "groups", 1)),
             }
         )

@@ -14,7 +14,7 @@ from mendsearch.errors import BudgetError
 from tests.zoo import IMAGES, NETWORKS, build
 
 MODELS = {name: build(name) for name in NETWORKS}
-COSTS = {name: build_cost_model(model, find_coupling(model, IMAGES), IMAGES) for name, model in MODELS.items()}
+COSTS = {name: build_cost_model(model, find_coupling(model, IMAGES)) for name, model in MODELS.items()}
 
 
 @pytest.mark.parametrize("name", NETWORKS)

@@ -10,7 +10,7 @@ from mendsearch.coupling.graph import find_coupling
 from mendsearch.models.resnet import ResNet
 from tests.zoo import IMAGES, NETWORKS, build
 
-COSTS = {name: build_cost_model(build(name), find_coupling(build(name), IMAGES), IMAGES) for name in NETWORKS}
+COSTS = {name: build_cost_model(build(name), find_coupling(build(name), IMAGES)) for name in NETWORKS}
 
 
 def problems(name):
@@ -64,7 +64,7 @@ def test_a_network_of_ordinary_width_uses_its_budget_to_one_percent(seed, rate):
 
 
 RESNET_MODEL = ResNet(depth=8, width=16, in_channels=3)
-RESNET = build_cost_model(RESNET_MODEL, find_coupling(RESNET_MODEL, IMAGES), IMAGES)
+RESNET = build_cost_model(RESNET_MODEL, find_coupling(RESNET_MODEL, IMAGES))
 
 
 def test_what_is_asked_for_in_vain_is_shared_out_in_proportion():

@@ -60,7 +60,7 @@ def test_structures_of_the_curves_are_nested_and_fit(small, large, rate, power):
 
 MODEL = build("residual")
 CURVES, COUPLING, _, _ = curves_of(MODEL)
-COSTS = build_cost_model(MODEL, COUPLING, IMAGES)
+COSTS = build_cost_model(MODEL, COUPLING)
 
 
 def test_a_structure_of_the_curves_has_less_error_than_the_uniform_one():

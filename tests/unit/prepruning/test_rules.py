@@ -14,7 +14,7 @@ from tests.zoo import IMAGES, build
 
 MODEL = build("residual")
 COUPLING = find_coupling(MODEL, IMAGES)
-COSTS = build_cost_model(MODEL, COUPLING, IMAGES)
+COSTS = build_cost_model(MODEL, COUPLING)
 STATISTICS = input_statistics(MODEL, COUPLING, IMAGES, 32)
 RANKING = CRITERIA["gram"].rank(RankingInputs(MODEL, COUPLING, STATISTICS, IMAGES, 0))
 CURVES = error_curves(MODEL, COUPLING, RANKING, STATISTICS)

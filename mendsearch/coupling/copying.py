@@ -1,0 +1,101 @@
+"""Copies of networks, the names of their tensors, and calls with other tensors in their place."""
+
+from __future__ import annotations
+
+import copy
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.func import functional_call
+
+from mendsearch.errors import ModelError
+
+
+def unwrapped(model: nn.Module) -> nn.Module:
+    """The network inside `torch.nn.DataParallel`, `DistributedDataParallel` and `torch.compile`, which share its weights.
+
+    Raises:
+        ModelError: it is a TorchScript module, has no parameters, or tensors may not be changed here.
+    """
+    while True:
+        if isinstance(model, nn.DataParallel | nn.parallel.DistributedDataParallel):
+            model = model.module
+        elif isinstance(inner := getattr(model, "_orig_mod", None), nn.Module):
+            model = inner
+        else:
+            break
+    if isinstance(model, torch.jit.ScriptModule):
+        raise ModelError(
+            "the network is a TorchScript module, whose layers cannot be changed; give the nn.Module it was made from"
+        )
+    if not any(parameter.is_floating_point() for parameter in model.parameters()):
+        raise ModelError("the network has no parameters, so there is nothing to prune")
+    if torch.is_inference_mode_enabled():
+        raise ModelError("called inside torch.inference_mode(), where weights cannot be changed; call it outside")
+    return model
+
+
+def dtype_of(model: nn.Module) -> torch.dtype:
+    """In which a network computes: that of its first floating-point parameter."""
+    return next(parameter.dtype for parameter in model.parameters() if parameter.is_floating_point())
+
+
+def named_tensors(model: nn.Module) -> dict[str, Tensor]:
+    """Parameters and persistent buffers by name; one that has several names is there once."""
+    state = model.state_dict(keep_vars=True)
+    named = dict(model.named_parameters()) | dict(model.named_buffers())
+    return {name: tensor for name, tensor in named.items() if name in state}
+
+
+def other_names(model: nn.Module) -> dict[str, str]:
+    """By further name of a tensor that several modules share, its first name."""
+    first = {id(tensor): name for name, tensor in named_tensors(model).items()}
+    found = {}
+    for prefix, module in model.named_modules():
+        for key, tensor in [*module._parameters.items(), *module._buffers.items()]:
+            name = f"{prefix}.{key}" if prefix else key
+            if tensor is not None and first.get(id(tensor), name) != name:
+                found[name] = first[id(tensor)]
+    return found
+
+
+def call(model: nn.Module, state: dict[str, Tensor], others: dict[str, str], inputs: tuple[Any, ...]) -> Any:
+    """The outputs of a network whose tensors are replaced for the time of the call.
+
+    `functional_call` ties names by itself, but leaves a module that has two names with the tensors of the call.
+
+    Args:
+        model: the network.
+        state: tensors by first name.
+        others: further names, as `other_names` gives them.
+        inputs: positional.
+    """
+    tied = {name: state[first] for name, first in others.items() if first in state}
+    return functional_call(model, state | tied, inputs, tie_weights=False)
+
+
+def copy_network(model: nn.Module) -> nn.Module:
+    """A deep copy, also of a network that keeps what deepcopy refuses.
+
+    Activations that are kept as attributes are copied without their history. What cannot be copied at all (a lock, an open
+    file) is shared with the original.
+    """
+    memo: dict[int, Any] = {}
+    for module in model.modules():
+        for value in vars(module).values():
+            if isinstance(value, Tensor) and not value.is_leaf:
+                memo[id(value)] = value.detach().clone()
+            elif not isinstance(value, nn.Module | dict) and not _copies(value):
+                memo[id(value)] = value
+    return copy.deepcopy(model, memo)
+
+
+def _copies(value: object) -> bool:
+    if isinstance(value, int | float | str | bool | None | torch.dtype):
+        return True
+    try:
+        copy.deepcopy(value)
+    except (TypeError, RuntimeError, NotImplementedError):
+        return False
+    return True

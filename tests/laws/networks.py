@@ -1,0 +1,50 @@
+"""The small networks as the laws are tested on them: built with a seed, with inputs, and what they give as a list."""
+
+from __future__ import annotations
+
+from functools import cache
+
+import torch
+from torch import Tensor, nn
+from torch.utils._pytree import tree_leaves
+
+from mendsearch.coupling.copying import dtype_of, unwrapped
+from mendsearch.coupling.graph import find_coupling
+from mendsearch.coupling.layout import Coupling
+from tests.cases.networks import TRAPS
+
+NO_NETWORKS = {"scripted": "TorchScript", "traced": "TorchScript", "no_params": "no parameters"}
+"""What may be refused, and what the refusal says."""
+PRUNABLE = [name for name in TRAPS if name not in NO_NETWORKS]
+
+
+def build(name: str) -> nn.Module:
+    """In evaluation mode, with batch norms that hold what neither noise nor zeros would give."""
+    torch.manual_seed(0)
+    model = TRAPS[name][0]()
+    for module in model.modules():
+        if isinstance(module, nn.modules.batchnorm._BatchNorm) and module.running_mean is not None:
+            nn.init.normal_(module.running_mean, 0, 0.5)
+            nn.init.uniform_(module.running_var, 0.3, 3)
+    return model.eval()
+
+
+def inputs_of(name: str, items: int = 2) -> tuple[Tensor, ...]:
+    generator = torch.Generator().manual_seed(1)
+    count = 2 if name == "two_inputs" else 1
+    return tuple(torch.randn(items, *TRAPS[name][1], generator=generator) for _ in range(count))
+
+
+def cast(model: nn.Module, inputs: tuple[Tensor, ...]) -> tuple[Tensor, ...]:
+    return tuple(tensor.to(dtype_of(model)) for tensor in inputs)
+
+
+@cache
+def analysed(name: str) -> tuple[nn.Module, Coupling]:
+    """The network, without what wraps it, and its coupling groups."""
+    model = unwrapped(build(name))
+    return model, find_coupling(model, inputs_of(name))
+
+
+def tensors(outputs: object) -> list[Tensor]:
+    return [leaf for leaf in tree_leaves(outputs) if isinstance(leaf, Tensor)]
