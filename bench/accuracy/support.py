@@ -21,6 +21,7 @@ import signal
 import traceback
 from collections.abc import Callable
 from fnmatch import fnmatch
+from functools import partial
 from multiprocessing.connection import Connection
 from typing import Any
 
@@ -60,7 +61,10 @@ def main() -> None:
             continue
         earlier = rows.get(network.title, {}).get("peer")
         row = apart(measure, network, LIMIT_S["measure"])
-        row["peer"] = earlier if arguments.without_peer else apart(measure_peer, network, LIMIT_S["measure_peer"])
+        outputs = tuple(row.pop("outputs", ()))
+        row["peer"] = (
+            earlier if arguments.without_peer else apart(partial(measure_peer, outputs=outputs), network, LIMIT_S["measure_peer"])
+        )
         rows[network.title] = row
         print(network.title, {key: value for key, value in row.items() if key != "whole"}, flush=True)
         for kind, found in row.get("whole", {}).items():
