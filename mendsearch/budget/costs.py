@@ -99,7 +99,7 @@ def _pack(terms: list[Term]) -> tuple[Floats, Ints]:
     for term in terms:
         factors[term.dims] = factors.get(term.dims, 0.0) + term.factor
     most = max((len(dims) for dims in factors), default=0)
-    dims = np.array([(*dims, *[-1] * (most - len(dims))) for dims in factors], dtype=np.int64).reshape(-1, most)
+    dims = np.array([(*dims, *[-1] * (most - len(dims))) for dims in factors], dtype=np.int64).reshape(len(factors), most)
     return np.array(list(factors.values())), dims
 
 

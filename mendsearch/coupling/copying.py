@@ -13,7 +13,7 @@ from mendsearch.errors import ModelError
 
 
 def unwrapped(model: nn.Module) -> nn.Module:
-    """The network inside `torch.nn.DataParallel`, `DistributedDataParallel` and `torch.compile`, which share its weights.
+    """The network inside `DataParallel`, `DistributedDataParallel` or `torch.compile`, which share its weights.
 
     Raises:
         ModelError: it is a TorchScript module, has no parameters, or tensors may not be changed here.
@@ -78,8 +78,8 @@ def call(model: nn.Module, state: dict[str, Tensor], others: dict[str, str], inp
 def copy_network(model: nn.Module) -> nn.Module:
     """A deep copy, also of a network that keeps what deepcopy refuses.
 
-    Activations that are kept as attributes are copied without their history. What cannot be copied at all (a lock, an open
-    file) is shared with the original.
+    Activations that are kept as attributes are copied without their history. What cannot be copied at all (a lock, an
+    open file) is shared with the original.
     """
     memo: dict[int, Any] = {}
     for module in model.modules():

@@ -10,11 +10,11 @@ from fnmatch import fnmatchcase
 import numpy as np
 import torch
 from torch import Tensor, nn
-from torch.utils._pytree import tree_leaves
 
 from mendsearch.coupling.copying import call, dtype_of, other_names, unwrapped
 from mendsearch.coupling.grouping import EXCLUDED, OUTPUT, coupling_of, layer_of, prunable
 from mendsearch.coupling.layout import Coupling, Ints
+from mendsearch.coupling.nesting import tensors_in
 from mendsearch.coupling.probe import Fault, bears_channels_last, find_fault
 from mendsearch.coupling.tracing import Trace, Tracer, own_tensors
 from mendsearch.errors import CouplingError, DataError
@@ -68,7 +68,13 @@ def trace_network(model: nn.Module, inputs: tuple[Tensor, ...], chosen: Mapping[
     """
     trace = Trace(chosen=dict(chosen))
     with evaluating(model):
-        _pass(model, trace, inputs, lambda: model(*inputs), "evaluation", None)
+        try:
+            _pass(model, trace, inputs, lambda: model(*inputs), "evaluation", None)
+        except CouplingError:
+            raise
+        except Exception as error:  # a forward may raise anything
+            _run_untraced(model, inputs)
+            return Trace(untraced=f"the forward pass cannot be traced: {_first_line(error)}")
     operations = len(trace.products)
     own = {name: tensor.detach().clone() for name, tensor in own_tensors(model).items()}
     state = own | {name: buffer.clone() for name, buffer in model.named_buffers() if name not in own}
@@ -88,24 +94,31 @@ def trace_network(model: nn.Module, inputs: tuple[Tensor, ...], chosen: Mapping[
     return trace
 
 
+def _run_untraced(model: nn.Module, inputs: tuple[Tensor, ...]) -> None:
+    """See whether it is the inputs that the network refuses."""
+    try:
+        with torch.no_grad():
+            model(*inputs)
+    except Exception as error:  # a forward may raise anything
+        shapes = ", ".join(str(tuple(tensor.shape[1:])) for tensor in inputs)
+        raise DataError(
+            f"the network refuses images of shape {shapes}: {_first_line(error)}; give inputs as it was trained on"
+        ) from error
+
+
+def _first_line(error: Exception) -> str:
+    return f"{type(error).__name__}: {error}".split("\n")[0]
+
+
 def _pass(
     model: nn.Module, trace: Trace, inputs: tuple[Tensor, ...], run: Callable[[], object], kind: str,
     tensors: Mapping[str, Tensor] | None,
 ) -> None:  # fmt: skip
     tracer = Tracer(model, trace, tensors, kind=kind, items=len(inputs[0]))
     tracer.give(inputs)
-    try:
-        with tracer.following():
-            outputs = run()
-    except CouplingError:
-        raise
-    except Exception as error:  # a forward may raise anything
-        shapes = ", ".join(str(tuple(tensor.shape[1:])) for tensor in inputs)
-        reason = f"{type(error).__name__}: {error}".split("\n")[0]
-        raise DataError(
-            f"the network refuses images of shape {shapes}: {reason}; check [data] and [model] kwargs"
-        ) from error
-    for leaf in tree_leaves(outputs):
+    with tracer.following():
+        outputs = run()
+    for leaf in tensors_in(outputs):
         traced = tracer.get(leaf)
         if traced is not None:
             for units in traced.axes.values():
@@ -128,7 +141,7 @@ def _excluded(model: nn.Module, exclude: tuple[str, ...]) -> dict[str, str]:
     for pattern in exclude:
         matching = [layer for layer in layers if fnmatchcase(layer, pattern)]
         if not matching:
-            raise CouplingError(f"[prune] exclude: {pattern!r} matches no layer; `mendsearch inspect` lists them")
+            raise CouplingError(f"exclude: {pattern!r} matches no layer; `mendsearch inspect` lists them")
         found.update(dict.fromkeys(matching, pattern))
     return found
 
@@ -149,10 +162,11 @@ def _next_choice(trace: Trace, fault: Fault, chosen: dict[tuple[str, int], int])
     """Take the next candidate of the views that split what is at fault; whether there was any."""
     component, _ = trace.units.components()
     blamed = set(component[fault.units].tolist())
+    sites = {choice.site for choice in trace.choices.values() if blamed & set(component[choice.units].tolist())}
     moved = False
     for number, choice in trace.choices.items():
         out = chosen.get(number, 0)
-        if out < len(choice.candidates) and blamed & set(component[choice.units].tolist()):
+        if out < len(choice.candidates) and choice.site in sites:
             chosen[number] = out + 1
             moved = True
     return moved

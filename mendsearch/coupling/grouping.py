@@ -22,8 +22,11 @@ Place = tuple[str, int]
 
 
 def layer_of(tensor: str) -> str:
-    """The layer whose parameter a tensor is, also where the parameter is behind a parametrisation."""
-    return tensor.rpartition(".")[0].partition(".parametrizations")[0]
+    """The layer whose parameter a tensor is, also behind a parametrisation; a parameter without a layer is its own."""
+    if ".parametrizations" in tensor:
+        return tensor.partition(".parametrizations")[0]
+    module, _, key = tensor.rpartition(".")
+    return module if key.startswith(("weight", "bias", "running_")) else tensor
 
 
 def coupling_of(model: nn.Module, trace: Trace, kept: list[tuple[Ints, str]]) -> Coupling:
@@ -39,9 +42,7 @@ def coupling_of(model: nn.Module, trace: Trace, kept: list[tuple[Ints, str]]) ->
 
 def prunable(coupling: Coupling, trace: Trace) -> Ints:
     """Every unit that a coupling group holds."""
-    found = [
-        trace.places[name, dim][layout.group >= 0] for name, axes in coupling.axes.items() for dim, layout in axes
-    ]
+    found = [trace.places[name, dim][layout.group >= 0] for name, axes in coupling.axes.items() for dim, layout in axes]
     return np.unique(np.concatenate(found))
 
 
@@ -96,19 +97,20 @@ class _Builder:
         members: dict[tuple[tuple[int, int], ...], list[int]] = {}
         for found, signature in signatures.items():
             members.setdefault(tuple(signature), []).append(found)
-        order = {name: number for number, (name, _) in enumerate(self.model.named_modules())}
+        names = [*(name for name, _ in self.model.named_modules()), *(name for name, _ in self.trace.places)]
+        order = {name: number for number, name in enumerate(dict.fromkeys(names))}
         described = []
-        for signature, components in members.items():
-            outputs = [places[index][0] for index, _ in signature if self.produced[places[index][1]].any()]
+        for shape, components in members.items():
+            outputs = [places[index][0] for index, _ in shape if self.produced[places[index][1]].any()]
             layers = sorted({layer_of(name) for name, _ in outputs}, key=lambda name: order.get(name, 0))
             if len(components) == 1:
                 self.reasons.setdefault(components[0], SINGLE)
                 continue
-            described.append((order.get(layers[0], 0), layers, outputs, components, signature))
+            described.append((order.get(layers[0], 0), layers, outputs, components))
         described.sort(key=lambda item: (item[0], item[3][0]))
         taken: dict[str, int] = {}
         groups = []
-        for number, (_, layers, outputs, components, _) in enumerate(described):
+        for number, (_, layers, outputs, components) in enumerate(described):
             first = self.component[self.trace.places[outputs[0]]]
             ordered = [found for found in dict.fromkeys(first.tolist()) if found in set(components)]
             self.group[ordered], self.unit[ordered] = number, np.arange(len(ordered))
@@ -137,11 +139,12 @@ class _Builder:
             found = outputs.get(name)
             if found is None:
                 if isinstance(module, Roots) and not self._shared(name, module):
-                    whole[name] = UNUSED if name not in self.trace.ran else COMPUTED
+                    whole[name] = self.trace.untraced or (COMPUTED if name in self.trace.ran else UNUSED)
             elif not any((self.group[components] >= 0).any() for components in found):
                 reasons = (self.reasons.get(int(one)) for components in found for one in components)
+                reason = next((reason for reason in reasons if reason), SINGLE)
                 alone = sum(len(components) for components in found) == 1
-                whole[name] = ONE if alone else next((reason for reason in reasons if reason), SINGLE)
+                whole[name] = ONE if alone and reason == SINGLE else reason
         return whole
 
     def _shared(self, name: str, module: nn.Module) -> bool:

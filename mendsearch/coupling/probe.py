@@ -1,7 +1,7 @@
 """The law, checked before any work: a sliced network equals the dense one with the removed channels silenced.
 
-It is checked after every module, so that what breaks it is found where it happens. A size that is written into a forward pass
-makes the sliced network fail; its operands say which channels must stay.
+It is checked after every module, so that what breaks it is found where it happens. A size that is written into a
+forward pass makes the sliced network fail; the operands of what fails say which channels must stay.
 """
 
 from __future__ import annotations
@@ -14,9 +14,9 @@ from typing import Any
 import numpy as np
 import torch
 from torch import Tensor, nn
-from torch.utils._pytree import tree_leaves
 
 from mendsearch.coupling.layout import Coupling, Ints
+from mendsearch.coupling.nesting import tensors_in
 from mendsearch.coupling.silencing import Silenced
 from mendsearch.coupling.slicing import Slicer
 from mendsearch.coupling.tracing import Trace, Tracer, own_tensors
@@ -44,7 +44,7 @@ class Fault:
 
 @torch.no_grad()
 def find_fault(model: nn.Module, coupling: Coupling, trace: Trace, inputs: tuple[Tensor, ...]) -> Fault | None:
-    """The first fault of a candidate of half the channels and of the least one; None where the law holds.
+    """The first fault; None where the least candidate runs, and for one of half the channels the law holds.
 
     Args:
         model: the dense network; not changed.
@@ -56,11 +56,9 @@ def find_fault(model: nn.Module, coupling: Coupling, trace: Trace, inputs: tuple
     orders = [generator.permutation(width) for width in coupling.widths]
     with evaluating(model), noisy(model) as tensors:
         slicer = Slicer(model, coupling, orders, tensors)
-        for counts in ((coupling.widths + 1) // 2, np.ones_like(coupling.widths)):
-            fault = _Check(slicer, trace, counts, inputs).fault()
-            if fault is not None:
-                return fault
-    return None
+        half = _Check(slicer, trace, (coupling.widths + 1) // 2, inputs)
+        least = _Check(slicer, trace, np.ones_like(coupling.widths), inputs)
+        return half.failure() or half.difference() or least.failure()
 
 
 @contextlib.contextmanager
@@ -84,6 +82,7 @@ class _Check:
         self.slicer, self.trace, self.counts, self.inputs = slicer, trace, counts, inputs
         self.model, self.coupling = slicer.model, slicer.coupling
         self.kept = slicer.kept(counts)
+        self.outputs: list[tuple[str, list[Tensor]]] = []
         self.component, _ = trace.units.components()
         removed = np.zeros(int(self.component.max()) + 1, dtype=bool)
         self.group = np.full(len(removed), -1, dtype=np.int64)
@@ -96,31 +95,32 @@ class _Check:
                 self.group[components[layout.group >= 0]] = layout.group[layout.group >= 0]
         self.removed = removed[self.component]
 
-    def fault(self) -> Fault | None:
-        """The first fault of this candidate."""
-        outputs: list[tuple[str, Any]] = []
+    def failure(self) -> Fault | None:
+        """What makes the forward pass fail."""
         state = self.slicer.take(self.kept)
         try:
-            with self.slicer.sized(state), _after_modules(self.model, outputs):
+            with self.slicer.sized(state), _after_modules(self.model, self.outputs):
                 self.slicer.run(state, self.inputs)
         except Exception as error:  # a forward may raise anything
             return self._failure(state, f"{type(error).__name__}: {error}".split("\n")[0])
-        return self._difference(outputs)
+        return None
 
-    def _difference(self, sliced: list[tuple[str, Any]]) -> Fault | None:
-        """Run the silenced network, and hold what each module gives against the sliced one."""
+    def difference(self) -> Fault | None:
+        """Run the silenced network, and hold what each module gives against the sliced one, which has run."""
+        sliced = self.outputs
         found: list[Fault] = []
         at = 0
 
         def hold(name: str, outputs: Any) -> None:
             nonlocal at
-            if not found and at < len(sliced) and sliced[at][0] == name:
-                if not self._agree(silenced, outputs, sliced[at][1]):
-                    units = self._blamed([silenced.inputs.get(name, []), _traced(silenced, outputs)])
-                    where = f"`{name}`" if name else "the network's forward pass"
-                    found.append(Fault(units, f"slices do not give what the dense network gives without the channels, in {where}"))
-            elif not found:
-                found.append(Fault(self._blamed([]), f"the forward pass takes another way once channels go, in `{name}`"))
+            if not found and (at >= len(sliced) or sliced[at][0] != name):
+                found.append(
+                    Fault(self._blamed([]), f"the forward pass goes another way once channels go, in `{name}`")
+                )
+            elif not found and not self._agree(silenced, outputs, sliced[at][1]):
+                units = self._blamed([silenced.inputs.get(name, []), _traced(silenced, outputs)])
+                what = "slices do not give what the dense network gives without the channels"
+                found.append(Fault(units, f"{what}, in {_where(name)}"))
             at += 1
 
         silenced = Silenced(self.model, self.trace, self.removed, dict(self.slicer.dense), hold)
@@ -130,9 +130,7 @@ class _Check:
         return found[0] if found else None
 
     def _agree(self, silenced: Silenced, dense: Any, sliced: Any) -> bool:
-        dense, sliced = (
-            [leaf for leaf in tree_leaves(side) if isinstance(leaf, Tensor)] for side in (dense, sliced)
-        )
+        dense, sliced = (list(tensors_in(side)) for side in (dense, sliced))
         if len(dense) != len(sliced):
             return False
         for whole, part in zip(dense, sliced, strict=True):
@@ -160,8 +158,9 @@ class _Check:
         with contextlib.suppress(Exception), self.slicer.sized(state), tracer.following():
             self.slicer.run(state, self.inputs)
         chain = [tracer.failed, *(tracer.inputs.get(name, []) for name in reversed(tracer.modules))]
-        where = f"`{tracer.module}`" if tracer.module else "the network's forward pass"
-        return Fault(self._blamed(chain), f"the forward pass fails once channels go, in {where}: {reason}")
+        return Fault(
+            self._blamed(chain), f"the forward pass fails once channels go, in {_where(tracer.module)}: {reason}"
+        )
 
     def _blamed(self, chain: list[list[Traced]]) -> Ints:
         """All units of the coupling groups that come first in the chain; of every group where there are none."""
@@ -177,18 +176,25 @@ class _Check:
         return np.flatnonzero(np.isin(self.group[self.component], groups))
 
 
+def _where(module: str) -> str:
+    return f"`{module}`" if module else "the network's forward pass"
+
+
 def _traced(tracer: Tracer, outputs: Any) -> list[Traced]:
-    return [traced for leaf in tree_leaves(outputs) if (traced := tracer.get(leaf)) is not None]
+    return [traced for leaf in tensors_in(outputs) if (traced := tracer.get(leaf)) is not None]
 
 
 @contextlib.contextmanager
-def _after_modules(model: nn.Module, outputs: list[tuple[str, Any]]) -> Iterator[None]:
+def _after_modules(model: nn.Module, outputs: list[tuple[str, list[Tensor]]]) -> Iterator[None]:
     """Within the scope, what every module gives is noted, copied, since what follows may change it in place."""
+
     def note(name: str, given: Any) -> None:
-        outputs.append((name, [leaf.clone() for leaf in tree_leaves(given) if isinstance(leaf, Tensor)]))
+        outputs.append((name, [tensor.clone() for tensor in tensors_in(given)]))
 
     hooks = [
-        module.register_forward_hook(lambda _m, _i, o, name=name: note(name, o)) for name, module in model.named_modules()
+        module.register_forward_hook(lambda _m, _i, o, name=name: note(name, o))
+        for name, module in model.named_modules()
+        if not isinstance(module, torch.jit.ScriptModule)
     ]
     try:
         yield

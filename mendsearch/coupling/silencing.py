@@ -1,7 +1,7 @@
 """The dense network with channels silenced: what a sliced network must give.
 
-Wherever a removed unit stands in a tensor of the forward pass, a zero is put as soon as an operator has run. Norms whose
-statistics are over channels (layer norm, group norm) take them over the channels that are left.
+Wherever a removed unit stands in a tensor of the forward pass, a zero is put as soon as an operator has run. Norms
+whose statistics are over channels (layer norm, group norm) take them over the channels that are left.
 """
 
 from __future__ import annotations
@@ -54,21 +54,23 @@ class Silenced(Tracer):
     def compute(self, func: Any, args: Any, kwargs: Any) -> Any:
         """The operator, norms over channels over those that are left."""
         name = func.overloadpacket.__name__
-        if name == "native_layer_norm" and len(args[1]) == 1:
+        if name == "native_layer_norm":
             return self._layer_norm(func, *args)
         if name == "native_group_norm":
             return self._group_norm(func, *args)
         return super().compute(func, args, kwargs)
 
     def _layer_norm(self, func: Any, inputs: Tensor, shape: Any, *rest: Any) -> Any:
-        last = inputs.dim() - 1
-        units = self.axes(inputs).get(last)
-        if units is None:
+        first = inputs.dim() - len(shape)
+        over = {dim: units for dim, units in self.axes(inputs).items() if dim >= first}
+        if len(over) != 1:
             return func(inputs, shape, *rest)
+        dim, units = next(iter(over.items()))
         kept = self.kept(units).to(inputs.device)
-        parameters = [part[kept] if isinstance(part, Tensor) else part for part in rest]
-        made = func(inputs.index_select(last, kept), [len(kept)], *parameters)
-        return inputs.new_zeros(inputs.shape).index_copy(last, kept, made[0]), *made[1:]
+        parameters = [part.index_select(dim - first, kept) if isinstance(part, Tensor) else part for part in rest]
+        taken = inputs.index_select(dim, kept)
+        made = func(taken, list(taken.shape[first:]), *parameters)
+        return inputs.new_zeros(inputs.shape).index_copy(dim, kept, made[0]), *made[1:]
 
     def _group_norm(self, func: Any, inputs: Tensor, weight: Any, bias: Any, *rest: Any) -> Any:
         units = self.axes(inputs).get(1)

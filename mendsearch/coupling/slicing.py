@@ -34,9 +34,7 @@ class Slicer:
         self._device = next(iter(self._dense.values())).device
         self._modules = {name: model.get_submodule(name) for name in coupling.resized}
         self._witness = {layout: (name, dim) for name, axes in coupling.axes.items() for dim, layout in axes}
-        self._places = {
-            layout: (layout.positions(orders), np.maximum(layout.group, 0)) for layout in coupling.layouts
-        }
+        self._places = {layout: (layout.positions(orders), np.maximum(layout.group, 0)) for layout in coupling.layouts}
 
     @property
     def dense(self) -> Mapping[str, Tensor]:

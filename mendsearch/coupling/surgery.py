@@ -44,7 +44,7 @@ def sized_attributes(module: nn.Module, shapes: Mapping[str, tuple[int, ...]]) -
 
 
 def unwritten_size(module: nn.Module) -> tuple[str, int] | None:
-    """The attribute of a norm without tensors that holds a size, and the dimension of its inputs that it is the size of."""
+    """The attribute of a norm without tensors that holds a size, and the dimension of its inputs that has that size."""
     if isinstance(module, nn.modules.batchnorm._NormBase) and not module.affine and not module.track_running_stats:
         return "num_features", 1
     if isinstance(module, nn.LayerNorm) and module.weight is None and len(module.normalized_shape) == 1:

@@ -1,12 +1,14 @@
 """One forward pass, followed operator by operator: which unit every index of every tensor belongs to.
 
-Below PyTorch's modules and functions every network is a list of ATen operators. Each operator's rule says where the units of
-its inputs go, and ties those that meet. What has no rule keeps the units that reach it whole, with the operator, the module
-and the line of the source as the reason; so a network is never refused for one layer that cannot be followed.
+Below PyTorch's modules and functions every network is a list of ATen operators. Each operator's rule says where the
+units of its inputs go, and ties those that meet. What has no rule keeps the units that reach it whole, with the
+operator, the module and the line of the source as the reason. So a network is never refused for one layer
+that is not understood.
 """
 
 from __future__ import annotations
 
+import os
 import sys
 import time
 from collections.abc import Iterator, Mapping
@@ -23,6 +25,7 @@ from torch.utils._pytree import tree_leaves
 
 from mendsearch.coupling.copying import named_tensors
 from mendsearch.coupling.layout import Ints
+from mendsearch.coupling.nesting import tensors_in
 from mendsearch.coupling.rules import rule_of
 from mendsearch.coupling.surgery import unwritten_size
 from mendsearch.coupling.units import Traced, Units
@@ -30,7 +33,14 @@ from mendsearch.errors import CouplingError
 
 TIME_LIMIT_S = 60.0
 """Longest time of one traced pass."""
-OWN_FOLDERS = (str(Path(torch.__file__).parent), str(Path(__file__).parent))
+OWN_FOLDERS = tuple(f"{Path(file).parent}{os.sep}" for file in (torch.__file__, __file__))
+
+RESHAPES = frozenset(
+    {"view", "_unsafe_view", "reshape", "expand", "split", "split_with_sizes", "slice", "_reshape_alias"}
+)
+"""Operators that are given sizes: where one is wrong in a line of the source, it is wrong wherever that line runs."""
+Site = tuple[str, int]
+"""A file and a line of it."""
 
 
 @dataclass(frozen=True)
@@ -64,10 +74,12 @@ class Choice:
     Attributes:
         units: that the view splits.
         candidates: the dimensions, the most likely one first.
+        site: file and line that asked for the view.
     """
 
     units: Ints
     candidates: tuple[int, ...]
+    site: Site
 
 
 @dataclass(eq=False)
@@ -83,9 +95,11 @@ class Trace:
         absorbed: layers whose outputs a batch norm takes.
         choices: by pass and number of the view in it, what its dimensions could be.
         chosen: likewise, how many of the candidates were ruled out.
+        reshaped: by file and line, the units of tensors that were reshaped, split or expanded there.
         sizes: by norm without parameters, the units that it norms.
         ran: names of the modules that ran.
         training: whether the pass in training mode could be followed too.
+        untraced: why no pass could be followed at all.
     """
 
     units: Units = field(default_factory=Units)
@@ -96,9 +110,11 @@ class Trace:
     absorbed: set[str] = field(default_factory=set)
     choices: dict[tuple[str, int], Choice] = field(default_factory=dict)
     chosen: Mapping[tuple[str, int], int] = field(default_factory=dict)
+    reshaped: dict[Site, list[Ints]] = field(default_factory=dict)
     sizes: dict[str, Ints] = field(default_factory=dict)
     ran: set[str] = field(default_factory=set)
     training: bool = True
+    untraced: str | None = None
 
     def __post_init__(self) -> None:
         self.input = self.units.owe(np.zeros(0, dtype=np.int64), "")
@@ -122,6 +138,7 @@ class Tracer(TorchDispatchMode):
         modules: names of the modules that are running, outermost first.
         inputs: by module, what its last inputs were.
         failed: what the operator that raised was given.
+        failed_at: where, if it was one that reshapes.
         convolved: by id of a tensor, the convolution that put it out.
     """
 
@@ -134,11 +151,12 @@ class Tracer(TorchDispatchMode):
         kind: str = "evaluation",
         items: int = 1,
     ) -> None:
-        super().__init__()
+        super().__init__()  # type: ignore[no-untyped-call]
         self.model, self.trace, self.kind, self.items = model, trace, kind, items
         self.modules: list[str] = []
         self.inputs: dict[str, list[Traced]] = {}
         self.failed: list[Traced] = []
+        self.failed_at: Site | None = None
         self.convolved: dict[int, str] = {}
         self._known: dict[int, Traced] = {}
         self._kept: list[Any] = []
@@ -172,6 +190,8 @@ class Tracer(TorchDispatchMode):
         """A scope in which the network's modules are followed too."""
         hooks = []
         for name, module in self.model.named_modules():
+            if isinstance(module, torch.jit.ScriptModule):  # it bears no hooks
+                continue
             hooks.append(
                 module.register_forward_pre_hook(
                     lambda m, a, k, name=name: self._enter(name, m, a, k), with_kwargs=True, prepend=True
@@ -188,7 +208,7 @@ class Tracer(TorchDispatchMode):
     def _enter(self, name: str, module: nn.Module, args: Any, kwargs: Any) -> None:
         self.modules.append(name)
         self.trace.ran.add(name)
-        given = [self._known[id(leaf)] for leaf in tree_leaves((args, kwargs)) if id(leaf) in self._known]
+        given = [self._known[id(leaf)] for leaf in tensors_in((args, kwargs)) if id(leaf) in self._known]
         self.inputs[name] = given
         size = unwritten_size(module)
         if size is not None and given and args and isinstance(args[0], Tensor):
@@ -208,11 +228,9 @@ class Tracer(TorchDispatchMode):
 
     def reason(self, what: str) -> str:
         """`what`, with the module and the line of the source that is running."""
-        frame = sys._getframe(1)
-        while frame.f_back is not None and frame.f_code.co_filename.startswith(OWN_FOLDERS):
-            frame = frame.f_back
         where = f"`{self.module}`" if self.module else "the network's forward pass"
-        return f"{what} in {where} ({Path(frame.f_code.co_filename).name}:{frame.f_lineno})"
+        file, line = site()
+        return f"{what} in {where} ({Path(file).name}:{line})"
 
     def get(self, tensor: object) -> Traced | None:
         """What is known of a tensor; None of one that neither parameters nor inputs had a part in."""
@@ -281,7 +299,7 @@ class Tracer(TorchDispatchMode):
         number = (self.kind, self._views)
         self._views += 1
         likely = tuple(sorted(sizes, key=lambda dim: (sizes[dim], dim), reverse=True))
-        choice = self.trace.choices.setdefault(number, Choice(units, likely))
+        choice = self.trace.choices.setdefault(number, Choice(units, likely, site()))
         out = self.trace.chosen.get(number, 0)
         if out >= len(choice.candidates):
             self.fix(units, "reshaped to sizes that do not follow")
@@ -300,8 +318,11 @@ class Tracer(TorchDispatchMode):
             out = self.compute(func, args, kwargs)
         except Exception:
             given = [self._known[id(leaf)] for leaf in known]
+            self.failed_at = site() if func.overloadpacket.__name__ in RESHAPES else None
             self.failed = [traced for traced in given if self.trace.input & traced.debts] or given
             raise
+        if known and func.overloadpacket.__name__ in RESHAPES:
+            self.trace.reshaped.setdefault(site(), []).extend(self.axes(known[0]).values())
         if known:
             before = self.get(args[0]) if args else None
             rule_of(func)(self, func, args, kwargs, out)
@@ -336,6 +357,22 @@ class Tracer(TorchDispatchMode):
                 self.put(other, Traced({}, after.debts))
 
 
+def site() -> Site:
+    """The innermost file and line outside PyTorch and this package."""
+    frame = sys._getframe(1)
+    while frame.f_back is not None and frame.f_code.co_filename.startswith(OWN_FOLDERS):
+        frame = frame.f_back
+    return frame.f_code.co_filename, frame.f_lineno
+
+
 def own_tensors(model: nn.Module) -> dict[str, Tensor]:
-    """The tensors that may have units: parameters and persistent buffers in floating point, each once."""
-    return {name: tensor for name, tensor in named_tensors(model).items() if tensor.is_floating_point()}
+    """The tensors that may have units: parameters and persistent buffers in floating point, each once.
+
+    Those of TorchScript modules are left out: their shapes are part of compiled code.
+    """
+    scripted = [name for name, module in model.named_modules() if isinstance(module, torch.jit.ScriptModule)]
+    return {
+        name: tensor
+        for name, tensor in named_tensors(model).items()
+        if tensor.is_floating_point() and not any(name.startswith(f"{part}.") for part in scripted)
+    }

@@ -1,7 +1,7 @@
 """Units, what ties them together, and what keeps them whole.
 
-A unit is one index along one dimension of a parameter or buffer: the output channel of a layer, or the place in a weight
-that reads it. Units that can only be removed together are tied; a unit that must stay is fixed, with a reason.
+A unit is one index along one dimension of a parameter or buffer: the output channel of a layer, or the place in a
+weight that reads it. Units that can only be removed together are tied; a unit that must stay is fixed, with a reason.
 """
 
 from __future__ import annotations
@@ -80,7 +80,9 @@ class Units:
     def components(self) -> tuple[Ints, dict[int, str]]:
         """(count,) int64, which units hang together; and by component that stays, the first reason."""
         pairs = np.concatenate(self._ties, axis=1) if self._ties else np.zeros((2, 0), dtype=np.int64)
-        graph = coo_matrix((np.ones(pairs.shape[1], dtype=np.int8), (pairs[0], pairs[1])), shape=(self.count, self.count))
+        graph = coo_matrix(
+            (np.ones(pairs.shape[1], dtype=np.int8), (pairs[0], pairs[1])), shape=(self.count, self.count)
+        )
         found = connected_components(graph, directed=False)[1].astype(np.int64)
         reasons: dict[int, str] = {}
         for units, reason in self._fixed:
@@ -92,9 +94,7 @@ class Units:
 def varying(labels: Tensor) -> list[int]:
     """Dimensions along which labels differ."""
     return [
-        dim
-        for dim in range(labels.dim())
-        if labels.shape[dim] > 1 and bool((labels != labels.narrow(dim, 0, 1)).any())
+        dim for dim in range(labels.dim()) if labels.shape[dim] > 1 and bool((labels != labels.narrow(dim, 0, 1)).any())
     ]
 
 

@@ -11,9 +11,10 @@ from torch import Tensor, nn
 
 from mendsearch.budget import Limits, build_cost_model
 from mendsearch.config import Budget, MendSpec, PruneSpec
+from mendsearch.coupling.copying import unwrapped
 from mendsearch.coupling.graph import find_coupling
 from mendsearch.coupling.layout import Coupling
-from mendsearch.errors import DataError, ModelError
+from mendsearch.errors import CouplingError, DataError, ModelError
 from mendsearch.mending.scoring import Scorer
 from mendsearch.mending.space import Space
 from mendsearch.mending.weights import Weights
@@ -45,16 +46,20 @@ class Problem:
 
 
 def build_problem(model: nn.Module, images: Tensor, budget: Budget, prune: PruneSpec | None = None) -> Problem:
-    """Find the coupling groups, check that the network bears the loss of channels, and hold the budget against it.
+    """Find the coupling groups, and hold the budget against them.
 
     Raises:
         DataError: the network refuses the images.
-        ModelError: its outputs are no logits.
-        CouplingError: nothing is prunable, or the network does not bear the loss of channels.
+        ModelError: its outputs are no logits, or it is no network that can be pruned.
+        CouplingError: nothing is prunable.
         BudgetError: the budget cannot be met, or is met already.
     """
     prune = prune or PruneSpec()
+    model = unwrapped(model)
     coupling = find_coupling(model, images, prune.exclude)
+    if not coupling.groups:
+        reasons = "; ".join(f"{name}: {reason}" for name, reason in list(coupling.whole.items())[:3])
+        raise CouplingError(f"nothing in the network is prunable ({reasons or 'it has no layer with channels'})")
     with evaluating(model), torch.no_grad():
         outputs = model(images[:2].to(next(model.parameters()).device))
     if not isinstance(outputs, Tensor) or outputs.dim() != 2:

@@ -34,7 +34,9 @@ def candidates(name):
 
 def close(left, right):
     loose = LOOSE.get(right.dtype)
-    torch.testing.assert_close(left, right, **({"rtol": loose, "atol": loose} if loose else {"rtol": 1e-3, "atol": 1e-4}))
+    torch.testing.assert_close(
+        left, right, **({"rtol": loose, "atol": loose} if loose else {"rtol": 1e-3, "atol": 1e-4})
+    )
 
 
 def silenced(model, slicer, kept, inputs):

@@ -54,8 +54,9 @@ def argument(func: Any, args: tuple[Any, ...], kwargs: dict[str, Any], name: str
 def join(tracer: Tracer, tensors: list[Tensor], out: Tensor, skip: tuple[int, ...] = ()) -> dict[int, Ints]:
     """Tie the units of tensors that meet, aligned at their last dimension, and give those of what comes out.
 
-    A tensor that was traced and has no units along a dimension keeps its size there: what meets it stays whole. One that
-    was made within the pass (a mask, zeros) is taken to follow the size of the others; the probe sees if it does not.
+    A tensor that was traced and has no units along a dimension keeps its size there: what meets it stays whole. One
+    that was made within the pass (a mask, zeros) is assumed to follow the size of the others; the probe sees if it
+    does not.
 
     Args:
         tracer: follows the pass.
@@ -90,7 +91,5 @@ def join(tracer: Tracer, tensors: list[Tensor], out: Tensor, skip: tuple[int, ..
 def conclude(tracer: Tracer, out: Any, axes: dict[int, Ints], debts: frozenset[int]) -> None:
     """Give every output tensor the same units, where its sizes are those of the units."""
     for tensor in tensors_of(out):
-        fitting = {
-            dim: units for dim, units in axes.items() if dim < tensor.dim() and tensor.shape[dim] == len(units)
-        }
+        fitting = {dim: units for dim, units in axes.items() if dim < tensor.dim() and tensor.shape[dim] == len(units)}
         tracer.put(tensor, Traced(fitting, debts))

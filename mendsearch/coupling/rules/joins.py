@@ -20,12 +20,11 @@ def _cat(tracer: Tracer, func: Any, args: Any, kwargs: Any, out: Any) -> None:
     tensors = [tensor for tensor in args[0] if tensor.dim() == out.dim()]  # an empty one may have any shape
     axes = _across(tracer, tensors, out.dim(), dim)
     if any(dim in tracer.axes(tensor) for tensor in tensors):
-        parts = [
-            tracer.axes(tensor).get(dim, None)
-            if dim in tracer.axes(tensor)
-            else tracer.constant(tensor.shape[dim], "side by side with channels that stay")
-            for tensor in tensors
-        ]
+        parts = []
+        for tensor in tensors:
+            units = tracer.axes(tensor).get(dim)
+            what = "side by side with channels that stay"
+            parts.append(tracer.constant(tensor.shape[dim], what) if units is None else units)
         axes[dim] = np.concatenate(parts)
     tracer.put(out, Traced(axes, tracer.debts(args)))
 

@@ -35,9 +35,9 @@ def convolve(
     channel = inputs.dim() - (weight.dim() - 1)
     axes, own = tracer.axes(inputs), tracer.axes(weight)
     debts = tracer.debts(inputs, weight, bias)
-    for dim, found in axes.items():
+    for dim, units in axes.items():
         if dim > channel:
-            debts |= tracer.owe(found, "a convolution over its channels")
+            debts |= tracer.owe(units, "a convolution over its channels")
     read, (inner, outer) = axes.get(channel), (own.get(0), own.get(1)) if transposed else (own.get(1), own.get(0))
     per_group = weight.shape[0] // groups if transposed else weight.shape[1]
     if groups == 1:
@@ -49,16 +49,17 @@ def convolve(
         tracer.tie(made, tracer.axes(bias)[0])
     if not tracer.of_input(weight):
         tracer.produce(outer)
-    found = {} if made is None else {channel: made}
+    outputs = {} if made is None else {channel: made}
     if 0 in axes and channel > 0:
-        found[0] = axes[0]
-    tracer.put(out, Traced(found, debts))
+        outputs[0] = axes[0]
+    tracer.put(out, Traced(outputs, debts))
     _note(tracer, inputs, weight, out, transposed, groups, read, inner, made)
 
 
 def _grouped(
-    tracer: Tracer, read: Ints | None, inner: Ints | None, outer: Ints | None, transposed: bool, groups: int, per_group: int
-) -> Ints | None:
+    tracer: Tracer, read: Ints | None, inner: Ints | None, outer: Ints | None, transposed: bool, groups: int,
+    per_group: int,
+) -> Ints | None:  # fmt: skip
     """Ties of a convolution in groups; gives the units of its output channels."""
     what = "a grouped convolution of a tensor whose size does not follow"
     if transposed and outer is not None:  # every group has the output channels of the weight

@@ -55,7 +55,7 @@ def _permute(tracer: Tracer, func: Any, args: Any, kwargs: Any, out: Any) -> Non
 
 
 def _settle(tracer: Tracer, labels: Tensor, units: Ints) -> tuple[int, Ints] | None:
-    """The dimension along which labels vary, and its units; where there are several, one is chosen and the others tie."""
+    """The dimension along which labels vary, and its units; of several, one is chosen and the others tie."""
     along = varying(labels)
     if not along:
         return None

@@ -14,8 +14,8 @@ if TYPE_CHECKING:
 
 ELEMENTWISE = frozenset(
     {
-        "native_dropout", "_prelu_kernel", "hardswish_", "hardsigmoid_", "masked_fill", "masked_fill_", "where", "clamp",
-        "bernoulli", "bernoulli_", "rrelu_with_noise", "nan_to_num", "fill_", "zero_", "copy_", "copy", "lerp",
+        "native_dropout", "_prelu_kernel", "hardswish_", "hardsigmoid_", "masked_fill", "masked_fill_", "where",
+        "clamp", "bernoulli", "bernoulli_", "rrelu_with_noise", "nan_to_num", "fill_", "zero_", "copy_", "copy", "lerp",
     }
 )  # fmt: skip
 """Without the tag `pointwise`."""
@@ -56,8 +56,9 @@ def _gated(tracer: Tracer, func: Any, args: Any, kwargs: Any, out: Any) -> None:
 
 
 @rule(
-    "zeros_like", "ones_like", "empty_like", "full_like", "rand_like", "randn_like", "new_zeros", "new_empty", "new_ones",
-    "new_full", "_local_scalar_dense", "item", "is_nonzero", "equal", "sym_size", "randint_like", "new_empty_strided",
+    "zeros_like", "ones_like", "empty_like", "full_like", "rand_like", "randn_like", "new_zeros", "new_empty",
+    "new_ones", "new_full", "_local_scalar_dense", "item", "is_nonzero", "equal", "sym_size", "randint_like",
+    "new_empty_strided",
 )  # fmt: skip
 def _new(tracer: Tracer, func: Any, args: Any, kwargs: Any, out: Any) -> None:
     """Nothing of the values of the input is in the output."""

@@ -13,8 +13,8 @@ if TYPE_CHECKING:
 
 
 @rule(
-    "mean", "sum", "amax", "amin", "var", "var_mean", "std", "std_mean", "norm", "linalg_vector_norm", "logsumexp", "prod",
-    "max", "min", "argmax", "argmin", "any", "all", "median", "nanmean", "aminmax", "count_nonzero", "nansum",
+    "mean", "sum", "amax", "amin", "var", "var_mean", "std", "std_mean", "norm", "linalg_vector_norm", "logsumexp",
+    "prod", "max", "min", "argmax", "argmin", "any", "all", "median", "nanmean", "aminmax", "count_nonzero", "nansum",
 )  # fmt: skip
 def _reduce(tracer: Tracer, func: Any, args: Any, kwargs: Any, out: Any) -> None:
     traced, name = tracer.get(args[0]), func.overloadpacket.__name__

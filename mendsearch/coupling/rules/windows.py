@@ -20,8 +20,8 @@ POSITIONAL = (
     "reflection_pad{}d", "replication_pad{}d", "max_unpool{}d",
 )  # fmt: skip
 FLAT = (
-    "upsample_bilinear2d", "upsample_bicubic2d", "_upsample_bilinear2d_aa", "_upsample_bicubic2d_aa", "upsample_linear1d",
-    "upsample_trilinear3d",
+    "upsample_bilinear2d", "upsample_bicubic2d", "_upsample_bilinear2d_aa", "_upsample_bicubic2d_aa",
+    "upsample_linear1d", "upsample_trilinear3d",
 )  # fmt: skip
 NAMES = [name.format(count) for name in POSITIONAL for count in (1, 2, 3)] + list(FLAT)
 

@@ -3,7 +3,8 @@ import pytest
 import torch
 from torch import nn
 
-from mendsearch.coupling.graph import EXCLUDED, OUTPUT, SINGLE, find_coupling
+from mendsearch.coupling.graph import find_coupling
+from mendsearch.coupling.grouping import EXCLUDED, OUTPUT, SINGLE
 from mendsearch.errors import CouplingError, DataError
 from tests.zoo import IMAGES, build, conv
 
@@ -56,8 +57,8 @@ def test_parts_of_a_split_that_meet_again_go_in_pairs():
 
 def test_excluded_layers_stay_whole_with_all_that_hangs_on_them():
     coupling = find_coupling(build("residual"), IMAGES, exclude=("layer1.0.conv2", "layer3.*"))
-    assert coupling.whole["conv1"].startswith(EXCLUDED)
-    assert coupling.whole["layer3.0.conv1"] == EXCLUDED
+    assert coupling.whole["conv1"] == f"{EXCLUDED} (`layer1.0.conv2`)"
+    assert coupling.whole["layer3.0.conv1"].startswith(EXCLUDED)
     assert [group.name for group in coupling.groups] == ["layer1.0.conv1", "layer2.0.conv1", "layer2.0.conv2"]
 
 
@@ -66,17 +67,35 @@ def test_an_exclude_that_matches_nothing_is_refused():
         find_coupling(build("residual"), IMAGES, exclude=("layer9",))
 
 
-def test_a_network_with_nothing_prunable_is_refused():
-    with pytest.raises(CouplingError, match=r"nothing in the network is prunable .*output"):
-        find_coupling(nn.Sequential(nn.Flatten(), nn.Linear(192, 4)), IMAGES)
+def test_a_network_with_nothing_prunable_has_a_reason_for_every_layer():
+    coupling = find_coupling(nn.Sequential(nn.Flatten(), nn.Linear(192, 4)), IMAGES)
+    assert not coupling.groups
+    assert coupling.whole == {"1": OUTPUT}
+
+
+class Mirrored(nn.Module):
+    """Two channels, each added to the other."""
+
+    def __init__(self):
+        super().__init__()
+        self.stem, self.last, self.fc = conv(3, 2), conv(2, 6), nn.Linear(6, 4)
+
+    def forward(self, x):
+        x = self.stem(x)
+        return self.fc(self.last(x + x.flip(1)).mean((2, 3)))
 
 
 def test_channels_that_all_hang_together_stay_whole():
+    assert find_coupling(Mirrored().eval(), IMAGES).whole["stem.0"] == SINGLE
+
+
+def test_a_depthwise_convolution_with_a_multiplier_ties_channel_by_channel():
     model = nn.Sequential(
         conv(3, 4), nn.Conv2d(4, 8, 3, groups=4), nn.ReLU(), nn.Conv2d(8, 6, 1), nn.Flatten(), nn.Linear(216, 4)
     )
     coupling = find_coupling(model.eval(), IMAGES)
-    assert coupling.whole["0.0"] == SINGLE
+    assert coupling.groups[0].layers == ("0.0", "1")
+    assert dict(coupling.axes["1.weight"])[0].unit.tolist() == [0, 0, 1, 1, 2, 2, 3, 3]
 
 
 def test_images_that_the_network_refuses_are_named_by_their_shape():
