@@ -15,9 +15,9 @@ from mendsearch.config import Spec, SpecPart
 
 HEAD = """# The spec file
 
-A TOML file says what `mendsearch run SPEC.toml` does. An unknown key is an error. `--set key=value` changes a key, as
-`--set mend.trials=200`; a run's folder is of one spec, in which only the number of trials may change. Paths are taken
-from the working directory. The smallest valid spec:
+A TOML file describes what `mendsearch run SPEC.toml` does. An unknown key is an error. `--set key=value` overrides a
+key, such as `--set mend.trials=200`. A run folder belongs to one spec; only `mend.trials` and the keys of `[fleet]` may
+change later. Relative paths start at the working directory. The smallest valid spec:
 
 ```toml
 name = "mine"
@@ -27,13 +27,13 @@ data.path = "/usr/share/datasets/fashion-mnist"
 budget.macs = 0.4
 ```
 
-(`[data] path` only where the source reads a folder.) This page is made from the models in `mendsearch/config.py` by
-`python docs/make_spec.py`.
+`data.path` is needed only if the source reads a folder. `python docs/make_spec.py` writes this page from the models in
+`mendsearch/config.py`.
 """
 
 
 def describe(annotation: Any) -> str:
-    """A type as a reader of TOML sees it."""
+    """A type in the words of TOML."""
     origin, arguments = typing.get_origin(annotation), typing.get_args(annotation)
     if origin is typing.Literal:
         return " or ".join(f"`{value!r}`".replace("'", '"') for value in arguments)
@@ -49,7 +49,7 @@ def describe(annotation: Any) -> str:
 
 
 def default(field: FieldInfo) -> str:
-    """The default of a key as TOML, `required`, or nothing."""
+    """The default of a key in TOML, or `required`, or `none`."""
     value = field.get_default(call_default_factory=True)
     if value is PydanticUndefined:
         return "required"
@@ -61,7 +61,7 @@ def default(field: FieldInfo) -> str:
 
 
 def table(fields: dict[str, FieldInfo]) -> str:
-    """The keys of one table."""
+    """A table with one row per key."""
     rows = ["| key | type | default | |", "|---|---|---|---|"]
     for name, field in fields.items():
         rows.append(f"| `{name}` | {describe(field.annotation)} | {default(field)} | {field.description or ''} |")

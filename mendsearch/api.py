@@ -1,4 +1,4 @@
-"""The Python call, for people who have a training script of their own."""
+"""The Python API, for people who have a training script of their own."""
 
 from __future__ import annotations
 
@@ -47,33 +47,33 @@ def mend(
     seed: int = 0,
     quiet: bool = False,
 ) -> Pruned:
-    """Rank, pre-prune and mend a trained network; fine-tuning is left to the caller.
+    """Rank the channels of a trained network, pre-prune it, and mend it. Fine-tuning is left to the caller.
 
     Args:
-        model: trained; (N, C, H, W) -> (N, num_classes) logits. It is not changed. Everything runs on its device.
+        model: trained network, (N, C, H, W) -> (N, num_classes) logits; not changed. Everything runs on its device.
         calibration: images that the network was trained on; labels are ignored. A DataLoader, a Dataset of images or of
-            (image, label), a tensor (N, C, H, W) or a pair of tensors. All of them are read: some 1,000 do.
-        validation: held-out images, in the same forms; they need labels only where `score` is `loss`.
-        budget: such as `Budget(macs=0.4)`.
-        n_trials: trials that end with a score.
-        criterion: of the filter ranking.
-        prune: rule, floor, what keep counts are multiples of, and layers to exclude.
-        sampler: what proposes restorations.
-        reconstruction: how a candidate is made good before it is scored: `sequence` fits layer after layer to the
-            dense network's outputs, `channels` folds missing inputs into the kept ones, `none` recalibrates batch
-            norms alone.
+            (image, label), a tensor (N, C, H, W) or a pair of tensors. All images are read; about 1,000 are enough.
+        validation: held-out images, in the same forms; labels are needed only if `score` is `loss`.
+        budget: limits on the pruned network, such as `Budget(macs=0.4)`.
+        n_trials: number of trials that end with a score.
+        criterion: criterion of the filter ranking.
+        prune: pre-pruning rule, floor, multiple of the keep counts, and layers to exclude.
+        sampler: sampler that proposes restorations.
+        reconstruction: how the remaining weights are compensated before a candidate is scored: `sequence` fits layer
+            after layer to the dense network's outputs, `channels` folds removed inputs into the kept ones, `none` only
+            recalibrates batch norms.
         score: `agreement` with the dense network's outputs, or `loss` against the labels of `validation`.
-        early_stopping: stop looking at a candidate that is worse than the best beyond doubt.
-        storage: URL of a Postgres database; in memory without it. A study of that name there is taken up.
-        name: of the study.
-        seed: of ranking and sampling.
-        quiet: no progress on stderr.
+        early_stopping: whether to stop scoring a candidate once it is clearly worse than the incumbent.
+        storage: URL of a Postgres database; without it, the study is in memory. A study of that name is resumed.
+        name: name of the study.
+        seed: seed of ranking and sampling.
+        quiet: whether to write no progress to stderr.
 
     Returns:
-        the best candidate as a plain dense network, and the study.
+        The best candidate as a plain dense network, and the study.
 
     Raises:
-        UsageError: the data, the network or the budget do not do; the message says why.
+        UsageError: the data, the network or the budget cannot be used; the message says why.
         mendstore.StorageError: the database cannot be reached.
     """
     _check_call(model, budget, n_trials)
@@ -134,10 +134,14 @@ def _check_choice(name: str, given: object, choices: object) -> None:
 
 
 def as_tensors(data: Images, what: str) -> tuple[Tensor, Tensor | None]:
-    """Images (N, C, H, W) float32 and labels (N,) int64, or None where there are none.
+    """Images (N, C, H, W) float32, and labels (N,) int64 or None.
+
+    Args:
+        data: images, with or without labels, in any of the accepted forms.
+        what: name of the argument, for messages.
 
     Raises:
-        DataError: there are no images, or what was given holds something else.
+        DataError: there are no images, or `data` holds something else.
     """
     if isinstance(data, Tensor):
         images, labels = data, None

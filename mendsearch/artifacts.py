@@ -1,4 +1,4 @@
-"""A pruned network in a folder: weights as safetensors, the rest as JSON; nothing is pickled or unpickled."""
+"""A pruned network in a folder: weights as safetensors, the rest as JSON. Nothing is pickled or unpickled."""
 
 from __future__ import annotations
 
@@ -13,6 +13,7 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file
 from torch import nn
 
+from mendsearch.coupling.copying import state_of
 from mendsearch.coupling.surgery import build_pruned, unwritten_sizes
 from mendsearch.errors import ModelError
 from mendsearch.files import write_json, write_tensors
@@ -25,14 +26,14 @@ WEIGHTS, DESCRIPTION = "model.safetensors", "model.json"
 
 @dataclass(frozen=True, eq=False)
 class Pruned:
-    """What a search gives back.
+    """Result of a search.
 
     Attributes:
-        model: a plain dense `nn.Module` with fewer channels, in evaluation mode.
-        keep_counts: channels kept, by coupling group.
+        model: plain dense `nn.Module` with fewer channels, in evaluation mode.
+        keep_counts: number of channels kept, by coupling group.
         score: agreement with the dense network on the validation images, before any fine-tuning (`Scorer`).
-        macs: multiply-accumulates of one image.
-        params: parameters.
+        macs: multiply-accumulates for one image.
+        params: number of parameters.
         study: the Optuna study, with every trial.
     """
 
@@ -50,11 +51,11 @@ def save(
     """Write a pruned network to a folder.
 
     Args:
-        pruned: what `mend` returned, or a network made from its `model` (fine-tuned, say).
-        folder: made when it is missing; files of an earlier save are replaced.
-        name: a built-in name, `torchvision:NAME` or `package.module:factory` of the dense network, so that `load`
-            can build it; without it, `load` must be given the dense network.
-        kwargs: of that factory.
+        pruned: result of `mend`, or a network made from its `model`, such as a fine-tuned one.
+        folder: folder to write to, created if needed; files of an earlier `save` are replaced.
+        name: name of the dense network, from which `load` can build it: a built-in name, `torchvision:NAME` or
+            `package.module:factory`. Without it, `load` must be given the dense network.
+        kwargs: keyword arguments of the network's factory.
     """
     model = pruned if isinstance(pruned, nn.Module) else pruned.model
     description: dict[str, Any] = {
@@ -73,20 +74,20 @@ def save(
             "macs": pruned.macs,
             "params": pruned.params,
         }
-    write_tensors(Path(folder) / WEIGHTS, model.state_dict())
+    write_tensors(Path(folder) / WEIGHTS, state_of(model))
     write_json(Path(folder) / DESCRIPTION, description)
 
 
 def load(folder: str | Path, model: nn.Module | None = None) -> nn.Module:
-    """The pruned network of a folder, as a plain dense `nn.Module` in evaluation mode.
+    """Load a pruned network from a folder, as a plain dense `nn.Module` in evaluation mode.
 
     Args:
-        folder: written by `save`, or `DIR/model` of a run.
-        model: the dense network (its weights do not matter; it is not changed). Needed where the folder names no
-            factory, or one of an import path: importing runs code, and a folder must not choose what runs.
+        folder: folder that `save` wrote, or `model/` of a run folder.
+        model: the dense network; its weights do not matter, and it is not changed. Required if the folder names no
+            factory, or an import path: importing runs code, and a folder must not choose what runs.
 
     Raises:
-        ModelError: the folder holds no pruned network, or it does not fit `model`.
+        ModelError: the folder holds no pruned network, or `model` does not fit it.
     """
     folder = Path(folder)
     try:
@@ -103,19 +104,19 @@ def load(folder: str | Path, model: nn.Module | None = None) -> nn.Module:
         ValueError,
     ) as error:
         raise ModelError(
-            f"{folder} holds no pruned network: {type(error).__name__}: {error}; give a folder that `save` wrote"
+            f"{folder} holds no pruned network: {type(error).__name__}: {error}; try a folder that `save` wrote"
         ) from error
     if description.get("format") != FORMAT:
         raise ModelError(
-            f"{folder}: got format {description.get('format')}, expected {FORMAT}; it is of another version"
+            f"{folder}: got format {description.get('format')}, expected {FORMAT}; it was written by another version"
         )
     if model is None:
         if name is None or is_import_path(name):
             maker = f"`{name}`" if name else description["model"]["class"]
             raise ModelError(
-                f"{folder} is a network of {maker}; build the dense one and give it: mendsearch.load(folder, model=…)"
+                f"{folder} is a network of {maker}; build the dense one and pass it: mendsearch.load(folder, model=…)"
             )
         if "weights" in kwargs:
-            kwargs["weights"] = None  # they would be downloaded, and replaced at once
+            kwargs["weights"] = None  # they would be downloaded only to be replaced
         model = build_model(name, kwargs)
     return build_pruned(model, state, description.get("sizes")).eval()

@@ -1,6 +1,6 @@
-"""The spec of a search: frozen models that refuse unknown keys.
+"""The spec of a run: frozen pydantic models that refuse unknown keys.
 
-`docs/spec.md` is made from these models by `python docs/make_spec.py`; a test holds the two together.
+`python docs/make_spec.py` writes `docs/spec.md` from these models; a test checks that the page is up to date.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from mendsearch.errors import SpecError
 
 
 class SpecPart(BaseModel):
-    """A table of the spec file: frozen, and an unknown key is an error."""
+    """A table of the spec file. It is frozen, and an unknown key is an error."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
@@ -24,8 +24,8 @@ class ModelSpec(SpecPart):
     """The dense network."""
 
     name: str = Field(
-        description="`digits-resnet`, `cifar-resnet`, `torchvision:NAME`, or an import path `package.module:factory`, "
-        "found from the working directory too."
+        description="`digits-resnet`, `cifar-resnet`, `torchvision:NAME`, or an import path `package.module:factory`; "
+        "the working directory is searched too."
     )
     kwargs: dict[str, JsonValue] = Field(
         default_factory=dict,
@@ -34,8 +34,8 @@ class ModelSpec(SpecPart):
     )
     checkpoint: Path | None = Field(
         default=None,
-        description="Weights of the trained network, `.safetensors` or a `.pt` that `weights_only=True` can read. "
-        "Without it the network is trained from scratch.",
+        description="Weights of the trained network: `.safetensors`, or a `.pt` that `weights_only=True` can read. "
+        "Without it, the network is trained from scratch.",
     )
 
 
@@ -45,15 +45,19 @@ class DataSpec(SpecPart):
     name: str = Field(
         description="`digits`, `fashion-mnist`, `cifar10`, `folder`, or an import path `package.module:factory`."
     )
-    path: Path | None = Field(default=None, description="The folder that holds the data, where the source reads one.")
-    kwargs: dict[str, JsonValue] = Field(default_factory=dict, description="Keyword arguments of an imported factory.")
+    path: Path | None = Field(default=None, description="Folder of the data, for sources that read one.")
+    kwargs: dict[str, JsonValue] = Field(
+        default_factory=dict, description="Keyword arguments of the factory, if `name` is an import path."
+    )
     validation: int = Field(
-        default=2000, ge=1, description="Images held out of training to score trials; at most a quarter."
+        default=2000,
+        ge=1,
+        description="Images held out of training to score trials; at most a quarter of the training images.",
     )
     calibration: int = Field(
         default=1024,
         ge=2,
-        description="Training images, without labels, for ranking, reconstruction and BN recalibration.",
+        description="Training images for ranking, reconstruction and BN recalibration; their labels are not used.",
     )
 
 
@@ -61,28 +65,30 @@ class TrainSpec(SpecPart):
     """Training of the dense network."""
 
     epochs: int = Field(default=30, ge=0, description="Passes over the training images.")
-    batch_size: int = Field(default=128, ge=2, description="Images a step.")
-    learning_rate: float = Field(default=0.1, gt=0, description="Peak of the one-cycle schedule of SGD.")
+    batch_size: int = Field(default=128, ge=2, description="Images per step.")
+    learning_rate: float = Field(default=0.1, gt=0, description="Peak of the one-cycle schedule; the optimizer is SGD.")
     momentum: float = Field(default=0.9, ge=0, lt=1, description="Nesterov momentum.")
     weight_decay: float = Field(default=5e-4, ge=0, description="L2 penalty.")
 
 
 class FinetuneSpec(SpecPart):
-    """Fine-tuning, the same for every pruned row of the table."""
+    """Fine-tuning; the same for every pruned network of the result."""
 
     epochs: int = Field(default=5, ge=0, description="Passes over the training images.")
-    batch_size: int = Field(default=128, ge=2, description="Images a step.")
+    batch_size: int = Field(default=128, ge=2, description="Images per step.")
     learning_rate: float = Field(
-        default=0.02, gt=0, description="Peak of the one-cycle schedule; low, since the start is already good."
+        default=0.02,
+        gt=0,
+        description="Peak of the one-cycle schedule; lower than for training, since the weights are already good.",
     )
     momentum: float = Field(default=0.9, ge=0, lt=1, description="Nesterov momentum.")
     weight_decay: float = Field(default=5e-4, ge=0, description="L2 penalty.")
-    images: int | None = Field(default=None, ge=1, description="Training images used in a pass; all when not given.")
+    images: int | None = Field(default=None, ge=1, description="Training images per pass; all of them by default.")
     distillation: float = Field(
         default=0.5,
         ge=0,
         le=1,
-        description="Weight of the dense network's outputs against the labels in the loss; 0 leaves them out.",
+        description="Weight of the dense network's outputs in the loss, against the labels; 0 for labels alone.",
     )
 
 
@@ -104,29 +110,29 @@ class RankSpec(SpecPart):
 
 
 class PruneSpec(SpecPart):
-    """Pre-pruning, and what every candidate keeps to."""
+    """Pre-pruning, and constraints on every candidate."""
 
     rule: RuleName = Field(
         default="curves",
-        description="`curves` cuts where the consumers' error grows least for the cost that falls away, `uniform` "
-        "every coupling group alike, `global` by one threshold on the scores.",
+        description="`curves` cuts where the output error of the consumers grows least per cost saved, `uniform` keeps "
+        "the same fraction of every coupling group, `global` applies one threshold to all scores.",
     )
     floor: float = Field(
         default=0.3,
         gt=0,
         lt=1,
-        description="Cost of the floor, from which mending starts, as a fraction of the budget; cut by `uniform`.",
+        description="Cost of the floor, from which mending starts, as a fraction of the budget. `uniform` cuts it.",
     )
     multiple: int = Field(
         default=1,
         ge=1,
-        description="Keep counts are multiples of this, in coupling groups whose dense width is one. Kernels of many "
+        description="Keep counts are multiples of this, in coupling groups whose dense width is a multiple of it. Many "
         "devices are faster at multiples of 8.",
     )
     exclude: tuple[str, ...] = Field(
         default=(),
-        description="Layers that keep all their output channels: names as `inspect` prints them, or patterns like "
-        "`layer1.*`.",
+        description="Layers that keep all their output channels: names as `mendsearch inspect` prints them, or "
+        "patterns such as `layer1.*`.",
     )
 
 
@@ -134,7 +140,7 @@ Limit = Annotated[float, Field(gt=0)]
 
 
 class Budget(SpecPart):
-    """Limits on the pruned network: up to 1 a fraction of the dense network, above 1 absolute. All given ones hold."""
+    """Limits on the pruned network: up to 1 fractions of the dense network, above 1 absolute. All must hold."""
 
     macs: Limit | None = Field(default=None, description="Multiply-accumulates of one image.")
     params: Limit | None = Field(default=None, description="Parameters.")
@@ -151,43 +157,49 @@ class Budget(SpecPart):
 
 
 class FleetSpec(SpecPart):
-    """Workers and their database."""
+    """Workers, and how they deal with their database."""
 
     lease_s: float = Field(
-        default=60, ge=1, description="Seconds after which a worker that is not heard of is taken for dead."
+        default=60, ge=1, description="Seconds without a heartbeat before a worker is considered dead."
     )
-    outage_s: float = Field(default=600, ge=0, description="Seconds for which the database may be away.")
+    outage_s: float = Field(default=600, ge=0, description="Seconds to wait for a database that cannot be reached.")
     trial_limit_s: float = Field(
-        default=3600, gt=0, description="Seconds that one candidate may take; a worker that hangs longer is ended."
+        default=3600, gt=0, description="Seconds that one candidate may take; a worker that takes longer is ended."
     )
 
 
 class MendSpec(SpecPart):
     """Mending, the search over restorations."""
 
-    trials: int = Field(default=100, ge=1, description="Trials that end with a score.")
-    sampler: SamplerName = Field(default="mending", description="What proposes restorations: ours, or Optuna's.")
+    trials: int = Field(default=100, ge=1, description="Number of trials that end with a score.")
+    sampler: SamplerName = Field(
+        default="mending",
+        description="How restorations are proposed: by mendsearch's own sampler, or by one of Optuna's.",
+    )
     score: ScoreName = Field(
         default="agreement",
-        description="`agreement` with the dense network's outputs, which needs no labels, or `loss` against labels.",
+        description="`agreement` with the dense network's outputs, which needs no labels, or `loss` on the labels.",
     )
     early_stopping: bool = Field(
-        default=True, description="Stop looking at a candidate that is worse than the best beyond doubt."
+        default=True, description="Stop scoring a candidate once it is clearly worse than the incumbent."
     )
     reconstruction: ReconstructionName = Field(
         default="sequence",
-        description="How a candidate is made good before it is scored: `sequence` fits layer after layer to the dense "
-        "network's outputs, `channels` folds missing inputs into the kept ones, `none` recalibrates batch norms alone.",
+        description="How the remaining weights are compensated before a candidate is scored: `sequence` fits layer "
+        "after layer to the dense network's outputs, `channels` folds removed inputs into the kept ones, `none` only "
+        "recalibrates batch norms.",
     )
 
 
 class Spec(SpecPart):
-    """A whole spec file."""
+    """A spec file."""
 
     name: Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,127}$")] = Field(
-        description="Name of the search, and of its study: letters, digits, `.`, `_`, `-`."
+        description="Name of the search and of its study: letters, digits, `.`, `_`, `-`."
     )
-    seed: int = Field(default=0, ge=0, le=2**32 - 1, description="Seed of splits, weights, shuffling and sampling.")
+    seed: int = Field(
+        default=0, ge=0, le=2**32 - 1, description="Seed of splits, initial weights, shuffling and sampling."
+    )
     model: ModelSpec
     data: DataSpec
     train: TrainSpec = TrainSpec()
@@ -204,10 +216,10 @@ def load_spec(path: Path, overrides: tuple[str, ...] = ()) -> Spec:
 
     Args:
         path: a TOML file.
-        overrides: `key=value` with dots in the key, the value in TOML or a bare string; they win over the file.
+        overrides: `key=value` pairs with dots in the key, the value in TOML or a bare string; they override the file.
 
     Raises:
-        SpecError: the file is missing, is no TOML, or holds a key or value that the spec does not know.
+        SpecError: the file is missing, is not TOML, or holds an unknown key or a wrong value.
     """
     try:
         table = tomllib.loads(path.read_text(encoding="utf-8"))
@@ -223,10 +235,14 @@ def load_spec(path: Path, overrides: tuple[str, ...] = ()) -> Spec:
 
 
 def parse_spec(table: dict[str, Any], origin: str) -> Spec:
-    """Make a `Spec` of a table, with one clear line for the first thing wrong in it.
+    """Make a `Spec` from a table.
+
+    Args:
+        table: the parsed file.
+        origin: where it comes from, for the message.
 
     Raises:
-        SpecError: names the key, what was given, and what would do.
+        SpecError: one line that names the first wrong key, what it got, and what is expected.
     """
     try:
         return Spec.model_validate(table)
@@ -235,7 +251,7 @@ def parse_spec(table: dict[str, Any], origin: str) -> Spec:
 
 
 def describe(error: ValidationError) -> str:
-    """One line for the first thing wrong in a pydantic model."""
+    """One line for the first error of a pydantic model."""
     first, count = error.errors()[0], error.error_count()
     key = ".".join(str(part) for part in first["loc"])
     rest = f" (and {count - 1} more)" if count > 1 else ""

@@ -1,19 +1,19 @@
-"""Every error that mendsearch raises on purpose.
+"""Errors that mendsearch raises deliberately.
 
 ::
 
     MendsearchError            exit 4, the search failed
-    └── UsageError             exit 2, what was asked for cannot be done: nothing was started, nothing is lost
+    └── UsageError             exit 2, the request cannot be met: nothing was started, nothing is lost
         ├── SpecError          the spec file, or a value given for it
         ├── ModelError         the network, or its checkpoint
         ├── DataError          the images or the labels
-        ├── BudgetError        a budget that no candidate can meet, or that the dense network meets already
-        └── CouplingError      channels that cannot be removed as the coupling says
+        ├── BudgetError        a budget that no candidate can meet, or that the dense network already meets
+        └── CouplingError      channels that cannot be removed as their coupling groups say
 
-    mendstore.StorageError     exit 3, the study database cannot be reached; of mendstore, which knows nothing of this
+    mendstore.StorageError     exit 3, the study database cannot be used; defined in mendstore
 
-The message of an error is one line: what failed: got X, expected Y; try Z. The command line prints it without a
-traceback and ends with `exit_code`.
+A message is one line: what failed: got X, expected Y; try Z. The command line prints it without a traceback and exits
+with `exit_code`.
 """
 
 from __future__ import annotations
@@ -26,13 +26,13 @@ class MendsearchError(Exception):
 
 
 class UsageError(MendsearchError):
-    """Wrong usage, spec or data; raised before any work is done."""
+    """Usage, spec or data are wrong; raised before any work is done."""
 
     exit_code = 2
 
 
 class SpecError(UsageError):
-    """The spec file holds a key or a value that has no meaning here."""
+    """The spec file holds an unknown key or a wrong value."""
 
 
 class ModelError(UsageError):
@@ -44,8 +44,8 @@ class DataError(UsageError):
 
 
 class BudgetError(UsageError):
-    """No candidate can meet the budget, or the dense network meets it already."""
+    """No candidate can meet the budget, or the dense network already meets it."""
 
 
 class CouplingError(UsageError):
-    """Channels cannot be removed from the network as its coupling groups say."""
+    """Channels of the network cannot be removed as its coupling groups say."""

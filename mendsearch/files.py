@@ -1,4 +1,4 @@
-"""Files that are there whole or not at all, so that a run can be killed at any moment."""
+"""Files that exist complete or not at all, so that a run can be killed at any moment."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from mendsearch.errors import UsageError
 
 
 def write_whole(path: Path, write: Callable[[Path], object]) -> None:
-    """Let `write` fill a file beside `path`, bring it to the disk, then rename it over `path`."""
+    """Let `write` fill a file beside `path`, sync it to disk, then rename it to `path`."""
     path.parent.mkdir(parents=True, exist_ok=True)
     partial = path.with_name(path.name + ".partial")
     write(partial)
@@ -32,10 +32,10 @@ def write_text(path: Path, text: str) -> None:
 
 
 def read_json(path: Path) -> Any:
-    """The value in a JSON file, or None where there is no file.
+    """The value in a JSON file, or None if the file does not exist.
 
     Raises:
-        UsageError: the file is damaged; what is written here is whole, so something else wrote it.
+        UsageError: the file is damaged; files written by this module are complete, so something else wrote it.
     """
     if not path.is_file():
         return None
@@ -46,7 +46,7 @@ def read_json(path: Path) -> Any:
 
 
 def read_tensors(path: Path, device: str = "cpu") -> dict[str, Any]:
-    """Tensors by name of a safetensors file that a run wrote.
+    """Tensors, by name, of a safetensors file that a run wrote.
 
     Raises:
         UsageError: the file is missing or damaged.
@@ -63,7 +63,7 @@ def read_tensors(path: Path, device: str = "cpu") -> dict[str, Any]:
 
 
 def write_tensors(path: Path, tensors: Mapping[str, Any]) -> None:
-    """Write tensors by name as safetensors; they may be views, shared, or on any device."""
+    """Write tensors, by name, to a safetensors file; they may be views, share memory, or be on any device."""
     from safetensors.torch import save_file
 
     packed = {name: tensor.detach().cpu().contiguous().clone() for name, tensor in tensors.items()}
@@ -71,7 +71,7 @@ def write_tensors(path: Path, tensors: Mapping[str, Any]) -> None:
 
 
 def write_torch(path: Path, value: Any) -> None:
-    """Write tensors and plain values that `torch.load(weights_only=True)` reads back."""
+    """Write tensors and plain values such that `torch.load(weights_only=True)` can read them."""
     import torch
 
     write_whole(path, lambda partial: torch.save(value, partial))

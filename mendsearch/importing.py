@@ -1,4 +1,4 @@
-"""Import paths: `package.module:factory`, looked up in the environment and from the working directory."""
+"""Import paths `package.module:factory`, found in the environment or in the working directory."""
 
 from __future__ import annotations
 
@@ -13,13 +13,13 @@ from mendsearch.errors import UsageError
 
 
 def is_import_path(name: str) -> bool:
-    """Whether `name` has the form `package.module:factory`, and is not one of torchvision's."""
+    """Whether `name` has the form `package.module:factory` and does not name a torchvision model."""
     return ":" in name and not name.startswith("torchvision:")
 
 
 @contextmanager
 def importable_from_here() -> Iterator[None]:
-    """Within the scope the working directory is looked through last: its files take nobody else's place."""
+    """Within the scope, the working directory is searched last, so that its files hide no installed module."""
     here = str(Path.cwd())
     added = here not in sys.path
     if added:
@@ -32,11 +32,11 @@ def importable_from_here() -> Iterator[None]:
 
 
 def import_factory(name: str, error: type[UsageError]) -> Callable[..., Any]:
-    """The callable that an import path names. Importing runs the module's code: only for names the user gave.
+    """The callable that an import path names. Importing runs the module's code: only for names from the user.
 
     Args:
         name: `package.module:factory`.
-        error: raised when the path does not lead to a callable.
+        error: class of the error to raise if the path does not lead to a callable.
     """
     module_name, _, attribute = name.partition(":")
     try:
@@ -49,5 +49,5 @@ def import_factory(name: str, error: type[UsageError]) -> Callable[..., Any]:
     except Exception as cause:
         raise error(f"{name} does not import: {type(cause).__name__} in `{module_name}`: {cause}") from cause
     if not callable(factory):
-        raise error(f"{name}: got {type(factory).__name__}, expected a callable that makes the object")
+        raise error(f"{name}: got {type(factory).__name__}, expected a callable that returns the object")
     return factory  # type: ignore[no-any-return]  # checked above; getattr is untyped

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 
 @contextmanager
@@ -19,6 +19,12 @@ def evaluating(model: nn.Module) -> Iterator[None]:
     finally:
         for module, training in modes:
             module.training = training
+
+
+def to_network(images: Tensor, model: nn.Module) -> Tensor:
+    """Images on the device of a network, and in the dtype in which it computes."""
+    parameter = next(parameter for parameter in model.parameters() if parameter.is_floating_point())
+    return images.to(parameter.device, parameter.dtype if images.is_floating_point() else images.dtype)
 
 
 BatchNorm = nn.modules.batchnorm._BatchNorm
@@ -39,7 +45,7 @@ def averaging(model: nn.Module) -> Iterator[None]:
                 module.momentum = momentum
 
 
-def fast_passes(device: torch.device) -> torch.autocast:
+def fast_passes(device: torch.device, dtype: torch.dtype = torch.float32) -> torch.autocast:
     """A scope of bfloat16 autocast where the device computes in it; one that changes nothing where it does not.
 
     Twice as fast or more on a CPU with AVX-512 BF16 and on CUDA devices of compute capability 8 and above.
@@ -48,4 +54,4 @@ def fast_passes(device: torch.device) -> torch.autocast:
         computes = torch.cuda.is_bf16_supported(including_emulation=False)
     else:
         computes = device.type == "cpu" and torch.cpu._is_avx512_bf16_supported()
-    return torch.autocast(device.type, torch.bfloat16, enabled=computes)
+    return torch.autocast(device.type, torch.bfloat16, enabled=computes and dtype == torch.float32)

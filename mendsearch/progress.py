@@ -1,4 +1,4 @@
-"""Progress on stderr: live bars in a terminal, plain lines anywhere else."""
+"""Progress on stderr: live bars in a terminal, plain lines elsewhere."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ PLAIN_INTERVAL_S = 5.0
 
 
 class Stage:
-    """One stage under way; `advance` after each step of it."""
+    """A stage in progress; call `advance` after each of its steps."""
 
     def __init__(self, reporter: Reporter, title: str, total: int, done: int) -> None:
         self._reporter, self._title, self._total, self._done = reporter, title, total, done
@@ -22,7 +22,12 @@ class Stage:
         self._task = reporter.bars.add_task(title, total=total, completed=done, note="") if reporter.bars else None
 
     def advance(self, note: str = "", done: int | None = None) -> None:
-        """One step more is done, or `done` of them, where others work too; `note` says where things stand."""
+        """Report progress.
+
+        Args:
+            note: a few words on the current state, such as the loss.
+            done: number of steps done, if other processes work on the stage too; one more than before if None.
+        """
         self._done = self._done + 1 if done is None else done
         if self._reporter.bars is not None and self._task is not None:
             self._reporter.bars.update(self._task, completed=self._done, note=note)
@@ -40,7 +45,7 @@ class Stage:
 
 
 class Reporter:
-    """Where progress goes. `Reporter(quiet=True)` says nothing."""
+    """Writes progress to stderr; `Reporter(quiet=True)` writes nothing."""
 
     def __init__(self, *, quiet: bool = False) -> None:
         self.console = Console(stderr=True, quiet=quiet, highlight=False)
@@ -48,7 +53,7 @@ class Reporter:
         self._quiet = quiet
 
     def say(self, line: str) -> None:
-        """One line."""
+        """Write one line."""
         if self.console.is_terminal:
             self.console.print(line, markup=False, soft_wrap=True)
         elif not self._quiet:
@@ -56,7 +61,7 @@ class Reporter:
 
     @contextmanager
     def stage(self, title: str, total: int, done: int = 0) -> Iterator[Stage]:
-        """A stage of `total` steps, of which `done` were done earlier."""
+        """Begin a stage of `total` steps, of which `done` are already done."""
         if self._quiet or not self.console.is_terminal:
             yield Stage(self, title, total, done)
             return

@@ -1,4 +1,4 @@
-"""What a candidate costs, without building it."""
+"""The cost of a candidate, computed without building it."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ class Term:
 
 
 class CostModel:
-    """MACs and parameters of any candidate, from the sizes of what it multiplies and of its tensors.
+    """MACs and parameters of any candidate, computed from the sizes of what it multiplies and of its tensors.
 
     MACs are those of convolutions, matrix products and attention of one item, as `torch.utils.flop_counter` counts them
     (two FLOPs a MAC). Norms, activations and sums are not counted, as in the field's tables.
@@ -72,10 +72,10 @@ class CostModel:
 
         Args:
             counts: (..., G) int64.
-            quantities: which of the two.
+            quantities: costs to compute.
 
         Returns:
-            for each of `quantities`, (...) float64.
+            For each of `quantities`, (...) float64.
         """
         sizes = counts @ self._matrix.T + self._fixed
         padded = np.concatenate([sizes, np.ones((*sizes.shape[:-1], 1))], axis=-1)
@@ -99,7 +99,9 @@ def _pack(terms: list[Term]) -> tuple[Floats, Ints]:
     for term in terms:
         factors[term.dims] = factors.get(term.dims, 0.0) + term.factor
     most = max((len(dims) for dims in factors), default=0)
-    dims = np.array([(*dims, *[-1] * (most - len(dims))) for dims in factors], dtype=np.int64).reshape(len(factors), most)
+    dims = np.array([(*dims, *[-1] * (most - len(dims))) for dims in factors], dtype=np.int64).reshape(
+        len(factors), most
+    )
     return np.array(list(factors.values())), dims
 
 

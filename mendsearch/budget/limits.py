@@ -11,19 +11,19 @@ from mendsearch.errors import BudgetError
 
 
 class Limits:
-    """A budget in absolute numbers, held against the cost model.
+    """A budget in absolute numbers, checked with the cost model.
 
     Args:
-        budget: fractions up to 1, absolute above.
-        costs: the cost model.
-        multiple: keep counts are multiples of it, in coupling groups whose dense width is one.
+        budget: limits on the pruned network, each absolute or a fraction of the dense network.
+        costs: cost model of the network.
+        multiple: number that keep counts are multiples of, in coupling groups whose dense width is a multiple of it.
 
     Attributes:
-        steps: (G,) int64, what a keep count is a multiple of; also the least that stays.
-        absolute: by cost.
+        steps: (G,) int64, the number that keep counts are multiples of, and the smallest keep count.
+        absolute: limits in absolute numbers, by cost.
 
     Raises:
-        BudgetError: no candidate can meet it, or the dense network meets it already, or asks for more than that.
+        BudgetError: no candidate can meet the budget, or the dense network already does.
     """
 
     def __init__(self, budget: Budget, costs: CostModel, multiple: int = 1) -> None:
@@ -43,14 +43,14 @@ class Limits:
                     f"ask for that or more, or exclude fewer layers{'' if multiple == 1 else ', or lower the multiple'}"
                 )
         if all(dense[name] <= value for name, value in self.absolute.items()):
-            raise BudgetError("the dense network meets the budget already; ask for less than a fraction of 1")
+            raise BudgetError("the dense network already meets the budget; ask for less than a fraction of 1")
 
     def usage(self, counts: Ints, scale: float = 1.0) -> Floats:
-        """Cost over limit of the limit that binds most; at most 1 fits.
+        """Cost divided by limit, for the limit that is tightest; a candidate fits if it is at most 1.
 
         Args:
             counts: (..., G) int64.
-            scale: the limits are multiplied by it.
+            scale: factor applied to the limits.
         """
         costs = self.costs.costs(counts, self.absolute)
         return np.max([costs[name] / (limit * scale) for name, limit in self.absolute.items()], axis=0)  # type: ignore[no-any-return]

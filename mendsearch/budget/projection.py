@@ -1,4 +1,4 @@
-"""From any proposal to a candidate that fits the budget and leaves none of it unused."""
+"""The projection of any proposal to a candidate that fits the budget and uses it up."""
 
 from __future__ import annotations
 
@@ -10,26 +10,26 @@ from mendsearch.budget.limits import Limits
 from mendsearch.coupling.layout import Ints
 
 TOLERANCE = 0.003
-"""Fraction of the budget that may stay unused once no single step can be added: rows of a table are within 1%."""
+"""Fraction of the budget that may stay unused once no single step can be added; rows of a table are within 1%."""
 MAX_SWAPS = 200
 MOVES = sorted(itertools.product((1, 2, 3), repeat=2), key=sum)
-"""Steps that one coupling group gives, and another takes, in one move; small moves first."""
+"""Steps that one coupling group gives up and another takes in one move; small moves first."""
 
 
 def project(proposal: Ints, floor: Ints, limits: Limits) -> Ints:
-    """Shrink and refill a proposal. Deterministic, and idempotent: what is settled stays as it is.
+    """Shrink and refill a proposal. Deterministic and idempotent.
 
-    Restorations shrink, or grow, in proportion; then single steps are added where the proposal is least met; last,
-    where more than `TOLERANCE` of the budget is unused, one coupling group gives steps to another. A step is one
-    channel, or as many as `limits.steps` says.
+    First, restorations shrink or grow in proportion. Then single steps are added where the restoration is the smallest
+    part of what was proposed. Last, while more than `TOLERANCE` of the budget is unused, one coupling group gives steps
+    to another. A step is one channel, or as many as `limits.steps` says.
 
     Args:
-        proposal: (G,) int64, channels kept.
-        floor: (G,) int64, the least channels, in whole steps; it fits the budget.
+        proposal: (G,) int64, keep counts.
+        floor: (G,) int64, the smallest keep counts, in whole steps; they fit the budget.
         limits: the budget.
 
     Returns:
-        (G,) int64 between `floor` and the dense widths, in whole steps.
+        (G,) int64, keep counts between `floor` and the dense widths, in whole steps.
     """
     widths, steps = limits.costs.coupling.widths, limits.steps
     wanted = np.clip(proposal, floor, widths) // steps * steps
@@ -65,7 +65,7 @@ def _scale(restored: np.ndarray, floor: Ints, limits: Limits) -> Ints:
 
 
 def _refill(counts: Ints, target: np.ndarray, floor: Ints, limits: Limits) -> Ints:
-    """Add single steps while one fits, each where the restoration is the smallest part of its target."""
+    """Add single steps while one fits, each where the restoration is the smallest fraction of its target."""
     widths, one = limits.costs.coupling.widths, np.diag(limits.steps)
     open_ = counts < widths
     while True:
@@ -80,7 +80,7 @@ def _swap(counts: Ints, floor: Ints, limits: Limits) -> Ints | None:
     """The smallest move of steps between two coupling groups that leaves at most `TOLERANCE` unused.
 
     Returns:
-        (G,) int64; where no move does that, the one that leaves least; None where none is needed or helps.
+        (G,) int64. If no move does that, the one that leaves least unused; None if no move is needed or helps.
     """
     usage = float(limits.usage(counts))
     if 1 - usage <= TOLERANCE:

@@ -1,7 +1,7 @@
-"""The command line: one subcommand a verb. It parses, calls, and prints; it computes nothing.
+"""The command line, one subcommand per verb. It parses, calls, and prints; it computes nothing.
 
 Exit codes: 0 done; 2 wrong usage, spec or data; 3 the database cannot be reached; 4 the search failed; 128+n ended by
-signal n with nothing lost: run the same command again to go on.
+signal n, with nothing lost: run the same command again to resume.
 """
 
 from __future__ import annotations
@@ -22,12 +22,12 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 db = typer.Typer(
-    help="The study database: the embedded Postgres of this folder, and its tables anywhere.", no_args_is_help=True
+    help="Manage the study database: the embedded Postgres of this folder, and the tables of any.", no_args_is_help=True
 )
 
 
 def say_version(asked: bool) -> None:
-    """Print the version and end, where it is asked for."""
+    """Print the version and exit, if it was asked for."""
     if asked:
         print(f"mendsearch {metadata.version('mendsearch')}")
         raise typer.Exit
@@ -36,7 +36,7 @@ def say_version(asked: bool) -> None:
 @app.callback()
 def main(
     version: Annotated[
-        bool, typer.Option("--version", callback=say_version, is_eager=True, help="Print the version and end.")
+        bool, typer.Option("--version", callback=say_version, is_eager=True, help="Print the version and exit.")
     ] = False,
 ) -> None:
     """Find the smaller dense network that fits a budget at the best accuracy."""

@@ -1,4 +1,4 @@
-"""What the subcommands share: options, the way to the database, errors as one line and an exit code."""
+"""Shared by the subcommands: options, the URL of the database, and errors as one line with an exit code."""
 
 from __future__ import annotations
 
@@ -19,24 +19,25 @@ import mendstore
 from mendsearch.errors import MendsearchError, UsageError
 
 EMBEDDED = Path(".mendsearch")
-Json = Annotated[bool, typer.Option("--json", help="One JSON document on stdout; progress goes to stderr.")]
+Json = Annotated[bool, typer.Option("--json", help="Print one JSON document to stdout; progress goes to stderr.")]
 Storage = Annotated[
     str | None,
     typer.Option(
         envvar=mendstore.STORAGE_VARIABLE,
-        help="postgresql://… study database; without it an embedded Postgres under .mendsearch/.",
+        help="postgresql://… of the study database. Default: an embedded Postgres under .mendsearch/.",
     ),
 ]
 SetKeys = Annotated[
-    list[str] | None, typer.Option("--set", metavar="KEY=VALUE", help="Change a key, such as mend.trials=200.")
+    list[str] | None,
+    typer.Option("--set", metavar="KEY=VALUE", help="Override a key of the spec, such as mend.trials=200."),
 ]
-STORE_HELP = "URL of a folder for what is too large for the database: a path, s3://bucket/prefix, …"
+STORE_HELP = "Folder for content that is too large for the database: a path, s3://bucket/prefix, …"
 
 
 P = ParamSpec("P")
 
 
-# Threads of PyTorch that wait by spinning slow every other process of the machine, and each other, several times over.
+# Threads of PyTorch that wait by spinning slow each other, and every other process of the machine, several times.
 os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 
 
@@ -52,7 +53,7 @@ def guarded(command: Callable[P, None]) -> Callable[P, None]:
             raise typer.Exit(error.exit_code) from None
         except OSError as error:
             reason = (str(error) or type(error).__name__).splitlines()[-1]
-            print(f"error: {reason}; check the path, its rights, and the space left", file=sys.stderr)
+            print(f"error: {reason}; check the path, its permissions, and the free space", file=sys.stderr)
             raise typer.Exit(2) from None
         except ModuleNotFoundError as error:
             if importlib.util.find_spec("torch") is not None:
@@ -60,32 +61,32 @@ def guarded(command: Callable[P, None]) -> Callable[P, None]:
             print(f"error: this command needs PyTorch: {error}; pip install 'mendsearch[torch]'", file=sys.stderr)
             raise typer.Exit(2) from None
         except KeyboardInterrupt:
-            print("interrupted; nothing is lost: run the same command again to go on", file=sys.stderr)
+            print("interrupted; nothing is lost: run the same command again to resume", file=sys.stderr)
             raise typer.Exit(128 + signal.SIGINT) from None
 
     return run
 
 
 def storage_of(url: str | None) -> str:
-    """The URL given, or MENDSEARCH_STORAGE, or that of the embedded server, made and started where it does not run."""
+    """The URL given, or MENDSEARCH_STORAGE, or that of the embedded server, which is started if it does not run."""
     if url := url or os.environ.get(mendstore.STORAGE_VARIABLE):
         return url
     server = mendstore.EmbeddedServer(EMBEDDED)
     if server.exists and not server.running:
-        print(f"starting the database under {EMBEDDED}/ again; `mendsearch db stop` ends it", file=sys.stderr)
+        print(f"starting the database under {EMBEDDED}/; `mendsearch db stop` stops it", file=sys.stderr)
     return server.start()
 
 
 def has_storage(url: str | None) -> bool:
-    """Whether there is a database to look at."""
+    """Whether there is a database: a URL, or an embedded server that was created."""
     return bool(url or os.environ.get(mendstore.STORAGE_VARIABLE)) or mendstore.EmbeddedServer(EMBEDDED).exists
 
 
 def existing_storage(verb: str, url: str | None) -> str:
-    """As `storage_of`, for a verb that means nothing where no database was ever made.
+    """As `storage_of`, for a verb that needs a database that exists.
 
     Raises:
-        UsageError: there is no embedded database in this folder.
+        UsageError: there is no URL, and no embedded database in this folder.
     """
     if not has_storage(url):
         raise UsageError(f"{verb}: got no storage URL, and there is no database under {EMBEDDED}/; give postgresql://…")
@@ -93,10 +94,10 @@ def existing_storage(verb: str, url: str | None) -> str:
 
 
 def look_up(url: str, name: str) -> tuple[mendstore.Registered, int]:
-    """The search of that name and how many trials are done, before PyTorch is imported or a worker is started for it.
+    """Find a search and the number of its trials that are done, before PyTorch is imported or a worker is started.
 
     Raises:
-        mendstore.SearchNameError: there is none.
+        mendstore.SearchNameError: there is no search of that name.
     """
     database = mendstore.Database(url)
     try:
@@ -108,7 +109,7 @@ def look_up(url: str, name: str) -> tuple[mendstore.Registered, int]:
 
 
 def show(value: Any, table: Any, as_json: bool) -> None:
-    """Print a value as JSON, or the table that shows it."""
+    """Print a value as JSON, or the table of it."""
     if as_json:
         print(json.dumps(value, indent=2))
     else:

@@ -1,4 +1,4 @@
-"""The study database itself: `db start`, `db stop`, `db upgrade`."""
+"""The study database: `db start`, `db stop`, `db upgrade`."""
 
 from __future__ import annotations
 
@@ -9,17 +9,17 @@ from mendsearch.cli.target import Url
 
 @guarded
 def start() -> None:
-    """Start it, if it does not run, and print its URL, as SQLAlchemy and stock Optuna take it."""
+    """Start the embedded database if it does not run, and print its URL for SQLAlchemy and stock Optuna."""
     print(mendstore.EmbeddedServer(EMBEDDED).start())
 
 
 @guarded
 def stop() -> None:
-    """Stop it; what it holds stays."""
+    """Stop the embedded database; its data stays."""
     print("stopped" if mendstore.EmbeddedServer(EMBEDDED).stop() else "was not running")
 
 
 @guarded
 def upgrade(url: Url = None) -> None:
-    """Make the tables, or bring them up to date; as the role that owns them."""
+    """Create the tables, or migrate them to this version. Run it as the role that owns them."""
     print(f"schema {mendstore.upgrade(mendstore.normalised(storage_of(url)))}")

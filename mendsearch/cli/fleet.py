@@ -1,4 +1,4 @@
-"""Searches that many workers run: `create`, `worker`, `resume`, `stop`, `delete`, `gc`."""
+"""Searches of many workers: `create`, `worker`, `resume`, `stop`, `delete`, `gc`."""
 
 from __future__ import annotations
 
@@ -29,13 +29,13 @@ from mendview.words import plural
 
 @guarded
 def create(
-    spec: Annotated[Path, typer.Argument(help="TOML file; docs/spec.md lists its keys.")],
-    out: Annotated[Path | None, typer.Option(help="Folder of the run; runs/NAME without it.")] = None,
+    spec: Annotated[Path, typer.Argument(help="Spec file (TOML); docs/spec.md lists its keys.")],
+    out: Annotated[Path | None, typer.Option(help="Run folder. Default: runs/NAME.")] = None,
     storage: Storage = None,
     store: Annotated[str | None, typer.Option(help=STORE_HELP)] = None,
     set_: SetKeys = None,
 ) -> None:
-    """Train and rank, then register the search for workers anywhere. Run again it goes on."""
+    """Train and rank, then register the search for workers on any machine. Run it again to resume."""
     from mendsearch.pipeline import stages
 
     loaded = load_spec(spec, tuple(set_ or ()))
@@ -43,7 +43,7 @@ def create(
     url, reporter = mendstore.normalised(storage_of(storage)), Reporter()
     registered = stages.create_search(loaded, folder, url, store, reporter)
     shown = mendstore.without_password(url)
-    print(f"search `{registered.name}` waits for {registered.trials} trials in {shown}")
+    print(f"search `{registered.name}` is registered for {registered.trials} trials in {shown}")
     model = loaded.model.name
     allow = f" --allow {model.partition(':')[0].partition('.')[0]}" if is_import_path(model) else ""
     print(f"workers:  mendsearch launch '{shown}' {registered.name} --workers 2{allow}")
@@ -58,16 +58,17 @@ def worker(
     name: Name = None,
     allow: Annotated[
         list[str] | None,
-        typer.Option(help="Package that may be imported for the network; also MENDSEARCH_ALLOW, with commas between."),
+        typer.Option(help="Package that may be imported for the network; also MENDSEARCH_ALLOW, separated by commas."),
     ] = None,
     outage: Annotated[
-        float | None, typer.Option(min=0, help="Seconds for which the database may be away; else as the spec says.")
+        float | None,
+        typer.Option(min=0, help="Seconds to wait for a database that cannot be reached. Default: from the spec."),
     ] = None,
     trial_limit: Annotated[
-        float | None, typer.Option(min=1, help="Seconds that one candidate may take; else as the spec says.")
+        float | None, typer.Option(min=1, help="Seconds that one candidate may take. Default: from the spec.")
     ] = None,
 ) -> None:
-    """One worker, until the search's trials are done. On Ctrl-C, SIGTERM or SIGUSR1 it gives back what it has."""
+    """Run one worker until the trials of a search are done. On Ctrl-C, SIGTERM or SIGUSR1 it gives back its work."""
     url, name = existing_search("worker", url, name)
     look_up(url, name)  # PyTorch takes seconds to import
 
@@ -82,21 +83,23 @@ def resume(
     url: Url = None,
     name: Name = None,
     trials: Annotated[
-        str | None, typer.Option(metavar="N|+N", help="Trials in all, or as many more; without it the number stays.")
+        str | None, typer.Option(metavar="N|+N", help="Number of trials in all, or +N for N more. Default: unchanged.")
     ] = None,
 ) -> None:
-    """Let an interrupted or stopped search go on, or give a finished one more trials."""
+    """Resume an interrupted or stopped search, or add trials to a finished one."""
     url, name = existing_search("resume", url, name)
     database = mendstore.Database(url)
     mendstore.check_version(database)
     search = mendstore.find(database, name)
     if trials is not None and not trials.removeprefix("+").isdigit():
-        raise UsageError(f"--trials: got {trials!r}, expected a number such as 300, or +200 for as many more")
+        raise UsageError(f"--trials: got {trials!r}, expected a number such as 300, or +200 for 200 more")
     done, _ = mendstore.progress(database, search.study_id)
     if trials is None or trials.startswith("+"):
         mendstore.enlarge(database, search, by=int(trials or 0))
     elif int(trials) < done:
-        raise UsageError(f"--trials {trials}: {done} of {search.trials} are done already; +{trials} for as many more")
+        raise UsageError(
+            f"--trials {trials}: {done} of {search.trials} are already done; try +{trials} for {trials} more"
+        )
     else:
         mendstore.enlarge(database, search, to=int(trials))
     wanted = mendstore.find(database, name).trials
@@ -108,25 +111,25 @@ def resume(
 
 @guarded
 def stop(url: Url = None, name: Name = None) -> None:
-    """Ask the workers of a search to end after the trial that they are at; `resume` lets it go on."""
+    """Ask the workers of a search to stop after their current trial; `resume` resumes it."""
     url, name = existing_search("stop", url, name)
     database = mendstore.Database(url)
     mendstore.check_version(database)
     search = mendstore.find(database, name)
     mendstore.stop(database, search)
     workers = mendstore.alive(database, search.study_id, search.lease_s)
-    asked = f"{plural(workers, 'worker')} asked to end" if workers else "no worker is at work, and none will start"
-    print(f"search `{name}`: {asked}; go on by: mendsearch resume {name}")
+    asked = f"{plural(workers, 'worker')} asked to stop" if workers else "no worker is at work, and none will start"
+    print(f"search `{name}`: {asked}; to resume it: mendsearch resume {name}")
 
 
 @guarded
 def delete(
     url: Url = None,
     name: Name = None,
-    yes: Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")] = False,
+    yes: Annotated[bool, typer.Option("--yes", "-y", help="Do not ask for confirmation.")] = False,
     storage: Storage = None,
 ) -> None:
-    """Remove a search, with all its trials, from the database. Folders of runs stay."""
+    """Remove a search and all its trials from the database. Run folders stay."""
     given, name = search_named("delete", url, name)
     url = mendstore.normalised(existing_storage("delete", given or storage))
     if not mendstore.summaries(url, name):
@@ -139,9 +142,9 @@ def delete(
             at_work = plural(workers, "worker")
             raise UsageError(f"delete: search `{name}` has {at_work} at work; `mendsearch stop` it first")
     if not yes:
-        typer.confirm(f"Remove search `{name}` with all its trials?", abort=True)
+        typer.confirm(f"Remove search `{name}` and all its trials?", abort=True)
     mendstore.remove(database, name)
-    print(f"search `{name}` is removed; `mendsearch gc` frees what only it needed")
+    print(f"search `{name}` is removed; `mendsearch gc` frees the content that only it used")
 
 
 @guarded
@@ -149,7 +152,7 @@ def gc(
     url: Url = None,
     store: Annotated[str | None, typer.Option(help=STORE_HELP)] = None,
 ) -> None:
-    """Remove weights and images that no search needs any more."""
+    """Remove weights and images that no search uses any more."""
     from mendstore.blobs import collect
 
     url = existing_storage("gc", url)

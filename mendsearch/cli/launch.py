@@ -1,4 +1,4 @@
-"""Start many workers of a search: `launch`."""
+"""Start workers of a search: `launch`."""
 
 from __future__ import annotations
 
@@ -18,8 +18,8 @@ from mendsearch.fleet.exit_reports import report_ends
 from mendsearch.fleet.launch import BackendName, Request
 
 GPUS_HELP = (
-    "Workers on GPUs, one each. local: all, the first N, or a list of places in CUDA_VISIBLE_DEVICES or of UUIDs; "
-    "others: N workers that ask for a GPU each."
+    "Workers on GPUs, one per GPU. local: all, the first N, or a list of UUIDs or positions in CUDA_VISIBLE_DEVICES; "
+    "others: N workers that request one GPU each."
 )
 CLUSTER = {"rich_help_panel": "Slurm and Kubernetes"}
 
@@ -28,39 +28,46 @@ CLUSTER = {"rich_help_panel": "Slurm and Kubernetes"}
 def launch(
     url: Url = None,
     name: Name = None,
-    workers: Annotated[int | None, typer.Option(min=1, help="Workers on the CPU.")] = None,
+    workers: Annotated[int | None, typer.Option(min=1, help="Number of workers on the CPU.")] = None,
     gpus: Annotated[str | None, typer.Option(metavar="all|N|0,1", help=GPUS_HELP)] = None,
-    per_gpu: Annotated[int | None, typer.Option(min=1, help="local: workers that share a GPU; else one.")] = None,
+    per_gpu: Annotated[int | None, typer.Option(min=1, help="local: workers per GPU. Default: 1.")] = None,
     cpus: Annotated[
-        int | None, typer.Option(min=1, help="Cores of a worker; else the cores are shared out, or 4 on a cluster.")
+        int | None, typer.Option(min=1, help="Cores per worker. Default: the cores are divided; 4 on a cluster.")
     ] = None,
     allow: Annotated[
-        list[str] | None, typer.Option(metavar="PACKAGE", help="What a worker may import for the network.")
+        list[str] | None, typer.Option(metavar="PACKAGE", help="Package that a worker may import for the network.")
     ] = None,
-    backend: Annotated[BackendName, typer.Option(help="Where the workers run.")] = "local",
+    backend: Annotated[BackendName, typer.Option(help="Where to run the workers.")] = "local",
     log_dir: Annotated[
-        Path | None, typer.Option(help="local, slurm: a log a worker; .mendsearch/logs/NAME without it.")
+        Path | None,
+        typer.Option(help="local, slurm: folder of the logs, one per worker. Default: .mendsearch/logs/NAME."),
     ] = None,
     dry_run: Annotated[
-        bool, typer.Option("--dry-run", help="Print what would be started or submitted, without a password.")
+        bool, typer.Option("--dry-run", help="Print what would be started or submitted, without passwords.")
     ] = False,
-    memory: Annotated[str | None, typer.Option(help="Of a worker: 8G (slurm), 8Gi (kubernetes).", **CLUSTER)] = None,
-    limit: Annotated[str | None, typer.Option("--time", help="slurm: time limit of a task.", **CLUSTER)] = None,
-    partition: Annotated[str | None, typer.Option(help="slurm: where the tasks run.", **CLUSTER)] = None,
-    account: Annotated[str | None, typer.Option(help="slurm: who pays.", **CLUSTER)] = None,
-    sbatch: Annotated[
-        list[str] | None, typer.Option(metavar="OPTION", help="slurm: such as --sbatch=--nice=100.", **CLUSTER)
+    memory: Annotated[
+        str | None, typer.Option(help="Memory per worker: 8G (slurm), 8Gi (kubernetes).", **CLUSTER)
     ] = None,
-    image: Annotated[str | None, typer.Option(help="kubernetes: the image of a worker.", **CLUSTER)] = None,
-    namespace: Annotated[str | None, typer.Option(help="kubernetes: else that of the context.", **CLUSTER)] = None,
+    limit: Annotated[str | None, typer.Option("--time", help="slurm: time limit per task.", **CLUSTER)] = None,
+    partition: Annotated[str | None, typer.Option(help="slurm: partition of the tasks.", **CLUSTER)] = None,
+    account: Annotated[str | None, typer.Option(help="slurm: account to charge.", **CLUSTER)] = None,
+    sbatch: Annotated[
+        list[str] | None,
+        typer.Option(metavar="OPTION", help="slurm: option of sbatch, such as --sbatch=--nice=100.", **CLUSTER),
+    ] = None,
+    image: Annotated[str | None, typer.Option(help="kubernetes: image of the workers.", **CLUSTER)] = None,
+    namespace: Annotated[
+        str | None, typer.Option(help="kubernetes: namespace. Default: that of the context.", **CLUSTER)
+    ] = None,
     secret: Annotated[
-        str | None, typer.Option(help="kubernetes: one that is there, the URL under `url`; else made.", **CLUSTER)
+        str | None,
+        typer.Option(help="kubernetes: existing Secret with the URL under `url`. Default: create one.", **CLUSTER),
     ] = None,
 ) -> None:
-    """Many workers of a search, until its trials are done.
+    """Start workers of a search, and supervise them until its trials are done.
 
-    Local workers are supervised: one that crashes is started again, and all end with this command. On Ctrl-C or SIGTERM
-    they give back their work; run the same command again to go on.
+    A local worker that crashes is started again, and all end with this command. On Ctrl-C or SIGTERM they give back
+    their work; run the same command again to resume.
     """
     url, name = search_named("launch", url, name)
     url = url or os.environ.get(mendstore.STORAGE_VARIABLE) or None
@@ -97,17 +104,17 @@ def launch(
 
 
 def _wanting(url: str, name: str) -> bool:
-    """Whether the search has work for workers, before they are started one after another only to end."""
+    """Whether the search has work left, checked before workers are started."""
     search, done = look_up(url, name)
     if search.stopping:
-        raise UsageError(f"launch: search `{name}` was stopped; let it go on first: mendsearch resume {name}")
+        raise UsageError(f"launch: search `{name}` was stopped; resume it first: mendsearch resume {name}")
     if done >= search.trials:
         print(f"search `{name}` has all its {done} trials; for more: mendsearch resume {name} --trials +200")
     return done < search.trials
 
 
 def _hide_password(url: str) -> None:
-    """Start this command anew without a URL that holds a password: `ps` shows a command's words to every user."""
+    """Run this command again without a URL that holds a password: `ps` shows arguments to every user."""
     if url in sys.argv and mendstore.without_password(url) != url:
         words = [word for word in sys.argv[1:] if word != url]
         os.environ[mendstore.STORAGE_VARIABLE] = url

@@ -1,4 +1,4 @@
-"""The whole job: `demo`, `run`, `inspect`."""
+"""The full pipeline: `demo`, `run`; and `inspect`."""
 
 from __future__ import annotations
 
@@ -23,47 +23,52 @@ from mendview.report import report_named, save
 from mendview.tables import result_table, structure_table
 
 Workers = Annotated[
-    int, typer.Option(min=0, help="Processes that run the trials, on GPUs where there are; without it this one.")
+    int,
+    typer.Option(
+        min=0, help="Number of processes that run the trials, on GPUs if there are any. Default: this process."
+    ),
 ]
 
 
 @guarded
 def demo(
-    out: Annotated[Path, typer.Option(help="Folder for everything that the run makes.")] = Path("demo-out"),
-    trials: Annotated[int | None, typer.Option(min=1, help="Trials that end with a score; 150 without it.")] = None,
+    out: Annotated[Path, typer.Option(help="Run folder.")] = Path("demo-out"),
+    trials: Annotated[
+        int | None, typer.Option(min=1, help="Number of trials that end with a score. Default: 150.")
+    ] = None,
     storage: Storage = None,
     workers: Workers = 0,
     as_json: Json = False,
 ) -> None:
-    """The whole main job on scikit-learn's real handwritten digits, on a CPU, in minutes."""
+    """Run the full pipeline on scikit-learn's digits, in minutes on a CPU."""
     _run(demo_spec(trials), out, storage, as_json, workers)
 
 
 @guarded
 def run(
-    spec: Annotated[Path, typer.Argument(help="TOML file; docs/spec.md lists its keys.")],
-    out: Annotated[
-        Path | None, typer.Option(help="Folder for everything that the run makes; runs/NAME without it.")
-    ] = None,
+    spec: Annotated[Path, typer.Argument(help="Spec file (TOML); docs/spec.md lists its keys.")],
+    out: Annotated[Path | None, typer.Option(help="Run folder. Default: runs/NAME.")] = None,
     storage: Storage = None,
     workers: Workers = 0,
     set_: SetKeys = None,
     as_json: Json = False,
 ) -> None:
-    """Train, pre-prune, mend and fine-tune. Run again it goes on: no finished stage or trial is done twice."""
+    """Train, pre-prune, mend and fine-tune. Run it again to resume: no finished stage or trial is repeated."""
     loaded = load_spec(spec, tuple(set_ or ()))
     _run(loaded, out or Path("runs") / loaded.name, storage, as_json, workers)
 
 
 @guarded
 def inspect(
-    spec: Annotated[Path | None, typer.Argument(help="TOML file.")] = None,
-    model: Annotated[str | None, typer.Option(help="A model by name, instead of a spec.")] = None,
-    input_: Annotated[str, typer.Option("--input", help="Shape of an image, CxHxW.")] = "3x224x224",
-    exclude: Annotated[list[str] | None, typer.Option(help="Layer, or pattern, that keeps its channels.")] = None,
+    spec: Annotated[Path | None, typer.Argument(help="Spec file (TOML).")] = None,
+    model: Annotated[str | None, typer.Option(help="Name of a network, instead of a spec.")] = None,
+    input_: Annotated[str, typer.Option("--input", help="With --model: shape of an image, CxHxW.")] = "3x224x224",
+    exclude: Annotated[
+        list[str] | None, typer.Option(help="With --model: layer or pattern that keeps all its output channels.")
+    ] = None,
     as_json: Json = False,
 ) -> None:
-    """Coupling groups, channel ranges and MACs of a network; for each layer that stays whole, why."""
+    """Show the coupling groups of a network, their channels and MACs, and why other layers are not pruned."""
     from mendsearch.pipeline.inspection import inspect_model, inspect_spec
 
     if (spec is None) == (model is None):
@@ -94,22 +99,22 @@ def _run(spec: Spec, out: Path, storage: str | None, as_json: bool, workers: int
     reporter.say(f"study `{spec.name}`: optuna-dashboard '{shown}'")
     if ".mendsearch" in shown:
         reporter.say("watch it: mendsearch dashboard")
-        reporter.say("the embedded database goes on for the dashboard; `mendsearch db stop` ends it")
+        reporter.say("the embedded database keeps running for the dashboard; `mendsearch db stop` stops it")
     else:
         reporter.say(f"watch it: mendsearch dashboard '{shown}'")
 
 
 def _look_again(name: str, url: str, report: Path, result: dict[str, Any], reporter: Reporter) -> None:
-    """Say where the search has more trials than the finished run, which does nothing; make a report that is missing."""
-    with contextlib.suppress(mendstore.StorageError):  # the result stands in the folder, whatever the database says
+    """Say if the search has more trials than the finished run, and make the report if it is missing."""
+    with contextlib.suppress(mendstore.StorageError):  # the result is in the folder, whatever the database says
         trials, counted = look_up(url, name)[0].trials, result["trials"]
         done = counted["complete"] + counted["stopped_early"]
         if trials > done:
             reporter.say(
-                f"the search has {trials} trials now, this result is of {done}; to choose among all: "
+                f"the search has {trials} trials now, but this result is from {done}; to choose among all: "
                 f"--set mend.trials={trials}"
             )
-        if not report.is_file():  # ended between the two
+        if not report.is_file():  # the run ended between result and report
             _report(name, url, report)
 
 

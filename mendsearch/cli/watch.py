@@ -1,4 +1,4 @@
-"""Look at searches: `status`, `dashboard`, `report`."""
+"""Watch searches: `status`, `dashboard`, `report`."""
 
 from __future__ import annotations
 
@@ -27,12 +27,12 @@ def status(
     url: Url = None,
     name: Name = None,
     as_json: Json = False,
-    watched: Annotated[bool, typer.Option("--watch", help="Go on showing one search until it has ended.")] = False,
+    watched: Annotated[bool, typer.Option("--watch", help="Keep showing one search until it has ended.")] = False,
 ) -> None:
-    """Searches of a database, or one of them at a glance: how it goes, the best score, workers, when it ends."""
+    """Show the searches of a database, or one of them: progress, best score, workers, time left."""
     url, name = url_and_name("status", url, name)
     if name is None and not watched and not has_storage(url):
-        print(f"no database under {EMBEDDED}/ yet, and no storage URL; `mendsearch run` makes one", file=sys.stderr)
+        print(f"no database under {EMBEDDED}/ yet, and no storage URL; `mendsearch run` creates one", file=sys.stderr)
         found: list[Overview] = []
     else:
         reader = Reader(existing_storage("status", url))
@@ -51,18 +51,18 @@ def status(
 def dashboard(
     url: Url = None,
     host: Annotated[
-        str, typer.Option(help="Address to listen on; any but this machine's own needs a token.")
+        str, typer.Option(help="Address to listen on; any other than this machine's own needs a token.")
     ] = "127.0.0.1",
-    port: Annotated[int, typer.Option(min=0, max=65535, help="Port to listen on; 0 takes a free one.")] = 8080,
+    port: Annotated[int, typer.Option(min=0, max=65535, help="Port to listen on; 0 for any free port.")] = 8080,
     no_open: Annotated[bool, typer.Option("--no-open", help="Do not open the browser.")] = False,
     allow_edits: Annotated[
-        bool, typer.Option("--allow-edits", help="Let Optuna Dashboard change and delete studies.")
+        bool, typer.Option("--allow-edits", help="Allow Optuna Dashboard to change and delete studies.")
     ] = False,
 ) -> None:
-    """Watch searches in the browser: our pages and Optuna Dashboard, on one port.
+    """Watch searches in the browser: mendsearch's pages and Optuna Dashboard, on one port.
 
-    On an address that others can reach, a token is needed: that of MENDSEARCH_DASHBOARD_TOKEN, or one that is made and
-    printed once.
+    An address that other machines can reach needs a token: that in MENDSEARCH_DASHBOARD_TOKEN, or one that is generated
+    and printed once.
     """
     from mendview.server.serving import serve
 
@@ -74,9 +74,9 @@ def dashboard(
 def report(
     url: Url = None,
     name: Name = None,
-    out: Annotated[Path | None, typer.Option("--out", "-o", help="HTML file to write; NAME.html if not given.")] = None,
+    out: Annotated[Path | None, typer.Option("--out", "-o", help="HTML file to write. Default: NAME.html.")] = None,
 ) -> None:
-    """Write one self-contained HTML file of a search: it opens offline, prints, and can be sent to a colleague."""
+    """Write a report of a search: one self-contained HTML file that opens offline and can be printed or sent."""
     from mendview.report import report_named, save
 
     url, name = existing_search("report", url, name)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+from collections.abc import Mapping
 from typing import Any
 
 import torch
@@ -46,6 +47,21 @@ def named_tensors(model: nn.Module) -> dict[str, Tensor]:
     state = model.state_dict(keep_vars=True)
     named = dict(model.named_parameters()) | dict(model.named_buffers())
     return {name: tensor for name, tensor in named.items() if name in state}
+
+
+def state_of(model: nn.Module) -> dict[str, Tensor]:
+    """The tensors of the state dict, under all their names; extra state of modules is left out."""
+    return {name: value for name, value in model.state_dict().items() if isinstance(value, Tensor)}
+
+
+def load_state(model: nn.Module, state: Mapping[str, Tensor]) -> None:
+    """Load what `state_of` gave.
+
+    Raises:
+        RuntimeError: names or shapes differ.
+    """
+    extra = {name: value for name, value in model.state_dict().items() if not isinstance(value, Tensor)}
+    model.load_state_dict({**extra, **state})
 
 
 def other_names(model: nn.Module) -> dict[str, str]:

@@ -100,8 +100,9 @@ class _Builder:
         names = [*(name for name, _ in self.model.named_modules()), *(name for name, _ in self.trace.places)]
         order = {name: number for number, name in enumerate(dict.fromkeys(names))}
         described = []
+        producing = [bool(self.produced[units].any()) for _, units in places]
         for shape, components in members.items():
-            outputs = [places[index][0] for index, _ in shape if self.produced[places[index][1]].any()]
+            outputs = [places[index][0] for index, _ in shape if producing[index]]
             layers = sorted({layer_of(name) for name, _ in outputs}, key=lambda name: order.get(name, 0))
             if len(components) == 1:
                 self.reasons.setdefault(components[0], SINGLE)

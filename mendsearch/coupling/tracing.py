@@ -291,7 +291,8 @@ class Tracer(TorchDispatchMode):
     def count(self, macs: float, units: list[Ints | None], *operands: Tensor) -> None:
         """A multiplication of tensors, with the units of the dimensions that may shrink."""
         shrinking = tuple(found for found in units if found is not None)
-        items = self.items if self.of_input(operands) else 1
+        made = any(self.get(operand) is None and len(operand) == self.items for operand in operands)
+        items = self.items if made or self.of_input(operands) else 1
         self.trace.products.append(Product(self.module, macs / items, shrinking))
 
     def choose(self, units: Ints, sizes: Mapping[int, int]) -> int:
@@ -326,7 +327,8 @@ class Tracer(TorchDispatchMode):
         if known:
             before = self.get(args[0]) if args else None
             rule_of(func)(self, func, args, kwargs, out)
-            self._note_aliases(func, args, out, before)
+            self._note_writes(func, args, before)
+        self._note_views(func, args, out)
         self.after(out)
         return out
 
@@ -337,15 +339,17 @@ class Tracer(TorchDispatchMode):
     def after(self, out: Any) -> None:
         """An operator has run and its outputs are known."""
 
-    def _note_aliases(self, func: Any, args: Any, out: Any, before: Traced | None) -> None:
-        """Views share memory: units written into one of them are not seen through the others, so they stay."""
-        tensors = [leaf for leaf in tree_leaves(out) if isinstance(leaf, Tensor)]
-        if not func._schema.is_mutable:
-            if args and isinstance(args[0], Tensor) and any(ret.alias_info for ret in func._schema.returns):
-                pointer = args[0].untyped_storage().data_ptr()
-                self._aliases.setdefault(pointer, [args[0]]).extend(tensors)
-            return
-        if not args or not isinstance(args[0], Tensor):
+    def _note_views(self, func: Any, args: Any, out: Any) -> None:
+        """Tensors that share memory."""
+        view = not func._schema.is_mutable and any(returned.alias_info for returned in func._schema.returns)
+        if view and args and isinstance(args[0], Tensor):
+            pointer = args[0].untyped_storage().data_ptr()
+            views = (leaf for leaf in tree_leaves(out) if isinstance(leaf, Tensor))
+            self._aliases.setdefault(pointer, [args[0]]).extend(views)
+
+    def _note_writes(self, func: Any, args: Any, before: Traced | None) -> None:
+        """Units that are written into a part of a tensor are not seen through the whole of it, so they stay."""
+        if not func._schema.is_mutable or not args or not isinstance(args[0], Tensor):
             return
         after, others = self.get(args[0]), self._aliases.get(args[0].untyped_storage().data_ptr(), [])
         if after is None or not others or (before is not None and before.axes.keys() == after.axes.keys()):

@@ -1,1 +1,5 @@
-"""Searches that many workers run: one worker, and starting many."""
+"""Workers of a search, on one machine or many.
+
+`worker` is one of them. It downloads the `bundle` of its search, after checking `compatibility` with the creator, and
+stops on `signals`. `launch` starts many; `local_workers` starts those of `run --workers`.
+"""

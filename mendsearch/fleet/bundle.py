@@ -12,6 +12,7 @@ from torch import Tensor
 
 import mendstore
 from mendsearch.config import Spec, parse_spec
+from mendsearch.coupling.copying import load_state, state_of
 from mendsearch.errors import UsageError
 from mendsearch.fleet.compatibility import check_allowed, check_versions, own_versions
 from mendsearch.fleet.tensors import pack, unpack
@@ -70,7 +71,7 @@ def _parts(search: Search) -> dict[str, dict[str, Tensor]]:
     if labels is not None:
         images["labels"] = labels
     return {
-        "weights": dict(search.problem.model.state_dict()),
+        "weights": state_of(search.problem.model),
         "ranking": to_tensors(search.ranking, search.statistics),
         "images": images,
     }
@@ -114,7 +115,7 @@ def download(
 
 def _search(spec: Spec, tensors: dict[str, dict[str, Tensor]]) -> Search:
     model = build_model(spec.model.name, spec.model.kwargs)
-    model.load_state_dict(tensors["weights"])
+    load_state(model, tensors["weights"])
     if torch.cuda.is_available():
         model.cuda()
     images = tensors["images"]

@@ -1,4 +1,4 @@
-"""What a supervisor tells the database when a worker's process has ended."""
+"""Exit reports: what a supervisor tells the database when the process of a worker has ended."""
 
 from __future__ import annotations
 
@@ -7,17 +7,18 @@ from mendsearch.fleet.launch.restarts import final, meaning
 from mendsearch.fleet.launch.supervisor import OnExit
 
 PATIENCE_S = 2.0
-"""Enough for a server that has just been started anew; nothing is supervised meanwhile."""
+"""Seconds to wait for the database; enough for a restart. Nothing is supervised meanwhile."""
 
 
 def report_ends(url: str, name: str) -> OnExit:
-    """A callback of `Supervisor`: what a worker that died held waits again at once, with its last lines as the log.
+    """A callback for `Supervisor`: the candidates of a worker that died wait again at once, with its last lines as log.
 
-    Without it the lease would run out first. A worker that ended by itself has given back what it held.
+    Without the report they wait until the lease expires, as they do if the database cannot be reached. A worker that
+    ended by itself has given its candidates back.
 
     Args:
-        url: of the study database; where that is away, leases do it.
-        name: of the search.
+        url: URL of the study database.
+        name: name of the search.
     """
 
     database = mendstore.Database(url, PATIENCE_S)

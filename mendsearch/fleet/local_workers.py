@@ -1,4 +1,4 @@
-"""Workers of this machine for a search that this process made: `mendsearch run SPEC --workers N`."""
+"""Local workers: those that `mendsearch run SPEC --workers N` starts on its own machine."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from mendsearch.study.worker import check_done
 
 POLL_S = 0.2
 COUNT_S = 1.0
-"""Between two looks at how many trials are done."""
+"""Pause between two counts of the trials that are done."""
 
 
 def run_local_workers(
@@ -31,20 +31,21 @@ def run_local_workers(
     log_dir: Path,
     reporter: Reporter,
 ) -> None:
-    """Run workers until the search's trials are done.
+    """Run workers until the trials of the search are done.
 
-    They end with this process, however it ends; what they held waits again, and the same command goes on.
+    The workers end with this process, however it ends. Their unfinished candidates wait again, and the same command
+    resumes the search.
 
     Args:
-        database: of the search.
-        registered: the search, published.
-        workers: how many.
-        model: name of the network, whose module they may import.
-        log_dir: a log a worker.
+        database: the study database.
+        registered: the search as the database holds it, with its bundle.
+        workers: number of workers.
+        model: name of the network, whose package they may import.
+        log_dir: folder with one log file per worker.
         reporter: where progress goes.
 
     Raises:
-        MendsearchError: all workers ended, and the search is not done; the message has the last one's reason.
+        MendsearchError: all workers ended before the search was done; the message gives the reason of the last one.
     """
     environment = {**os.environ, mendstore.STORAGE_VARIABLE: database.url}
     if is_import_path(model):

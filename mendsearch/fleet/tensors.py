@@ -1,7 +1,7 @@
-"""Tensors of a search in one safetensors file, small for the way to the workers, and the same bit for bit when read.
+"""Tensors of a search in one safetensors file: small for the transfer to workers, and identical bit for bit when read.
 
-Images that were read from 8 bits and then normalised have at most 256 values a channel, however they look as floats.
-They are kept as indices (uint8) into a palette of each channel. The file's names say how a tensor is kept:
+Images that were read from 8 bits and then normalised have at most 256 values per channel. They are stored as indices
+(uint8) into a palette per channel. The names in the file say how a tensor is stored:
 `plain/NAME`, or `index/NAME` beside `palette/NAME`.
 """
 
@@ -19,19 +19,19 @@ from mendsearch.files import read_tensors, write_tensors
 PLAIN, INDEX, PALETTE = "plain/", "index/", "palette/"
 COLOURS = 256
 SLICE = 2**22
-"""Elements that are looked at together, so that memory is bounded."""
+"""Elements processed at a time, so that memory is bounded."""
 
 BITS = {2: torch.int16, 4: torch.int32, 8: torch.int64}
-"""Integers of as many bytes as a float: they tell apart -0.0 and 0.0, and every NaN, as a bit-exact copy must."""
+"""Integers of the same size as a float: they distinguish -0.0 from 0.0, and NaNs, as a bit-exact copy must."""
 
 
 def pack(path: Path, tensors: Mapping[str, Tensor]) -> None:
     """Write tensors, on any device and with any strides, to a safetensors file.
 
     Args:
-        path: of the file, which is there whole or not at all.
-        tensors: by name. A float tensor with at most 256 values, (N, C, H, W) with at most 256 in each channel, is kept
-            as indices where that takes less room.
+        path: path of the file, which exists complete or not at all.
+        tensors: tensors by name. A float tensor with at most 256 values, or (N, C, H, W) with at most 256 in each
+            channel, is stored as indices if that takes less space.
     """
     packed: dict[str, Tensor] = {}
     for name, tensor in tensors.items():
@@ -45,7 +45,7 @@ def pack(path: Path, tensors: Mapping[str, Tensor]) -> None:
 
 
 def unpack(path: Path) -> dict[str, Tensor]:
-    """The tensors of a file that `pack` wrote: contiguous, on the CPU.
+    """Read the tensors of a file that `pack` wrote: contiguous, on the CPU.
 
     Raises:
         UsageError: the file is missing, damaged, or of another kind.
@@ -59,14 +59,14 @@ def unpack(path: Path) -> dict[str, Tensor]:
             bare = name.removeprefix(INDEX)
             tensors[bare] = _restored(tensor, packed[PALETTE + bare])
         elif not name.startswith(PALETTE):
-            raise UsageError(f"{path} holds a tensor `{name}`, expected {PLAIN}NAME; it was not packed for a worker")
+            raise UsageError(f"{path} holds a tensor `{name}`, expected {PLAIN}NAME; the file is not part of a bundle")
     return tensors
 
 
 def _palette(tensor: Tensor) -> Tensor | None:
-    """(C, K), K <= 256, the values of each channel, sorted by their bits and padded; None where it is not worth it.
+    """(C, K), K <= 256, the values of each channel, sorted by their bits and padded; None if indices save nothing.
 
-    (1, K) where the tensor is not (N, C, H, W).
+    (1, K) if the tensor is not (N, C, H, W).
     """
     if not tensor.is_floating_point() or tensor.element_size() not in BITS or tensor.numel() == 0:
         return None
@@ -84,12 +84,12 @@ def _palette(tensor: Tensor) -> Tensor | None:
 
 
 def _values(channel: Tensor) -> Tensor | None:
-    """The distinct values of a channel as sorted integers, or None where they are more than 256."""
+    """The distinct values of a channel as sorted integers, or None if there are more than 256."""
     known = torch.empty(0, dtype=BITS[channel.element_size()])
     for part in _slices(channel):
         bits = part.reshape(-1).view(known.dtype)
         if len(known):
-            bits = bits[known[_places(bits, known)] != bits]
+            bits = bits[known[_indices_in(bits, known)] != bits]
         if len(bits):
             known = torch.cat([known, bits.unique()]).sort().values
         if len(known) > COLOURS:
@@ -97,17 +97,17 @@ def _values(channel: Tensor) -> Tensor | None:
     return known
 
 
-def _places(bits: Tensor, known: Tensor) -> Tensor:
+def _indices_in(bits: Tensor, known: Tensor) -> Tensor:
     return torch.searchsorted(known, bits.contiguous(), out_int32=True).clamp_(max=len(known) - 1)
 
 
 def _indices(tensor: Tensor, palette: Tensor) -> Tensor:
-    """uint8, of the tensor's shape."""
+    """Indices into the palette: uint8, of the tensor's shape."""
     indices = torch.empty(tensor.shape, dtype=torch.uint8)
     bits = palette.view(BITS[palette.element_size()])
     for channel, into, known in zip(_channels(tensor), _channels(indices), bits, strict=True):
         for part, part_into in zip(_slices(channel), _slices(into), strict=True):
-            part_into.copy_(_places(part.contiguous().view(known.dtype), known))
+            part_into.copy_(_indices_in(part.contiguous().view(known.dtype), known))
     return indices
 
 
@@ -121,7 +121,7 @@ def _restored(indices: Tensor, palette: Tensor) -> Tensor:
 
 
 def _channels(tensor: Tensor) -> Iterator[Tensor]:
-    """Views that share a palette: the channels of (N, C, H, W), or the whole."""
+    """Views that share a palette: the channels of (N, C, H, W), or the whole tensor."""
     return iter(tensor.unbind(1)) if tensor.dim() == 4 else iter([tensor])
 
 

@@ -1,4 +1,4 @@
-"""One worker of a search, from a URL and a name to the last trial."""
+"""One worker of a search, from the URL and the name to the last trial."""
 
 from __future__ import annotations
 
@@ -17,19 +17,22 @@ from mendsearch.study.worker import open_database, work
 def run_worker(
     url: str, name: str, allow: list[str], outage_s: float | None, trial_limit_s: float | None, reporter: Reporter
 ) -> int:
-    """Be a worker until the search is done; returns an exit code.
+    """Run trials of a search until it is done.
 
     Args:
-        url: of the study database.
-        name: of the search.
+        url: URL of the study database.
+        name: name of the search.
         allow: packages that may be imported for the network.
-        outage_s: how long the database may be away; as the search has it where None.
-        trial_limit_s: how long one candidate may take; as the search has it where None.
+        outage_s: seconds to wait for a database that cannot be reached; None for the value of the spec.
+        trial_limit_s: seconds that one candidate may take; None for the value of the spec.
         reporter: where progress goes.
 
+    Returns:
+        The exit code of the process: 0, or 128 + n after signal n.
+
     Raises:
-        UsageError: this worker is not fit for the search.
-        mendstore.StorageError: the database cannot be reached at the start, or stayed away.
+        UsageError: this worker is not compatible with the search.
+        mendstore.StorageError: the database cannot be reached at the start, or for longer than `outage_s` later.
     """
     optuna.logging.set_verbosity(optuna.logging.WARNING)
     stop_event, joined = threading.Event(), list[mendstore.Queue]()
@@ -40,7 +43,7 @@ def run_worker(
 
     signals = Signals(stop_event, give_back)
     signals.start()
-    first = mendstore.Database(url)  # a wrong URL is said at once, not waited out
+    first = mendstore.Database(url)  # a wrong URL is reported at once, without waiting
     try:
         mendstore.check_version(first)
         registered = mendstore.find(first, name)
@@ -56,9 +59,9 @@ def run_worker(
         if signals.number is None:
             raise
     finally:
-        with contextlib.suppress(Exception):  # the process ends
+        with contextlib.suppress(Exception):  # the process ends anyway
             database.close()
     if signals.number is not None:
-        reporter.say(f"signal {signals.number}: what was at work is finished or given back")
+        reporter.say(f"signal {signals.number}: the current trial was finished or given back")
         return 128 + signals.number
     return 0

@@ -1,4 +1,4 @@
-"""What a study knows of its candidates, as arrays that grow with it."""
+"""The candidates of a study, as arrays that grow with it."""
 
 from __future__ import annotations
 
@@ -16,10 +16,10 @@ FINISHED = (TrialState.COMPLETE, TrialState.PRUNED)
 
 
 class History:
-    """The finished trials of one study, read once each; nothing is kept that the study does not hold.
+    """The finished trials of one study, each read once.
 
     Args:
-        space: of the search.
+        space: search space.
     """
 
     def __init__(self, space: Space) -> None:
@@ -35,8 +35,8 @@ class History:
         """Keep counts (n, G) and scores (n,) of the finished trials.
 
         Args:
-            study: the same study in every call.
-            but: id of the trial that asks.
+            study: study; the same one in every call.
+            but: id of the trial that is being sampled, which is left out.
         """
         self._running = set()
         fresh: list[Ints] = []
@@ -64,6 +64,6 @@ class History:
         return self._counts, self._values
 
     def holds(self, counts: Ints) -> bool:
-        """Whether a candidate (G,) was scored, or is being scored, at the last `read`."""
+        """Whether a candidate (G,) was already scored or was being scored at the last `read`."""
         key = tuple(counts)
         return key in self._known or key in self._running

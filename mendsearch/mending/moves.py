@@ -1,4 +1,4 @@
-"""Many structures near one another on the budget: restorations that change their coupling group."""
+"""Random moves of restorations between coupling groups, along the budget."""
 
 from __future__ import annotations
 
@@ -9,14 +9,14 @@ from mendsearch.coupling.layout import Ints
 from mendsearch.mending.space import Space
 
 ROUNDS = 5
-"""Steps that bring a structure onto the budget; usage is close to quadratic in the restorations."""
+"""Iterations that scale a structure to the budget; usage is close to quadratic in the restorations."""
 
 
 def moved(parents: Ints, space: Space, generator: np.random.Generator) -> Floats:
-    """For each parent (m, G) a structure (m, G), not rounded, in which some coupling groups took channels from others.
+    """For each parent (m, G), a structure (m, G), not rounded, with some channels moved between coupling groups.
 
-    One to three coupling groups change by a random part of their width, up or down; then all restorations are scaled
-    so that the structure meets the budget.
+    One to three coupling groups gain or lose a random part of their width; then all restorations are scaled so that the
+    structure meets the budget.
     """
     widths, floor = space.coupling.widths, space.floor
     amount, groups = parents.shape

@@ -1,6 +1,6 @@
-"""What proposes restorations: the mending sampler, and Optuna's own, all projected onto the budget.
+"""Samplers that propose restorations: mendsearch's own and Optuna's.
 
-Every proposal is projected before it is recorded, so that a trial's parameters are those of the candidate that is run.
+Every proposal is projected before it is recorded, so that the parameters of a trial are those of its candidate.
 """
 
 from __future__ import annotations
@@ -26,20 +26,20 @@ from mendsearch.mending.surrogate import Surrogate
 BLAS = ThreadpoolController().select(user_api="blas")
 SAMPLERS: tuple[str, ...] = get_args(SamplerName)
 DRAWS = 8
-"""Proposals drawn before one that was scored already is shaken loose."""
+"""Proposals drawn before the last one is perturbed, if all of them were scored already."""
 PARENTS, LEARNT, POOL = 12, 160, 320
-"""Best structures that are moved from, best structures that are learnt from, and structures looked at for one trial."""
+"""Best structures to move from, best structures to learn from, and structures compared for one trial."""
 
 
 class SpaceSampler(BaseSampler):
-    """Samples the whole space of a search at once.
+    """Samples all parameters of a search together.
 
-    Where a proposal projects onto a candidate that the study has already, another is drawn, and after `DRAWS` of them
-    the last one is moved by single steps at random, so that no trial is spent on a score that is known.
+    If a proposal projects to a candidate that the study already has, another is drawn. After `DRAWS` of them, the last
+    one is perturbed at random, so that no trial is spent on a score that is known.
 
     Args:
-        space: of the search.
-        seed: of its draws; they follow from seed and trial number alone, in any process.
+        space: search space.
+        seed: seed of the draws, which depend on the seed and the trial number only, in any process.
     """
 
     def __init__(self, space: Space, seed: int) -> None:
@@ -51,18 +51,18 @@ class SpaceSampler(BaseSampler):
     def sample_relative(
         self, study: Study, trial: FrozenTrial, search_space: dict[str, BaseDistribution]
     ) -> dict[str, Any]:
-        if "fixed_params" in trial.system_attrs:  # enqueued: nothing is left to propose
+        if "fixed_params" in trial.system_attrs:  # enqueued: there is nothing to propose
             return {}
         return self._space.params(self.candidate(study, trial))
 
     def candidate(self, study: Study, trial: FrozenTrial) -> Ints:
-        """Keep counts (G,) of a candidate that the study does not have yet, where there is one.
+        """Keep counts (G,) of a candidate that the study does not have yet, if there is one.
 
         Args:
-            study: the same in every call.
-            trial: that asks; it may be one that the study does not hold.
+            study: study; the same one in every call.
+            trial: trial that is being sampled; the study need not hold it.
         """
-        with BLAS.limit(limits=1):  # small matrices; threads would only wait for one another
+        with BLAS.limit(limits=1):  # matrices are small: threads would only wait for one another
             return self._fresh(study, trial, np.random.default_rng((self._seed, trial.number)))
 
     def _fresh(self, study: Study, trial: FrozenTrial, generator: np.random.Generator) -> Ints:
@@ -77,7 +77,7 @@ class SpaceSampler(BaseSampler):
     def propose(
         self, study: Study, trial: FrozenTrial, tried: Ints, scores: Floats, generator: np.random.Generator
     ) -> Ints:
-        """Keep counts (G,), to be projected, after keep counts (n, G) got `scores` (n,)."""
+        """Propose keep counts (G,), given that keep counts `tried` (n, G) have `scores` (n,)."""
 
     def sample_independent(
         self, study: Study, trial: FrozenTrial, param_name: str, param_distribution: BaseDistribution
@@ -85,7 +85,7 @@ class SpaceSampler(BaseSampler):
         return RandomSampler(self._seed).sample_independent(study, trial, param_name, param_distribution)
 
     def _perturb(self, counts: Ints, generator: np.random.Generator) -> Ints:
-        """A candidate near `counts` that is not known; `counts` itself where the space seems used up."""
+        """A new candidate near `counts`; `counts` itself if the space seems exhausted."""
         for reach in range(1, 50):
             perturbed = generator.integers(-reach, reach + 1, len(counts)) * self._space.limits.steps
             candidate = self._space.project(counts + perturbed)
@@ -95,18 +95,19 @@ class SpaceSampler(BaseSampler):
 
 
 class MendingSampler(SpaceSampler):
-    """Moves restorations between coupling groups along the budget, where a model of the score expects most.
+    """Moves restorations between coupling groups along the budget, to where a surrogate expects the best score.
 
-    From the best structures so far, `POOL` others are made by moving restorations. A surrogate that starts from the
-    error curves and learns from the best finished trials says what each is worth and how sure it is; the one with the
-    highest mean plus a random multiple of its standard deviation is proposed. The multiple is drawn anew each time, so
-    that workers that ask at once propose different structures.
+    `POOL` structures are made from the best ones so far by moving restorations. A surrogate, which starts from the
+    error curves and learns from the best finished trials, predicts the score of each with a standard deviation. The
+    acquisition is the mean plus a random multiple of that deviation (an upper confidence bound); the structure with the
+    highest acquisition is proposed. The multiple is drawn for every proposal, so that workers that ask at the same time
+    propose different structures.
 
     Args:
-        space: of the search.
+        space: search space.
         curves: error curves of the coupling groups.
-        starts: structures from which to go while nothing is known.
-        seed: of its draws.
+        starts: structures to move from before two trials have finished.
+        seed: seed of the draws.
     """
 
     def __init__(self, space: Space, curves: list[Floats], starts: list[Ints], seed: int) -> None:
@@ -121,7 +122,7 @@ class MendingSampler(SpaceSampler):
             start = self._starts[generator.integers(len(self._starts))]
             return _whole(moved(start[None], self._space, generator)[0])
         best = np.argsort(-scores)[:LEARNT]
-        # parents by rank: the best most often
+        # parents are drawn by rank, the best most often
         ranks = np.minimum(generator.geometric(0.25, POOL) - 1, min(PARENTS, len(best)) - 1)
         pool = moved(tried[best[ranks]], self._space, generator)
         self._surrogate.fit(tried[best], scores[best])
@@ -139,9 +140,9 @@ class OptunaSampler(SpaceSampler):
     """One of Optuna's own samplers.
 
     Args:
-        inner: the sampler that proposes.
-        space: of the search.
-        seed: of the moves that shake a known proposal loose.
+        inner: sampler that proposes.
+        space: search space.
+        seed: seed of the perturbation of proposals that were scored already.
     """
 
     def __init__(self, inner: BaseSampler, space: Space, seed: int) -> None:
@@ -169,9 +170,9 @@ class OptunaSampler(SpaceSampler):
 
 
 def make_sampler(name: SamplerName, space: Space, curves: list[Floats], starts: list[Ints], seed: int) -> SpaceSampler:
-    """The sampler of that name.
+    """Make the sampler of that name.
 
-    `tpe` is Optuna's multivariate TPE; `constant_liar`, meant for trials that run side by side, is off.
+    `tpe` is Optuna's multivariate TPE. Its `constant_liar`, meant for parallel trials, is off.
     """
     if name == "mending":
         return MendingSampler(space, curves, starts, seed)

@@ -1,4 +1,4 @@
-"""The score of a candidate, before any fine-tuning, and when to stop looking at one."""
+"""The score of a candidate before any fine-tuning, and early stopping."""
 
 from __future__ import annotations
 
@@ -9,32 +9,33 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from mendsearch.coupling.copying import dtype_of
 from mendsearch.coupling.layout import Ints
 from mendsearch.coupling.surgery import build_pruned
-from mendsearch.mending.weights import Weights, placed
+from mendsearch.mending.weights import Weights
 from mendsearch.modes import evaluating, fast_passes
 
 BATCH = 512
-"""Images of one forward pass at the most."""
+"""Images per forward pass, at most."""
 TRIAL_IMAGES = 1000
-"""Validation images that a trial looks at; more tell structures apart no better (docs/results/scoring.md)."""
+"""Validation images of a trial; more do not separate structures better (docs/results/scoring.md)."""
 CHECKS = (1 / 8, 1 / 4, 1 / 2)
-"""Fractions of the validation images after which a candidate may be stopped."""
+"""Fractions of the validation images after which scoring may be stopped."""
 DOUBT = 1.5
-"""Standard errors by which the mean loss must be above the incumbent's for a candidate to be stopped."""
-VERSION = 2
-"""Raised when the same candidate would get another score."""
+"""Standard errors by which the mean loss must exceed the incumbent's for scoring to be stopped."""
+VERSION = 3
+"""Incremented when the same candidate would get another score."""
 
 
 @dataclass(frozen=True, eq=False)
 class Scored:
-    """What scoring one candidate gave.
+    """The score of one candidate.
 
     Attributes:
-        value: the score; where scoring was stopped, what it is expected to be.
-        losses: (n,) float32, of the images looked at.
+        value: the score; if scoring was stopped, an estimate of it.
+        losses: (n,) float32, losses of the images that were used.
         stopped: whether scoring was stopped before the last image.
-        top1_agreement: share (0-1) of the images looked at that get the dense network's class, or their label's.
+        top1_agreement: fraction (0-1) of these images whose largest logit is the dense network's, or the label.
     """
 
     value: float
@@ -46,29 +47,29 @@ class Scored:
 class Scorer:
     """Scores candidates of one search.
 
-    Without labels the score is agreement with the dense network: minus the mean Kullback-Leibler divergence (nats) of
-    the candidate's outputs from the dense ones on the validation images. With labels it is minus the mean
-    cross-entropy. It is at most 0; higher is better. A trial looks at `TRIAL_IMAGES` of the images, a refined candidate
-    at all.
+    Without labels, the score is the agreement with the dense network: minus the mean Kullback-Leibler divergence
+    (nats) of the candidate's outputs from the dense ones on the validation images. With labels, it is minus the mean
+    cross-entropy. It is at most 0; higher is better. A trial uses `TRIAL_IMAGES` of the images, a refined candidate
+    all of them.
 
     Args:
-        weights: of the candidates.
-        validation: (N, C, H, W) float32 images.
-        labels: (N,) int64, or None.
+        weights: weights of the candidates.
+        validation: (N, C, H, W) float32, validation images.
+        labels: (N,) int64, their labels; None to compare with the dense network.
 
     Attributes:
-        by_label: whether candidates are held against labels.
+        by_label: whether the reference is the labels.
     """
 
     def __init__(self, weights: Weights, validation: Tensor, labels: Tensor | None) -> None:
         self.weights, self.by_label = weights, labels is not None
-        # in an order of their own, so that the first images are a fair part where they came sorted
+        # shuffled, so that the first images are a fair sample even if they came sorted
         order = torch.randperm(len(validation), generator=torch.Generator().manual_seed(0))
         self._trial = min(TRIAL_IMAGES, len(validation))
         self._checks = {round(part * self._trial) for part in CHECKS}
         ends = sorted({*self._checks, self._trial, *range(BATCH, len(validation), BATCH), len(validation)} - {0})
         sizes = [end - start for start, end in zip([0, *ends[:-1]], ends, strict=True)]
-        self._images = placed(validation[order], weights.device).split(sizes)
+        self._images = weights.placed(validation[order]).split(sizes)
         with torch.no_grad(), evaluating(weights.model):
             self._targets = (
                 [weights.model(part).log_softmax(1) for part in self._images]
@@ -78,34 +79,34 @@ class Scorer:
 
     @property
     def version(self) -> tuple[object, ...]:
-        """Differs where the same candidate would get another score."""
+        """Changes whenever the same candidate would get another score."""
         return VERSION, self.by_label, self._trial, BATCH, CHECKS, *self.weights.version
 
     @torch.no_grad()
     def score(self, counts: Ints, incumbent: Scored | None = None) -> Scored:
-        """Score a candidate (G,) int64; minus infinity where its outputs are not finite.
+        """Score a candidate; the score is minus infinity if its outputs are not finite.
 
         Args:
-            counts: of the candidate.
-            incumbent: the best so far; where given, scoring is stopped once the candidate is worse beyond doubt, by a
-                paired test over the images that both have seen.
+            counts: (G,) int64, keep counts of the candidate.
+            incumbent: the best candidate so far. If given, scoring is stopped once a paired test on the images that
+                both have seen shows that the candidate is clearly worse.
         """
         state = self.weights.of(counts)
-        with fast_passes(self.weights.device):
+        with fast_passes(self.weights.device, dtype_of(self.weights.model)):
             return self._evaluate(state, self._trial, incumbent)
 
     @torch.no_grad()
     def refined_score(self, counts: Ints) -> float:
-        """The score of a candidate with its weights at their best: those of `build`."""
+        """The score of a candidate with refined weights, which are those of `build`."""
         return self._evaluate(self.weights.refined(counts), sum(map(len, self._images))).value
 
     @torch.no_grad()
     def dense_score(self) -> float:
-        """The score of the dense network as it is."""
+        """The score of the dense network."""
         return self._evaluate(dict(self.weights.slicer.dense), sum(map(len, self._images))).value
 
     def build(self, counts: Ints) -> nn.Module:
-        """The candidate as a plain dense network, with its weights at their best."""
+        """The candidate as a plain dense network, with refined weights."""
         state = self.weights.refined(counts)
         return build_pruned(self.weights.model, state, self.weights.slicer.sizes(state)).eval()
 

@@ -1,4 +1,4 @@
-"""A search put together: what is asked of which network, and the parts that answer it."""
+"""A search put together: the problem (network, coupling groups, budget), and the parts that solve it."""
 
 from __future__ import annotations
 
@@ -18,25 +18,25 @@ from mendsearch.errors import CouplingError, DataError, ModelError
 from mendsearch.mending.scoring import Scorer
 from mendsearch.mending.space import Space
 from mendsearch.mending.weights import Weights
-from mendsearch.modes import evaluating
+from mendsearch.modes import evaluating, to_network
 from mendsearch.prepruning import by_curves, cut, error_curves, pre_prune
 from mendsearch.progress import Reporter
 from mendsearch.ranking import CRITERIA, FilterRanking, RankingInputs
 from mendsearch.ranking.statistics import InputStatistics, input_statistics
 
 POWERS = (1.0, 1.5, 2.0)
-"""Of the error curves, one structure to start from for each."""
+"""Exponents of the error curves; each gives one structure to start from."""
 BATCH = 128
-"""Images of one forward pass."""
+"""Images per forward pass."""
 
 
 @dataclass(frozen=True, eq=False)
 class Problem:
-    """A network, how its channels hang together, and the budget.
+    """A network, its coupling groups, and the budget.
 
     Attributes:
         model: the dense network; the search never changes it.
-        coupling: its coupling groups.
+        coupling: coupling groups of the network.
         limits: the budget in absolute numbers, with the cost model.
     """
 
@@ -46,13 +46,19 @@ class Problem:
 
 
 def build_problem(model: nn.Module, images: Tensor, budget: Budget, prune: PruneSpec | None = None) -> Problem:
-    """Find the coupling groups, and hold the budget against them.
+    """Find the coupling groups, and check the budget.
+
+    Args:
+        model: the dense network, in evaluation mode; not changed. `DataParallel` and `torch.compile` are taken off.
+        images: (N, C, H, W) float32; two are enough.
+        budget: limits on the pruned network.
+        prune: multiple of the keep counts, and layers to exclude.
 
     Raises:
-        DataError: the network refuses the images.
-        ModelError: its outputs are no logits, or it is no network that can be pruned.
+        DataError: the network does not accept the images.
+        ModelError: its outputs are not logits, or it is no network that can be pruned.
         CouplingError: nothing is prunable.
-        BudgetError: the budget cannot be met, or is met already.
+        BudgetError: the budget cannot be met, or is already met.
     """
     prune = prune or PruneSpec()
     model = unwrapped(model)
@@ -61,11 +67,11 @@ def build_problem(model: nn.Module, images: Tensor, budget: Budget, prune: Prune
         reasons = "; ".join(f"{name}: {reason}" for name, reason in list(coupling.whole.items())[:3])
         raise CouplingError(f"nothing in the network is prunable ({reasons or 'it has no layer with channels'})")
     with evaluating(model), torch.no_grad():
-        outputs = model(images[:2].to(next(model.parameters()).device))
+        outputs = model(to_network(images[:2], model))
     if not isinstance(outputs, Tensor) or outputs.dim() != 2:
         raise ModelError(
             f"the network gives {_shape(outputs)} for two images, expected logits (2, num_classes); "
-            f"wrap it in a module that gives them"
+            f"wrap it in a module that returns them"
         )
     if not torch.isfinite(outputs).all():
         raise ModelError("the network's outputs are not finite; check its weights and the calibration images")
@@ -75,13 +81,13 @@ def build_problem(model: nn.Module, images: Tensor, budget: Budget, prune: Prune
 def rank_channels(
     problem: Problem, images: Tensor, criterion: str, seed: int, reporter: Reporter
 ) -> tuple[FilterRanking, dict[str, InputStatistics]]:
-    """One pass over the calibration images (N, C, H, W), and the ranking made from what the consumers read.
+    """Collect the input statistics in one pass over the calibration images, and rank the channels by them.
 
     Args:
-        problem: the network.
-        images: calibration images.
-        criterion: its name.
-        seed: for a criterion that draws.
+        problem: network and coupling groups.
+        images: (N, C, H, W) float32, calibration images.
+        criterion: name of the criterion.
+        seed: seed of criteria that are random.
         reporter: where progress goes.
     """
     passes = -(-len(images) // BATCH)
@@ -96,27 +102,27 @@ def _shape(outputs: object) -> str:
 
 
 class Search:
-    """The parts of one search: scorer, space, and the structures that need no search.
+    """The parts of one search: scorer, search space, and the structures that need no search.
 
     Args:
-        problem: the network and the budget.
-        ranking: of its channels.
-        statistics: of the inputs of the consumers.
-        calibration: (N, C, H, W) float32.
-        validation: (N, C, H, W) float32.
-        labels: (N,) int64, or None; they are looked at only where `mend.score` is `loss`.
-        prune: rule and floor.
-        mend: how to score.
+        problem: network, coupling groups and budget.
+        ranking: filter ranking.
+        statistics: input statistics, by name of the consumer.
+        calibration: (N, C, H, W) float32, calibration images.
+        validation: (N, C, H, W) float32, validation images.
+        labels: (N,) int64, labels of the validation images, or None; used only if `mend.score` is `loss`.
+        prune: pre-pruning rule and floor.
+        mend: score and reconstruction.
 
     Raises:
-        DataError: the score needs labels, and there are none.
+        DataError: the score needs labels, and none were given.
 
     Attributes:
-        images: calibration, validation, and the labels that are looked at, if any.
+        images: calibration images, validation images, and the labels if they are used.
         curves: error curves of the coupling groups.
-        starts: structures to be scored before the sampler proposes any: those of the error curves, then the controls.
-        uniform: (G,) int64, the rule `uniform` cut at the budget.
-        pre_pruned: (G,) int64, the rule of `prune` cut at the budget.
+        starts: structures that the first trials score: those of the error curves, then the controls.
+        uniform: (G,) int64, the control that the rule `uniform` gives at the budget.
+        pre_pruned: (G,) int64, the control that the rule of `prune` gives at the budget.
     """
 
     def __init__(
@@ -133,14 +139,14 @@ class Search:
     ) -> None:
         self.problem, self.ranking, self.statistics = problem, ranking, statistics
         if mend.score == "loss" and labels is None:
-            raise DataError('score "loss" needs labels for the validation images; give them, or use "agreement"')
+            raise DataError('score "loss" needs labels for the validation images; pass them, or use "agreement"')
         judges = labels if mend.score == "loss" else None
         self.images = (calibration, validation, judges)
         limits = problem.limits
         self.curves = error_curves(problem.model, problem.coupling, ranking, statistics)
         self.uniform = pre_prune("uniform", ranking, self.curves, limits)
         self.pre_pruned = pre_prune(prune.rule, ranking, self.curves, limits)
-        # uniform whatever the rule: no coupling group starves, which fine-tuning would pay for (docs/adr/0006)
+        # uniform whatever the rule: starved coupling groups would cost accuracy after fine-tuning (docs/adr/0006)
         self.space = Space(cut("uniform", ranking, self.curves, limits, scale=prune.floor), limits)
         by_power = [by_curves(self.curves, limits, power) for power in POWERS]
         self.starts = [self.space.project(counts) for counts in (*by_power, self.pre_pruned, self.uniform)]
@@ -148,7 +154,7 @@ class Search:
         self.scorer = Scorer(weights, validation, judges)
 
     def fingerprint(self) -> str:
-        """Equal for two searches whose scores mean the same: weights, data, ranking, floor, budget and scoring."""
+        """Digest of weights, data, ranking, floor, budget and scoring: equal if the scores of two searches compare."""
         digest = hashlib.sha256()
         for name, tensor in sorted(self.scorer.weights.slicer.dense.items()):
             digest.update(name.encode())

@@ -1,4 +1,4 @@
-"""The space of a search: restorations above the floor, and the candidates that they name."""
+"""The search space: restorations above the floor, and the candidates that they stand for."""
 
 from __future__ import annotations
 
@@ -15,11 +15,11 @@ PREFIX = "restore/"
 
 
 class Space:
-    """Between a trial's parameters `restore/<coupling group>` and keep counts.
+    """Converts between a trial's parameters `restore/<coupling group>` and keep counts.
 
     Args:
-        floor: (G,) int64, the structure from which mending starts, cut to whole steps; it fits the budget.
-        limits: the budget, and the steps.
+        floor: (G,) int64, structure from which mending starts; rounded down to whole steps, it fits the budget.
+        limits: limits on the pruned network, and the steps.
     """
 
     def __init__(self, floor: Ints, limits: Limits) -> None:
@@ -30,7 +30,7 @@ class Space:
 
     @property
     def distributions(self) -> dict[str, BaseDistribution]:
-        """The search space in Optuna's terms: for every coupling group 0 .. width - floor channels, in whole steps."""
+        """The search space as Optuna's distributions: for every coupling group 0 .. width - floor, in whole steps."""
         rooms = self.coupling.widths - self.floor
         return {
             name: IntDistribution(0, int(room), step=int(step))
@@ -38,17 +38,17 @@ class Space:
         }
 
     def params(self, counts: Ints) -> dict[str, Any]:
-        """A trial's parameters of keep counts (G,) that are at or above the floor."""
+        """A trial's parameters for keep counts (G,), which are at or above the floor."""
         return {name: int(value) for name, value in zip(self.names, counts - self.floor, strict=True)}
 
     def counts(self, params: Mapping[str, Any]) -> Ints:
-        """Keep counts (G,) int64 of a trial's parameters."""
+        """Keep counts (G,) int64 for a trial's parameters."""
         return self.floor + np.array([params[name] for name in self.names], dtype=np.int64)
 
     def holds(self, params: Mapping[str, Any]) -> bool:
-        """Whether a trial's parameters are those of a candidate: others may be at work in the study too."""
+        """Whether a trial's parameters are those of this space; a stock optimizer may add other trials to the study."""
         return set(params) == set(self.names)
 
     def project(self, counts: Ints) -> Ints:
-        """The candidate that a proposal (G,) stands for: it fits the budget and leaves none unused."""
+        """The candidate for a proposal (G,): it fits the budget and uses it up."""
         return project(counts, self.floor, self.limits)

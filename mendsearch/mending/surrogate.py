@@ -1,4 +1,4 @@
-"""A model of the score over structures: error curves, straightened by a Gaussian process over what was scored."""
+"""A surrogate of the score: error curves, corrected by a Gaussian process on the candidates scored so far."""
 
 from __future__ import annotations
 
@@ -12,17 +12,18 @@ POWERS = (0.75, 1.5, 3.0)
 LENGTHS = (0.5, 1.0, 2.0, 4.0)
 NOISES = (1e-3, 1e-2, 1e-1)
 WIDE = 10.0
-"""Prior variance of the weights of the features, in units of the variance of what the smooth part explains."""
+"""Prior variance of the weights of the features, relative to the variance of the smooth part."""
 
 
 class Surrogate:
     """Predicts -log(-score) of structures.
 
-    The mean is linear in the summed error curves at several powers; what is left is a Gaussian process over the
-    logarithms of the keep counts (Matérn 5/2; length and noise by marginal likelihood on a small grid).
+    The mean is linear in the error curves, summed after raising them to several powers. The residual is a Gaussian
+    process over the logarithms of the keep counts (Matérn 5/2; length and noise by marginal likelihood on a small
+    grid).
 
     Args:
-        widths: (G,) int64, of the dense network.
+        widths: (G,) int64, channels of the coupling groups in the dense network.
         curves: error curves of the coupling groups.
 
     Reference: Rasmussen and Williams, "Gaussian Processes for Machine Learning", 2006, sections 2.2, 2.7 and 5.4.
@@ -37,10 +38,10 @@ class Surrogate:
         self._groups = np.arange(len(curves))
 
     def fit(self, counts: Ints, scores: Floats) -> None:
-        """Learn from keep counts (n, G) and finite scores (n,), n of 2 or more."""
+        """Fit to keep counts (n, G) and finite scores (n,), n >= 2."""
         values = -np.log(np.maximum(-scores, 1e-6))
         self._centre, self._spread = float(np.median(values)), float(values.std()) + 1e-9
-        self._at = self._place(counts)
+        self._at = self._log_fractions(counts)
         wanted = (values - self._centre) / self._spread
         features = self._features(counts)
         self._scale = features.mean(0), features.std(0) + 1e-9
@@ -61,7 +62,7 @@ class Surrogate:
     def predict(self, counts: Floats) -> tuple[Floats, Floats]:
         """Mean and standard deviation, each (m,), of -log(-score) at keep counts (m, G)."""
         basis = self._basis(counts)
-        distances = _distances(self._place(counts), self._at)
+        distances = _distances(self._log_fractions(counts), self._at)
         cross = _matern(distances / (self._length * np.sqrt(len(self._groups)) / 2)) + WIDE * basis @ self._trained.T
         mean = cross @ self._solved
         half = solve_triangular(self._factor, cross.T, lower=True, check_finite=False)
@@ -69,7 +70,7 @@ class Surrogate:
         deviation = np.sqrt(np.maximum(variance, 1e-9) * self._amplitude)
         return mean * self._spread + self._centre, deviation * self._spread
 
-    def _place(self, counts: Ints | Floats) -> Floats:
+    def _log_fractions(self, counts: Ints | Floats) -> Floats:
         at: Floats = np.log(counts / self._widths)
         return at
 

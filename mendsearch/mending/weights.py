@@ -12,14 +12,17 @@ import torch
 from torch import Tensor, nn
 
 from mendsearch.config import ReconstructionName
+from mendsearch.coupling.copying import dtype_of
 from mendsearch.coupling.layout import Consumer, Coupling, Ints, Layout
 from mendsearch.coupling.slicing import Slicer
-from mendsearch.modes import BatchNorm, averaging, fast_passes
+from mendsearch.modes import evaluating, fast_passes
 from mendsearch.ranking.base import FilterRanking
 from mendsearch.ranking.statistics import InputStatistics
 from mendsearch.reconstruction.channels import Reconstruction, prepare
+from mendsearch.reconstruction.holdout import arrange
+from mendsearch.reconstruction.norms import Correction, NormMoments, recorded
 from mendsearch.reconstruction.sequence import Fit
-from mendsearch.reconstruction.targets import Target, affordable, dense_targets
+from mendsearch.reconstruction.targets import Dense, affordable, dense_targets
 
 TRIAL_IMAGES = 256
 """Calibration images from which a trial reconstructs in sequence; the best few and the controls get all of them."""
@@ -27,6 +30,8 @@ TRIAL_ROWS, REFINED_ROWS = 8, 64
 """Rows of a layer's regression for each of its input features."""
 BATCH = 256
 """Images of one forward pass, where passes can be cut."""
+VERSION = 2
+"""Raised when the same candidate would get other weights."""
 
 
 @dataclass
@@ -45,6 +50,21 @@ class Timings:
         self.seconds[name] += perf_counter() - started
 
 
+@dataclass(frozen=True, eq=False)
+class _Reference:
+    """What candidates are fitted to.
+
+    Attributes:
+        images: (n, C, H, W), those held out last.
+        fitted: how many are not.
+        dense: what the dense network does with them.
+    """
+
+    images: Tensor
+    fitted: int
+    dense: Dense
+
+
 class Weights:
     """State dicts of the candidates of one search.
 
@@ -54,9 +74,11 @@ class Weights:
         ranking: of their channels.
         statistics: of the inputs of the consumers.
         calibration: (N, C, H, W) float32 images, without labels.
-        kind: `sequence` fits layer after layer to the dense network's outputs, in one forward pass that sets the batch
-            norms too; `channels` folds removed inputs into the kept ones by the dense statistics, then recalibrates the
-            batch norms; `none` only recalibrates.
+        kind: `sequence` fits layer after layer to the dense network's outputs, in one forward pass that corrects the
+            batch norms too; `channels` folds removed inputs into the kept ones by the dense statistics, then corrects
+            the batch norms; `none` only corrects them.
+        groups: (N,) int64, which calibration images belong together, such as crops of one photograph; None where each
+            is on its own.
     """
 
     def __init__(
@@ -67,16 +89,16 @@ class Weights:
         statistics: Mapping[str, InputStatistics],
         calibration: Tensor,
         kind: ReconstructionName,
+        groups: Tensor | None = None,
     ) -> None:
         self.model, self.coupling, self.kind, self.timings = model, coupling, kind, Timings()
         self.slicer = Slicer(model, coupling, ranking.orders)
         self.device = next(model.parameters()).device
-        self._calibration = placed(calibration, self.device)
+        self._groups = torch.arange(len(calibration)) if groups is None else groups
+        # in an order of their own, so that images that came sorted are no trouble
+        order, self._fitted = arrange(self._groups, len(calibration))
+        self._calibration, self._groups = self.placed(calibration[order]), self._groups[order]
         self._refined: dict[tuple[int, ...], dict[str, Tensor]] = {}
-        self._norms = [
-            name for name, module in model.named_modules()
-            if isinstance(module, BatchNorm) and module.track_running_stats
-        ]  # fmt: skip
         self._rebuilt: list[tuple[Consumer, Reconstruction]] = []
         if kind != "none":
             for consumer in coupling.consumers:
@@ -88,21 +110,13 @@ class Weights:
     @property
     def version(self) -> tuple[object, ...]:
         """Differs where the same candidate would get other weights."""
-        return self.kind, TRIAL_IMAGES, TRIAL_ROWS, BATCH, len(self._calibration)
+        return VERSION, self.kind, TRIAL_IMAGES, TRIAL_ROWS, BATCH, len(self._calibration)
 
     @torch.no_grad()
     def of(self, counts: Ints) -> dict[str, Tensor]:
         """The state dict of a candidate (G,) int64, as a trial scores it."""
-        if self.kind == "sequence":
-            with fast_passes(self.device):
-                return self._in_sequence(counts, *self._trial_targets)
-        state, _ = self._folded(counts)
-        with (
-            self.timings.step("recalibrate"), fast_passes(self.device), self.slicer.sized(state), averaging(self.model)
-        ):  # fmt: skip
-            for images in even_batches(self._calibration, BATCH):
-                self.slicer.forward(state, images)
-        return state
+        with fast_passes(self.device, dtype_of(self.model)):
+            return self._in_sequence(counts, self._trial) if self.kind == "sequence" else self._corrected(counts)
 
     @torch.no_grad()
     def refined(self, counts: Ints) -> dict[str, Tensor]:
@@ -113,47 +127,86 @@ class Weights:
         key = tuple(counts)
         if key not in self._refined:
             sequence = self.kind == "sequence"
-            self._refined[key] = self._in_sequence(counts, *self._all_targets) if sequence else self.of(counts)
+            self._refined[key] = self._in_sequence(counts, self._whole) if sequence else self.of(counts)
         return self._refined[key]
 
     @cached_property
-    def _trial_targets(self) -> tuple[dict[str, Target], Tensor]:
-        return self._targets(TRIAL_IMAGES, TRIAL_ROWS)
+    def _trial(self) -> _Reference:
+        return self._reference(TRIAL_IMAGES, TRIAL_ROWS)
 
     @cached_property
-    def _all_targets(self) -> tuple[dict[str, Target], Tensor]:
-        return self._targets(len(self._calibration), REFINED_ROWS)
+    def _whole(self) -> _Reference:
+        return self._reference(len(self._calibration), REFINED_ROWS)
 
-    def _targets(self, count: int, rows_per_feature: int) -> tuple[dict[str, Target], Tensor]:
-        images = self._calibration[: min(count, affordable(self.model, self._calibration))]
-        with torch.autocast(self.device.type, enabled=False):
-            return dense_targets(self.model, images, rows_per_feature, BATCH), images
+    def _reference(self, most: int, rows_per_feature: int) -> _Reference:
+        """Of the dense network, run in the very way in which candidates are, so that rounding is the same."""
+        images, fitted = self._calibration, self._fitted
+        most = min(most, affordable(self.model, images))
+        if most < len(images):
+            drawn, fitted = arrange(self._groups, most)
+            images = self.placed(images[drawn.to(self.device)])
+        whole = self._formatted(self.slicer.slice(self.coupling.widths))
+        with self.slicer.sized(whole):
+            dense = dense_targets(self.model, lambda: self.slicer.forward(whole, images), len(images), rows_per_feature)
+        return _Reference(images, fitted, dense)
 
-    def _in_sequence(self, counts: Ints, targets: Mapping[str, Target], images: Tensor) -> dict[str, Tensor]:
+    @cached_property
+    def _dense_norms(self) -> NormMoments:
+        whole = self._formatted(self.slicer.slice(self.coupling.widths))
+        with self.slicer.sized(whole), evaluating(self.model), recorded(self.model) as norms:
+            self._passes(whole)
+        return norms
+
+    def _passes(self, state: dict[str, Tensor]) -> None:
+        for images in self._calibration.tensor_split(max(1, -(-len(self._calibration) // BATCH))):
+            self.slicer.forward(state, images)
+
+    def _in_sequence(self, counts: Ints, reference: _Reference) -> dict[str, Tensor]:
         state, kept = self._folded(counts)
-        with self.timings.step("reconstruct"):
-            state = {name: tensor.clone(memory_format=_format(tensor)) for name, tensor in state.items()}
-            rows = {
-                name.removesuffix(".weight"): kept[layout]
-                for name, axes in self.coupling.axes.items()
-                for dim, layout in axes
-                if dim == 0 and name.endswith(".weight")
-            }
-            with self.slicer.sized(state):
-                Fit(targets, rows).run(self.model, lambda: self.slicer.forward(state, images))
+        with self.timings.step("reconstruct"), self.slicer.sized(state):
+            state = self._formatted(state)
+            fit = Fit(reference.dense, self._rows(kept), reference.fitted)
+            fit.run(self.model, lambda: self.slicer.forward(state, reference.images))
         return state
 
+    def _corrected(self, counts: Ints) -> dict[str, Tensor]:
+        state, kept = self._folded(counts)
+        dense = self._dense_norms
+        with self.timings.step("recalibrate"), self.slicer.sized(state), evaluating(self.model):
+            state = self._formatted(state)
+            with Correction(self.model, dense, self._rows(kept)):
+                self._passes(state)
+        return state
+
+    def placed(self, images: Tensor) -> Tensor:
+        """Images (N, C, H, W) on the device, channels last where the network bears it: convolutions are fastest so."""
+        return images.to(self.device, dtype_of(self.model), memory_format=self._format(images))
+
+    def _formatted(self, state: Mapping[str, Tensor]) -> dict[str, Tensor]:
+        """Copies, which may be changed, in the memory format that is fastest."""
+        return {name: tensor.clone(memory_format=self._format(tensor)) for name, tensor in state.items()}
+
+    def _format(self, tensor: Tensor) -> torch.memory_format:
+        return torch.channels_last if self.coupling.channels_last and tensor.dim() == 4 else torch.contiguous_format
+
+    def _rows(self, kept: dict[Layout, Tensor]) -> dict[str, Tensor]:
+        """By module, the output channels or normed channels that stay."""
+        return {
+            name.rpartition(".")[0]: kept[layout]
+            for name, axes in self.coupling.axes.items()
+            for dim, layout in axes
+            if dim == 0 and name.rpartition(".")[2] in ("weight", "running_mean")
+        }
+
     def _folded(self, counts: Ints) -> tuple[dict[str, Tensor], dict[Layout, Tensor]]:
-        """Sliced, removed inputs folded into the kept ones, batch norms empty; and the kept indices of every layout."""
+        """Sliced, removed inputs folded into the kept ones; and the kept indices of every layout."""
         with self.timings.step("slice"):
             kept = self.slicer.kept(counts)
             state = self.slicer.take(kept)
         with self.timings.step("reconstruct"):
             for consumer, reconstruction in self._rebuilt:
-                self._fold(state, consumer, reconstruction, kept)
-        for name in self._norms:
-            for buffer in ("running_mean", "running_var", "num_batches_tracked"):
-                state[f"{name}.{buffer}"] = torch.zeros_like(state[f"{name}.{buffer}"])
+                if len(kept[consumer.inputs]) < len(consumer.inputs.group):
+                    self._fold(state, consumer, reconstruction, kept)
         return state, kept
 
     def _fold(
@@ -166,17 +219,3 @@ class Weights:
         state[name] = weight.movedim(1, 2).reshape(state[name].shape).to(state[name].dtype).contiguous()
         if bias in state:
             state[bias] = state[bias] + shift
-
-
-def placed(images: Tensor, device: torch.device) -> Tensor:
-    """Images (N, C, H, W) on the device, channels last, which convolutions are fastest with."""
-    return images.to(device, memory_format=_format(images))
-
-
-def _format(tensor: Tensor) -> torch.memory_format:
-    return torch.channels_last if tensor.dim() == 4 else torch.contiguous_format
-
-
-def even_batches(images: Tensor, batch_size: int) -> tuple[Tensor, ...]:
-    """Batches whose sizes differ by at most one, so that the plain average over them is the average over images."""
-    return torch.tensor_split(images, max(1, -(-len(images) // batch_size)))

@@ -1,1 +1,1 @@
-"""Networks by name: those built in, torchvision's, and those of the user's own package."""
+"""Networks by name: built-in ones, torchvision's, and those of the user's own package."""

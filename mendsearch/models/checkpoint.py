@@ -12,15 +12,15 @@ from mendsearch.errors import ModelError
 
 
 def load_checkpoint(model: nn.Module, path: Path) -> None:
-    """Load the weights of `path` into `model`, all of them or none.
+    """Load the weights in `path` into `model`, all of them or none.
 
     Args:
-        model: changed in place.
-        path: `.safetensors`, or a file of `torch.save` that `weights_only=True` reads: a state dict, alone or under
-            `state_dict` or `model`; the prefix `module.` of DataParallel is dropped.
+        model: network, changed in place.
+        path: `.safetensors`, or a file of `torch.save` that `weights_only=True` can read: a state dict, alone or under
+            the key `state_dict` or `model`. The prefix `module.` of DataParallel is removed.
 
     Raises:
-        ModelError: the file is missing, is no checkpoint, holds more than tensors, or does not fit the network.
+        ModelError: the file is missing, is not a checkpoint, holds more than tensors, or does not fit the network.
     """
     state = _read(path)
     wanted = model.state_dict()
@@ -43,7 +43,7 @@ def _read(path: Path) -> dict[str, Tensor]:
         raise ModelError(f"checkpoint {path} is missing; give a .safetensors or .pt file")
     try:
         loaded = load_file(path) if path.suffix == ".safetensors" else torch.load(path, "cpu", weights_only=True)
-    except Exception as error:  # what is no checkpoint can fail in any way
+    except Exception as error:  # a file that is not a checkpoint can fail in any way
         raise ModelError(
             f"checkpoint {path} cannot be read as tensors alone ({type(error).__name__}); save `model.state_dict()` as "
             f".safetensors"

@@ -1,4 +1,4 @@
-"""From a name in the spec to a network."""
+"""Networks built from the name in a spec."""
 
 from __future__ import annotations
 
@@ -16,17 +16,18 @@ BUILT_IN: dict[str, Callable[..., nn.Module]] = {"digits-resnet": digits_resnet,
 
 
 def complete_kwargs(name: str, kwargs: Mapping[str, Any], **of_data: int) -> dict[str, Any]:
-    """The factory's arguments, with what the data says where the factory takes it and `kwargs` does not say.
+    """The factory's arguments, completed from the data.
+
+    An argument of `of_data` is added if the factory accepts it and `kwargs` does not have it. torchvision's builders
+    accept `num_classes`, but not together with `weights`, which have their own.
 
     Args:
-        name: as in `build_model`.
-        kwargs: what the user gave; it wins.
-        of_data: `num_classes` and `in_channels`, where they are known.
-
-    torchvision's builders take `num_classes`; where `weights` are asked for, it is that of the weights.
+        name: name of the network, as in `build_model`.
+        kwargs: arguments from the user, which win.
+        of_data: `num_classes` and `in_channels`, if they are known.
 
     Raises:
-        ModelError: the name leads nowhere.
+        ModelError: there is no network of that name.
     """
     accepted = set(inspect.signature(_factory(name)).parameters)
     if name.startswith("torchvision:"):
@@ -35,14 +36,14 @@ def complete_kwargs(name: str, kwargs: Mapping[str, Any], **of_data: int) -> dic
 
 
 def build_model(name: str, kwargs: Mapping[str, Any]) -> nn.Module:
-    """The dense network, with fresh weights unless the factory loads its own.
+    """Build the dense network, with fresh weights unless the factory loads its own.
 
     Args:
         name: a built-in name, `torchvision:NAME` or `package.module:factory`.
-        kwargs: passed to the factory.
+        kwargs: keyword arguments of the factory.
 
     Raises:
-        ModelError: the name leads nowhere, or the factory refuses the arguments.
+        ModelError: there is no network of that name, or the factory refuses the arguments.
     """
     factory = _factory(name)
     try:

@@ -31,16 +31,16 @@ class BasicBlock(nn.Module):
 
 
 class ResNet(nn.Module):
-    """Three stages of basic blocks at 1, 2 and 4 times `width`, then global average pooling and a linear head.
+    """Three stages of basic blocks with 1, 2 and 4 times `width` channels, global average pooling, and a linear head.
 
     Args:
-        depth: 6n + 2, with n blocks a stage: 8, 14, 20, 32, 44, 56, 110.
-        width: channels of the first stage.
-        in_channels: channels of an image.
-        num_classes: outputs.
+        depth: number of layers, 6n + 2 for n blocks per stage: 8, 14, 20, 32, 44, 56, 110.
+        width: number of channels of the first stage.
+        in_channels: number of channels of an image.
+        num_classes: number of outputs.
 
     Raises:
-        ModelError: `depth` is no 6n + 2, or a size is below 1.
+        ModelError: `depth` is not 6n + 2, or a size is below 1.
     """
 
     def __init__(self, depth: int = 20, width: int = 16, in_channels: int = 3, num_classes: int = 10) -> None:

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 
 from torch import nn
 
+from mendsearch.coupling.copying import state_of
 from mendsearch.coupling.layout import Ints
 from mendsearch.coupling.surgery import build_pruned
 from mendsearch.files import read_json, read_tensors, write_json, write_tensors
@@ -67,7 +68,7 @@ def _finetune_one(run: Run, search: Search, key: str, counts: Ints, advance: Cal
             checkpoint=folder / f"{key}.pt",
             on_epoch=lambda loss: advance(f"loss {loss:.4f}"),
         )
-        write_tensors(folder / f"{key}.safetensors", pruned.state_dict())
+        write_tensors(folder / f"{key}.safetensors", state_of(pruned))
         found = {"score": score, "accuracy_before": before, "accuracy": accuracy(pruned, splits.test)}
         write_json(folder / f"{key}.json", found)
         (folder / f"{key}.pt").unlink(missing_ok=True)

@@ -14,7 +14,7 @@ from mendsearch.errors import SpecError, UsageError
 from mendsearch.files import read_json, write_json
 
 FREE = ("mend.trials", "fleet.")
-"""Keys of a spec that may change between two runs in one folder: with more trials the search goes on."""
+"""Keys of a spec that may change between two runs in one folder: with more trials, the search continues."""
 
 
 class RunFolder:
@@ -73,7 +73,7 @@ def check_spec(spec: Spec, path: Path) -> None:
         if old != new and not key.startswith(FREE):
             raise SpecError(
                 f"{path} holds a run of another spec: {key} was {old!r}, is {new!r}; give another --out, "
-                f"or remove the folder to start anew"
+                f"or remove the folder to start over"
             )
 
 

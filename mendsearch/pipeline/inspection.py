@@ -1,4 +1,4 @@
-"""What can be pruned of a network, without data or training."""
+"""What can be pruned in a network, found without data or training."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from mendsearch.pipeline.inputs import read_inputs
 
 
 def inspect_model(name: str, shape: tuple[int, ...], exclude: tuple[str, ...] = ()) -> dict[str, Any]:
-    """As `inspect_spec`, of a network with fresh weights on random images of `shape` (C, H, W)."""
+    """As `inspect_spec`, for a network with fresh weights on random images of `shape` (C, H, W)."""
     torch.manual_seed(0)
     model = build_model(name, complete_kwargs(name, {}, in_channels=shape[0])).eval()
     images = torch.randn(2, *shape)
@@ -25,12 +25,12 @@ def inspect_model(name: str, shape: tuple[int, ...], exclude: tuple[str, ...] = 
 
 
 def inspect_spec(spec: Spec) -> dict[str, Any]:
-    """Coupling groups with their ranges and costs, and the layers that stay whole.
+    """Coupling groups with their ranges and costs, and the layers that are not pruned.
 
     Returns:
-        JSON values: `model`, `dense` and `least` costs, `coupling_groups` (a list; `macs_share` and `params_share` are
-        the fractions of the dense cost that go when the coupling group keeps one channel), and `whole`, by layer the
-        reason.
+        JSON values: `model`; `dense` and `least` costs; `coupling_groups`, a list, in which `macs_share` and
+        `params_share` are the fractions of the dense cost saved if the coupling group keeps one channel; and `whole`,
+        the reason for each layer that is not pruned.
     """
     problem = read_inputs(spec).problem
     return _describe(spec.model.name, problem.coupling, problem.limits.costs)

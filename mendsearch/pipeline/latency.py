@@ -1,4 +1,4 @@
-"""Latency of networks, measured side by side."""
+"""Latency of several networks, measured in turns."""
 
 from __future__ import annotations
 
@@ -9,22 +9,22 @@ from collections.abc import Mapping
 import torch
 from torch import Tensor, nn
 
-from mendsearch.modes import evaluating
+from mendsearch.modes import evaluating, to_network
 
 ROUNDS = 40
 
 
 @torch.no_grad()
 def latencies_ms(models: Mapping[str, nn.Module], image: Tensor) -> dict[str, float]:
-    """Median milliseconds of one forward pass of one image (1, C, H, W), on the device of the networks.
+    """Median milliseconds of a forward pass of one image (1, C, H, W), on the device of the networks.
 
-    The networks take turns, so that a change of the machine's speed meets all of them; a first round is not counted.
+    Networks take turns, so that a change of the machine's speed affects all of them. The first round is not counted.
     """
     taken: dict[str, list[float]] = {name: [] for name in models}
     for _ in range(ROUNDS + 1):
         for name, model in models.items():
             device = next(model.parameters()).device
-            placed = image.to(device)
+            placed = to_network(image, model)
             with evaluating(model):
                 started = time.perf_counter()
                 model(placed)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 
+from mendsearch.coupling.copying import load_state, state_of
 from mendsearch.files import read_tensors, write_tensors
 from mendsearch.mending.search import Search, rank_channels
 from mendsearch.pipeline.run import Run
@@ -19,7 +20,7 @@ def train_dense(run: Run) -> None:
     model, splits, spec = run.inputs.problem.model, run.inputs.splits, run.spec
     path, checkpoint = run.folder.path / "dense.safetensors", run.folder.path / "train.pt"
     if "train" in run.folder:
-        model.load_state_dict(read_tensors(path))
+        load_state(model, read_tensors(path))
         return
     started = time.perf_counter()
     if spec.model.checkpoint is None:
@@ -33,7 +34,7 @@ def train_dense(run: Run) -> None:
                 checkpoint=checkpoint,
                 on_epoch=lambda loss: stage.advance(f"loss {loss:.4f}"),
             )
-    write_tensors(path, model.state_dict())
+    write_tensors(path, state_of(model))
     run.folder["train"] = {"seconds": time.perf_counter() - started, "accuracy": accuracy(model, splits.test)}
     checkpoint.unlink(missing_ok=True)
 

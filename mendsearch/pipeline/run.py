@@ -1,4 +1,4 @@
-"""One run of the pipeline: a spec at work in a folder."""
+"""One run of the pipeline: a spec that is executed in a folder."""
 
 from __future__ import annotations
 

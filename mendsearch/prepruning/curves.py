@@ -1,4 +1,4 @@
-"""Error curves: what the consumers lose at every keep count, known before any trial runs."""
+"""Error curves: the output error of the consumers at every keep count, computed before any trial."""
 
 from __future__ import annotations
 
@@ -10,28 +10,29 @@ import torch
 from torch import Tensor, nn
 
 from mendsearch.budget import Floats, Limits
+from mendsearch.coupling.copying import named_tensors
 from mendsearch.coupling.layout import Consumer, Coupling, Ints
 from mendsearch.ranking import FilterRanking
 from mendsearch.ranking.statistics import InputStatistics
 from mendsearch.reconstruction.channels import RIDGE, ridged_factor
 
 STEPS = 48
-"""Parts in which a coupling group gives its channels away."""
+"""Parts in which a coupling group gives up its channels."""
 
 
 def error_curves(
     model: nn.Module, coupling: Coupling, ranking: FilterRanking, statistics: Mapping[str, InputStatistics]
 ) -> list[Floats]:
-    """For each coupling group, (width + 1,) float64: the output error of its consumers when 0 .. width channels stay.
+    """For each coupling group, (width + 1,) float64: the output error of its consumers if 0 .. width channels stay.
 
-    With x ordered by rank and L the Cholesky factor of its Gram matrix, the best linear stand-in for all inputs from
-    the first k leaves an output error of Σ_{j≥k} ‖W L[:,j]‖², here relative to the energy of the outputs and summed
-    over the consumers. All other coupling groups are whole. Exact for 1x1 convolutions and linear layers.
+    With x in rank order and L the Cholesky factor of its Gram matrix, the best linear prediction of all inputs from the
+    first k leaves an output error of Σ_{j≥k} ‖W L[:,j]‖². Errors are relative to the energy of the outputs and summed
+    over the consumers. All other coupling groups are complete. Exact for 1x1 convolutions and linear layers.
 
-    A coupling group without a consumer that was measured loses in proportion to the scores of the channels that go.
+    If no consumer of a coupling group was measured, its error is the sum of the scores of the removed channels.
     """
     found: list[list[Floats]] = [[] for _ in coupling.groups]
-    state = model.state_dict()
+    state = named_tensors(model)
     for consumer in coupling.consumers:
         if consumer.conv_groups > 1 or consumer.layer not in statistics:
             continue
@@ -65,16 +66,16 @@ def _by_scores(scores: npt.NDArray[np.float32]) -> Floats:
 
 
 def by_curves(curves: list[Floats], limits: Limits, power: float, *, scale: float = 1.0) -> Ints:
-    """A structure that fits `scale` times the budget at a small summed error: (G,) int64; at least one channel stays.
+    """Keep counts (G,) int64, at least 1, that fit `scale` times the budget at a small summed error.
 
-    From the dense network, again and again the coupling group gives channels whose error grows least for the cost that
-    falls away. Structures of one power are nested.
+    Starting from the dense network, the coupling group whose error grows least per cost saved gives up channels, again
+    and again. Structures of the same power are nested.
 
     Args:
-        curves: of every coupling group.
-        limits: the budget.
-        power: of the errors before they are summed; above 1 the largest errors weigh more.
-        scale: fraction (0-1] of the budget.
+        curves: error curves of the coupling groups.
+        limits: limits on the pruned network.
+        power: exponent of the errors before they are summed; above 1, large errors weigh more.
+        scale: fraction (0-1] of the budget to fit.
     """
     raised = [curve**power for curve in curves]
     counts = limits.costs.coupling.widths.copy()

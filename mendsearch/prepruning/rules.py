@@ -1,4 +1,4 @@
-"""Pre-pruning: a rule that turns a filter ranking and a budget into keep counts, without any search."""
+"""Pre-pruning: rules that turn a filter ranking and a budget into keep counts, without any search."""
 
 from __future__ import annotations
 
@@ -13,26 +13,26 @@ from mendsearch.prepruning.curves import by_curves
 from mendsearch.ranking.base import FilterRanking
 
 POWER = 1.5
-"""Of the error curves; docs/results/scoring.md compares them."""
+"""Exponent of the error curves; docs/results/scoring.md compares several."""
 Rule = Callable[[float], Ints]
 
 
 def cut(name: RuleName, ranking: FilterRanking, curves: list[Floats], limits: Limits, *, scale: float = 1.0) -> Ints:
-    """The largest structure of the rule whose cost fits `scale` times the budget; at least one channel everywhere.
+    """The largest structure of a rule that fits `scale` times the budget, with at least one channel everywhere.
 
-    `curves` gives channels away where the error curves grow least for the cost that falls away. `uniform` keeps the
-    same fraction of every coupling group. `global` keeps the channels whose score is above one threshold, the best of
-    each coupling group always. Structures of one rule are nested: a smaller `scale` keeps no channel more.
+    `curves` removes channels where the error curves grow least per cost saved. `uniform` keeps the same fraction of
+    every coupling group. `global` keeps the channels whose score is above one threshold, and the best channel of each
+    coupling group. Structures of the same rule are nested: with a smaller `scale`, no coupling group keeps more.
 
     Args:
-        name: of the rule.
-        ranking: scores that compare between coupling groups.
+        name: name of the rule.
+        ranking: filter ranking, whose scores are comparable between coupling groups.
         curves: error curves of the coupling groups.
-        limits: the budget.
-        scale: fraction (0-1] of the budget.
+        limits: limits on the pruned network.
+        scale: fraction (0-1] of the budget to fit.
 
     Returns:
-        (G,) int64; all ones where even the least structure costs more.
+        (G,) int64, keep counts; all ones if even the smallest structure costs more.
     """
     if name == "curves":
         return by_curves(curves, limits, POWER, scale=scale)
@@ -50,7 +50,7 @@ def cut(name: RuleName, ranking: FilterRanking, curves: list[Floats], limits: Li
 
 
 def pre_prune(name: RuleName, ranking: FilterRanking, curves: list[Floats], limits: Limits) -> Ints:
-    """The rule cut at the budget itself, refilled so that nothing of the budget stays unused: (G,) int64."""
+    """The rule cut at the budget, projected so that the budget is used up: (G,) int64."""
     return project(cut(name, ranking, curves, limits), limits.steps, limits)
 
 

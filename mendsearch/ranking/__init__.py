@@ -1,4 +1,4 @@
-"""Filter rankings: one base, and criteria by what they look at."""
+"""Filter rankings: the input statistics that they are made from, one base class, and the criteria."""
 
 from mendsearch.ranking.base import Criterion, FilterRanking, RankingInputs
 from mendsearch.ranking.bn_scale import BNScale

@@ -1,4 +1,4 @@
-"""What a criterion is, and what it makes."""
+"""Base classes: a criterion, its inputs, and the filter ranking that it makes."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ import numpy as np
 import numpy.typing as npt
 from torch import Tensor, nn
 
+from mendsearch.coupling.copying import named_tensors
 from mendsearch.coupling.layout import Coupling, Ints
 from mendsearch.ranking.statistics import InputStatistics
 
@@ -18,11 +19,11 @@ Scores = npt.NDArray[np.float32]
 
 @dataclass(frozen=True, eq=False)
 class FilterRanking:
-    """One score a channel, for every coupling group.
+    """One score per channel, for every coupling group.
 
     Attributes:
-        criterion: its name.
-        scores: for each coupling group, (width,) float32, higher = keep; comparable between coupling groups.
+        criterion: name of the criterion.
+        scores: scores (width,) float32 of each coupling group, higher = keep; comparable between coupling groups.
     """
 
     criterion: str
@@ -30,20 +31,20 @@ class FilterRanking:
 
     @property
     def orders(self) -> list[Ints]:
-        """For each coupling group its channels, best first; of equal scores the lower channel first."""
+        """Channels of each coupling group, best first; of equal scores, the lower channel first."""
         return [np.argsort(-scores, kind="stable").astype(np.int64) for scores in self.scores]
 
 
 @dataclass(frozen=True, eq=False)
 class RankingInputs:
-    """What a criterion may look at.
+    """Everything that a criterion may use.
 
     Attributes:
         model: the dense network.
         coupling: its coupling groups.
-        statistics: of the inputs of the consumers.
+        statistics: input statistics, by name of the consumer.
         images: (N, C, H, W) float32, calibration images.
-        seed: for criteria that draw.
+        seed: seed of criteria that are random.
     """
 
     model: nn.Module
@@ -53,8 +54,8 @@ class RankingInputs:
     seed: int
 
     def state(self) -> dict[str, Tensor]:
-        """The dense state dict."""
-        return {name: tensor.detach() for name, tensor in self.model.state_dict().items()}
+        """The dense parameters and buffers, by name."""
+        return {name: tensor.detach() for name, tensor in named_tensors(self.model).items()}
 
 
 class Criterion(ABC):
@@ -64,10 +65,10 @@ class Criterion(ABC):
 
     @abstractmethod
     def scores(self, inputs: RankingInputs, index: int) -> Scores:
-        """Of the coupling group at `index`: (width,) float32, higher = keep, comparable between coupling groups."""
+        """Scores (width,) float32 of coupling group `index`: higher = keep, comparable between coupling groups."""
 
     def rank(self, inputs: RankingInputs, on_group: Callable[[], None] = lambda: None) -> FilterRanking:
-        """The filter ranking by this criterion; `on_group` is called after each coupling group."""
+        """Rank all channels by this criterion; `on_group` is called after each coupling group."""
         found = []
         for index in range(len(inputs.coupling.groups)):
             found.append(self.scores(inputs, index))

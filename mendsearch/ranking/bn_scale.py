@@ -1,4 +1,4 @@
-"""The scale that batch norms give a channel."""
+"""A criterion from the weights of batch norms."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from mendsearch.ranking.filters import L1
 
 
 class BNScale(Criterion):
-    """Sum of the magnitudes of the batch norms' weights, over the mean of the coupling group.
+    """Sum of the magnitudes of the batch norms' weights, divided by the mean of the coupling group.
 
     A coupling group without a batch norm is ranked by `l1`.
 

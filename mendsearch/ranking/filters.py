@@ -1,4 +1,4 @@
-"""Criteria that look at the filters alone: what one channel's weights are worth, summed over its coupling group."""
+"""Criteria from the filters alone: a value of each filter, summed over the layers of its coupling group."""
 
 from __future__ import annotations
 
@@ -12,12 +12,12 @@ from mendsearch.ranking.base import Criterion, RankingInputs, Scores
 
 
 def over_filters(inputs: RankingInputs, index: int, worth: Callable[[str, Tensor], Tensor]) -> Scores:
-    """(width,) float32: summed over the layers that put the channel out, over the mean, so that groups compare.
+    """(width,) float32: values summed over the layers that output the channel, divided by their mean.
 
     Args:
-        inputs: of the criterion.
-        index: of the coupling group.
-        worth: from a weight's name and its filters (C_out, inputs) to (C_out,) values.
+        inputs: inputs of the criterion.
+        index: index of the coupling group.
+        worth: function from the name of a layer's weight and its filters (C_out, inputs) to values (C_out,).
     """
     group, state = inputs.coupling.groups[index], inputs.state()
     total = np.zeros(group.width)
@@ -50,7 +50,7 @@ class L2(Criterion):
 
 
 class FPGM(Criterion):
-    """Summed distance of a filter from the layer's others: near their median it can be replaced by them.
+    """Summed distance of a filter from the layer's other filters; one near their median can be replaced by them.
 
     Reference: He et al., "Filter Pruning via Geometric Median", CVPR 2019.
     """

@@ -1,4 +1,4 @@
-"""Greedy ranking by the output error of the consumers, from their input Gram matrices."""
+"""A greedy criterion from the output error of the consumers, computed with their input Gram matrices."""
 
 from __future__ import annotations
 
@@ -18,15 +18,15 @@ BLOCKS = 128
 
 
 class Gram(Criterion):
-    """Take, again and again, the channel that most lowers what the consumers cannot rebuild from those taken.
+    """Greedily take the channel that most reduces the error of the consumers, given the channels taken so far.
 
-    For a consumer with weights W and input Gram matrix G, the error left by a kept set S with the best least-squares
-    stand-in for the others is tr(M R), where M = Σ_k W_kᵀ W_k over kernel positions k and
-    R = G - G[:,S] G[S,S]⁻¹ G[S,:]. Taking channel j lowers it by (R M R)_jj / R_jj, and one rank-one update of R M R
-    makes the next pick: O(C²) a pick. Errors of the consumers are taken relative to the energy of their outputs.
+    For a consumer with weights W and input Gram matrix G, the error left by a kept set S, with the best least-squares
+    prediction of the others, is tr(M R), where M = Σ_k W_kᵀ W_k over kernel positions k and
+    R = G - G[:,S] G[S,S]⁻¹ G[S,:]. Taking channel j reduces it by (R M R)_jj / R_jj, and one rank-one update of R M R
+    prepares the next pick: O(C²) per pick. Errors are relative to the energy of the consumer's outputs.
 
-    The score of a channel is the relative error left before it was taken, so scores fall along the order and compare
-    between coupling groups. A coupling group without a consumer that can be measured is ranked by `l1`.
+    The score of a channel is the relative error left before it was taken, so scores decrease along the order and are
+    comparable between coupling groups. A coupling group without a consumer that was measured is ranked by `l1`.
 
     Reference: forward selection by the residual, as in ThiNet (Luo et al., ICCV 2017), with M in place of one sample
     of outputs.
@@ -47,7 +47,7 @@ class Gram(Criterion):
 def _problems(inputs: RankingInputs, index: int, width: int) -> Iterator[tuple[Tensor, Tensor]]:
     """(G, M), each (width, width) float64, of every consumer that reads the coupling group.
 
-    Where one channel stands at several indices (flatten, conv groups) the matrices of the copies are summed.
+    If one channel is at several indices (flatten, conv groups), the matrices of its copies are summed.
     """
     for consumer in inputs.coupling.consumers:
         statistics = inputs.statistics.get(consumer.layer)
@@ -68,7 +68,7 @@ def _problems(inputs: RankingInputs, index: int, width: int) -> Iterator[tuple[T
 
 
 def _copies(consumer: Consumer, index: int, width: int, outputs: int) -> Iterator[tuple[slice, np.ndarray]]:
-    """Rows of the weight and, for every channel of the coupling group, its input index; one pair for each copy."""
+    """For each copy, rows of the weight and the input index of every channel of the coupling group."""
     owned = np.flatnonzero(consumer.inputs.group == index)
     by_channel = owned[np.argsort(consumer.inputs.unit[owned], kind="stable")].reshape(width, -1)
     per_group = outputs // consumer.conv_groups
@@ -81,7 +81,7 @@ def _copies(consumer: Consumer, index: int, width: int, outputs: int) -> Iterato
 
 
 class _Problem:
-    """One consumer while channels are taken: the residual Gram matrix R = G - V Vᵀ, never formed as a whole.
+    """One consumer while channels are taken: the residual Gram matrix R = G - V Vᵀ, which is never formed.
 
     Args:
         gram: (C, C) float64, G; a small ridge is added.
@@ -99,7 +99,7 @@ class _Problem:
         self.error = float((self._gram * weights).sum())
 
     def gains(self) -> Tensor:
-        """(C,), by how much taking each channel would lower the error."""
+        """(C,), the amount by which taking each channel would reduce the error."""
         return self._pulls / self._left.clamp(min=self._least)
 
     def among(self, chosen: Tensor) -> tuple[Tensor, Tensor]:
@@ -109,7 +109,7 @@ class _Problem:
         return self._columns[chosen], self._columns.T @ (self._weights @ self._columns)
 
     def lower(self, residual: Tensor, pulled: Tensor, pick: int) -> tuple[Tensor, Tensor]:
-        """What `among` gave, and the error, after one of its channels is taken."""
+        """The matrices of `among`, and the error, after one of the channels is taken."""
         pivot = residual[pick, pick].clamp(min=self._least)
         column, pull, own = residual[:, pick] / pivot, pulled[:, pick], pulled[pick, pick]
         self.error = max(0.0, self.error - float(own / pivot))
@@ -120,11 +120,11 @@ class _Problem:
         )
 
     def take(self, chosen: Tensor, places: list[int]) -> None:
-        """Take channels, which stand at `places` of what `among` was asked for: R loses what they explain."""
+        """Take `chosen` channels, at `places` of the argument of `among`: R loses what they explain."""
         columns, taken = self._columns[:, places], self._taken[:, : self._count]
         unit = torch.eye(len(chosen)).to(columns)
         factor, failed = torch.linalg.cholesky_ex(columns[chosen] + 1e-3 * self._least * unit)
-        if failed:  # copies of what was taken already: they explain nothing more
+        if failed:  # copies of channels that were taken already: they explain nothing more
             return
         new = torch.linalg.solve_triangular(factor, columns.T, upper=False).T
         moved = self._weights @ new
@@ -139,8 +139,8 @@ class _Problem:
 def _greedy(problems: list[tuple[Tensor, Tensor]], width: int) -> Scores:
     """(width,) float32, the mean relative error left before each channel was taken.
 
-    Wide coupling groups take several channels at a time, out of those with the largest gains; among these the choice
-    is exact.
+    Wide coupling groups take several channels at a time from those with the largest gains; among these, the choice is
+    exact.
     """
     parts = [_Problem(gram, weights) for gram, weights in problems]
     block = max(1, width // BLOCKS)

@@ -1,4 +1,4 @@
-"""Random ranking: the control that any criterion must beat."""
+"""A random criterion: the control that any other must beat."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from mendsearch.ranking.base import Criterion, RankingInputs, Scores
 
 
 class Random(Criterion):
-    """Scores drawn evenly from 0-1 by the seed."""
+    """Scores drawn uniformly from 0-1."""
 
     name = "random"
 

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from mendsearch.coupling.layout import Coupling
-from mendsearch.modes import evaluating
+from mendsearch.modes import evaluating, to_network
 
 LEAST_ROWS, ROWS_PER_FEATURE = 65536, 64
 """Rows from which a Gram matrix is summed: at least the first, and the second times its features; more add nothing."""
@@ -62,6 +62,7 @@ def input_statistics(
 
     def take(name: str, module: nn.Module, x: Tensor) -> None:
         features = _features(module, x)
+        features = features if features.dtype == torch.float64 else features.float()
         features = features[:: _step(features, len(x), len(images))]
         shift, first, second, count = sums.get(name) or (features.mean(0), 0.0, 0.0, 0)
         features = features - shift
@@ -76,11 +77,10 @@ def input_statistics(
         if len(consumer.inputs.group) * _expansion(model, consumer.layer) <= MAX_FEATURES:
             module = model.get_submodule(consumer.layer)
             hooks.append(module.register_forward_pre_hook(lambda m, i, name=consumer.layer: take(name, m, i[0])))
-    device = next(model.parameters()).device
     try:
         with evaluating(model):
             for batch in images.split(batch_size):
-                model(batch.to(device))
+                model(to_network(batch, model))
                 on_batch()
     finally:
         for hook in hooks:

@@ -1,4 +1,4 @@
-"""How much the loss would change without a filter, to first order."""
+"""A criterion from gradients: the change of the loss without a filter, to first order."""
 
 from __future__ import annotations
 
@@ -8,18 +8,18 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from mendsearch.modes import evaluating
+from mendsearch.modes import evaluating, to_network
 from mendsearch.ranking.base import Criterion, FilterRanking, RankingInputs, Scores
 from mendsearch.ranking.filters import over_filters
 
 BATCH = 32
-"""Images whose gradient is taken at once."""
+"""Images per gradient."""
 
 
 class Taylor(Criterion):
     """Mean square, over batches, of the inner product of a filter with the gradient of its loss.
 
-    The loss is cross-entropy against the dense network's own answers, so that no labels are needed.
+    The loss is the cross-entropy with the dense network's own predictions, so that no labels are needed.
 
     Reference: Molchanov et al., "Importance Estimation for Neural Network Pruning", CVPR 2019, equation 8.
     """
@@ -52,7 +52,7 @@ def _products(inputs: RankingInputs) -> dict[str, Tensor]:
             parameter.requires_grad_(True)
         with evaluating(model), torch.enable_grad():
             for batch in batches:
-                outputs = model(batch.to(next(model.parameters()).device))
+                outputs = model(to_network(batch, model))
                 loss = functional.cross_entropy(outputs, outputs.argmax(1))
                 gradients = torch.autograd.grad(loss, list(weights.values()))
                 for (name, weight), gradient in zip(weights.items(), gradients, strict=True):

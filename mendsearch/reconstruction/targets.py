@@ -1,31 +1,36 @@
-"""What the layers of the dense network put out, at sampled positions: the targets of reconstruction in sequence."""
+"""What the dense network does with the calibration images: the reference of reconstruction in sequence."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor, nn
 
-from mendsearch.modes import evaluating
+from mendsearch.modes import evaluating, to_network
 from mendsearch.reconstruction.branches import Branches, Tip
+from mendsearch.reconstruction.norms import NormMoments, recorded
 from mendsearch.reconstruction.patches import can_be_fitted, features_of, outputs_at, sample_places, weight_of
 
 LEAST_ROWS = 4096
 """Rows of a layer's regression at the least, where there are as many."""
 MOST_BYTES = 2**30
 """Memory of the inputs of one layer's regression at the most; rows are left out beyond."""
+ROUNDING = 1e-5
+"""Relative difference below which two sums over the same values differ by rounding alone."""
 PASS_BYTES = 4 * 2**30
 """Memory of a pass over all images at the most; images are left out beyond."""
 
 
 @dataclass(frozen=True, eq=False)
 class Target:
-    """What one layer put out in the dense network, over N images and P positions.
+    """What one layer read and put out in the dense network, over N images and P positions.
 
     Attributes:
         places: (N, P) int64, output positions.
         outputs: (N P, C_out) float32.
+        sizes: (N,) float32, norms of its inputs, by which inputs that pruning has not touched are known.
         absorbs_shift: its bias or the batch norm behind it takes up a constant.
         other: (N P, C_out) float32, what its outputs, or those of that batch norm, were added to; None without a sum.
         gain: (C_out,) float32, the factor of that batch norm, ones without one; None without a sum.
@@ -33,74 +38,80 @@ class Target:
 
     places: Tensor
     outputs: Tensor
+    sizes: Tensor
     absorbs_shift: bool
-    other: Tensor | None
-    gain: Tensor | None
+    other: Tensor | None = None
+    gain: Tensor | None = None
+
+    def untouched(self, inputs: Tensor) -> bool:
+        """Whether the layer reads what it read in the dense network, to rounding."""
+        return torch.allclose(sizes_of(inputs), self.sizes, rtol=ROUNDING, atol=0.0)
 
 
-class _Record:
-    """What is collected of one layer."""
+def sizes_of(inputs: Tensor) -> Tensor:
+    """(N,) float32, the Euclidean norm of every image's values."""
+    found: Tensor = torch.linalg.vector_norm(inputs, dim=tuple(range(1, inputs.dim())), dtype=torch.float64)
+    return found
 
-    def __init__(self) -> None:
-        self.places: list[Tensor] = []
-        self.outputs: list[Tensor] = []
-        self.others: list[Tensor] = []
-        self.gain: Tensor | None = None
-        self.absorbs_shift = False
+
+@dataclass(frozen=True, eq=False)
+class Dense:
+    """What the dense network does with the calibration images.
+
+    Attributes:
+        targets: by layer.
+        norms: moments of the batch norms' inputs, by norm.
+    """
+
+    targets: Mapping[str, Target]
+    norms: NormMoments
 
 
 @torch.no_grad()
-def dense_targets(
-    model: nn.Module,
-    images: Tensor,
-    rows_per_feature: int,
-    batch_size: int,
-) -> dict[str, Target]:
-    """Targets of every layer that can be fitted, by name, in one pass over the images.
+def dense_targets(model: nn.Module, forward: Callable[[], object], images: int, rows_per_feature: int) -> Dense:
+    """Targets of every layer that can be fitted, and moments of every batch norm, in one forward pass.
 
     Left out, and kept as they are: transposed convolutions, layers that run more than once or not at all, and weights
     that are computed (a parametrisation).
 
     Args:
         model: the dense network; not changed.
-        images: (N, C, H, W) float32.
+        forward: runs it once on all images, in the very way in which pruned networks will be run.
+        images: how many there are.
         rows_per_feature: positions are sampled so that a layer has that many rows for each input feature.
-        batch_size: images a forward pass.
     """
     generator = torch.Generator().manual_seed(0)
-    records: dict[str, _Record] = {}
+    targets: dict[str, Target] = {}
     repeated: set[str] = set()
-    device = next(model.parameters()).device
-    batch: int = 0
+    sizes: dict[str, Tensor] = {}
+
+    def read(layer: str, module: nn.Module, inputs: Tensor) -> None:
+        sizes[layer] = sizes_of(inputs)
 
     def output(tip: Tip) -> None:
-        record = records.setdefault(tip.layer, _Record())
-        if len(record.places) == batch:
-            features, groups = features_of(tip.module), int(getattr(tip.module, "groups", 1))
-            rows = min(max(LEAST_ROWS, rows_per_feature * features), MOST_BYTES // (4 * features * groups))
-            places = sample_places(tip.module, tip.outputs, -(-rows // len(images)), generator)
-            record.places.append(places)
-            record.outputs.append(outputs_at(tip.module, tip.outputs, places))
-            record.absorbs_shift = tip.module.bias is not None
-        else:
+        if tip.layer in targets:
             repeated.add(tip.layer)
+            return
+        features, groups = features_of(tip.module), int(getattr(tip.module, "groups", 1))
+        rows = min(max(LEAST_ROWS, rows_per_feature * features), MOST_BYTES // (4 * features * groups))
+        places = sample_places(tip.module, tip.outputs, -(-rows // images), generator)
+        outputs = outputs_at(tip.module, tip.outputs, places).float()
+        targets[tip.layer] = Target(places, outputs, sizes[tip.layer], tip.module.bias is not None)
 
     def norm(tip: Tip) -> None:
-        records[tip.layer].absorbs_shift = True
+        targets[tip.layer] = replace(targets[tip.layer], absorbs_shift=True)
 
     def meet(tip: Tip, other: Tensor) -> Tensor:
-        record = records[tip.layer]
-        record.others.append(outputs_at(tip.module, other, record.places[-1]))
-        record.gain = _gain(tip, other)
+        target = targets[tip.layer]
+        found = outputs_at(tip.module, other, target.places).float()
+        targets[tip.layer] = replace(target, other=found, gain=_gain(tip, found))
         return tip.outputs
 
     layers = [name for name, module in model.named_modules() if can_be_fitted(module)]
-    branches = Branches(model, layers, on_sum=meet, on_output=output, on_norm=norm)
-    with evaluating(model), branches:
-        for part in images.split(batch_size):
-            model(part.to(device))
-            batch += 1
-    return {name: _target(record, batch) for name, record in records.items() if name not in repeated}
+    branches = Branches(model, layers, on_input=read, on_sum=meet, on_output=output, on_norm=norm)
+    with evaluating(model), recorded(model) as norms, branches:
+        forward()
+    return Dense({name: target for name, target in targets.items() if name not in repeated}, norms)
 
 
 @torch.no_grad()
@@ -118,7 +129,7 @@ def affordable(model: nn.Module, images: Tensor) -> int:
     hooks = [module.register_forward_hook(measure) for module in model.modules() if can_be_fitted(module)]
     try:
         with evaluating(model):
-            model(images[:1].to(next(model.parameters()).device))
+            model(to_network(images[:1], model))
     finally:
         for hook in hooks:
             hook.remove()
@@ -129,15 +140,4 @@ def _gain(tip: Tip, like: Tensor) -> Tensor:
     if tip.norm is None or tip.norm.running_var is None:
         return like.new_ones(weight_of(tip.module).shape[0])
     gain = (tip.norm.running_var + tip.norm.eps).rsqrt()
-    return gain if tip.norm.weight is None else gain * tip.norm.weight
-
-
-def _target(record: _Record, batches: int) -> Target:
-    met = len(record.others) == batches
-    return Target(
-        torch.cat(record.places),
-        torch.cat(record.outputs),
-        record.absorbs_shift,
-        torch.cat(record.others) if met else None,
-        record.gain if met else None,
-    )
+    return (gain if tip.norm.weight is None else gain * tip.norm.weight).float()

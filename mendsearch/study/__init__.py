@@ -2,5 +2,5 @@
 
 `loop` takes candidates from a source and records their scores. `memory` and `fleet` are the two sources. `registration`
 enters a search in a database, with the `description` that dashboards show; `worker` runs its trials in this process;
-`running` does the whole study; `winner` chooses among its candidates.
+`running` runs a study to its end; `winner` chooses among its candidates.
 """

@@ -1,4 +1,4 @@
-"""What dashboards show of a search, as attributes of its study."""
+"""The description of a search that dashboards show, as attributes of its study."""
 
 from __future__ import annotations
 
@@ -13,13 +13,13 @@ from mendsearch.mending.search import Search
 
 STRUCTURE = "structure"
 MOST_CHANNELS = 8192
-"""Of all coupling groups together, up to which the error curves are told."""
+"""Channels of all coupling groups together, up to which the error curves are included."""
 
 
 def description(search: Search) -> dict[str, str]:
-    """By attribute, JSON: coupling groups in network order with their channels, budget, costs and error curves.
+    """JSON, by attribute: coupling groups in network order with their channels, budget, costs and error curves.
 
-    The controls are scored here, as a trial would be.
+    The controls are scored here, as a trial would score them.
     """
     coupling, limits = search.problem.coupling, search.problem.limits
     curves = {}
@@ -52,12 +52,12 @@ def _controls(search: Search) -> dict[str, float]:
 def _score(search: Search, counts: Ints) -> float | None:
     try:
         return search.scorer.score(counts).value
-    except Exception:  # a trial that fails says why; here the control is only not shown
+    except Exception:  # a trial that fails reports the reason; here the control is just not shown
         return None
 
 
 def _layers(search: Search) -> list[dict[str, Any]]:
-    """Of every layer that multiplies: its MACs in the dense network, and which coupling groups it is between."""
+    """MACs in the dense network of every layer that multiplies, and the coupling groups before and after it."""
     coupling, model = search.problem.coupling, search.problem.model
     inputs = {consumer.layer: consumer.inputs for consumer in coupling.consumers}
     found = []

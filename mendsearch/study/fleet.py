@@ -1,4 +1,4 @@
-"""A fleet's queue as the source of candidates: this worker proposes what the others have not tried."""
+"""The queue of a fleet as the source of candidates: this worker proposes what no other has tried."""
 
 from __future__ import annotations
 
@@ -19,9 +19,9 @@ from mendsearch.mending.sampler import SpaceSampler
 from mendsearch.mending.space import Space
 
 PAUSE_S = 0.25
-"""Between two questions whether the last candidates, which others have, are done."""
+"""Pause between two checks whether the last candidates, which other workers hold, are done."""
 FAILURES = 10
-"""Candidates that may fail one after the other before the worker takes the search for broken."""
+"""Candidates that may fail in a row before the worker considers the search broken."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -34,15 +34,15 @@ class Claimed:
 
 
 class FleetSource:
-    """Claims from a queue, and finishes.
+    """Claims candidates from a queue, and finishes them.
 
     Args:
-        queue: of this worker.
-        study: of the search.
-        space: of the search.
-        sampler: proposes.
-        heartbeat: watches how long a candidate takes.
-        stop_event: once it is set, no more candidates are taken.
+        queue: queue of this worker.
+        study: study of the search.
+        space: search space.
+        sampler: sampler that proposes candidates.
+        heartbeat: thread that watches how long a candidate takes.
+        stop_event: event after which no more candidates are taken.
     """
 
     def __init__(
@@ -59,11 +59,11 @@ class FleetSource:
         self._best: tuple[Ints, float] | None = None
 
     def done(self) -> int:
-        """Trials that ended with a score, of all workers, when this one claimed last."""
+        """Number of trials that ended with a score, of all workers, at the last claim."""
         return self._queue.done
 
     def best(self) -> tuple[Ints, float] | None:
-        """The best complete candidate that this worker knows of."""
+        """The best complete candidate that this worker knows, and its score."""
         if self._best is None:
             complete = self._study.get_trials(deepcopy=False, states=(TrialState.COMPLETE,))
             for trial in complete:
@@ -72,7 +72,7 @@ class FleetSource:
         return self._best
 
     def take(self) -> Claimed | None:
-        """Claim the next candidate; waits while others are at the last ones, which may come back."""
+        """Claim the next candidate. Waits while other workers hold the last ones, which may be given back."""
         proposal = self._proposal()
         offer = [(key_of(proposal), self._internal(proposal))]
         while not self._stop_event.is_set():
@@ -104,15 +104,15 @@ class FleetSource:
         )
 
     def failed(self, candidate: Claimed, error: Exception) -> None:
-        """Give the candidate back with its traceback; another worker tries it, three times at the most."""
+        """Give the candidate back with its traceback; it is tried three times at most."""
         self._heartbeat.end()
         reason = f"{type(error).__name__}: {error}".splitlines()[0]
         self._queue.fail(candidate.claim, reason, "".join(traceback.format_exception(error)))
         self._failures += 1
         if self._failures >= FAILURES:
             raise MendsearchError(
-                f"{FAILURES} candidates failed one after the other, the last with {reason}; the trials' attribute "
-                f"`failed` holds the tracebacks"
+                f"{FAILURES} candidates failed in a row, the last with {reason}; the trials' attribute `failed` holds "
+                f"the tracebacks"
             ) from error
 
     def _better(self, counts: Ints, value: float) -> None:
@@ -124,7 +124,7 @@ class FleetSource:
         return self._sampler.candidate(self._study, _asking(number))
 
     def _claimed(self, claim: mendstore.Claim, proposal: Ints) -> Claimed:
-        """The candidate of a claim; where a person asked for some restorations, the others are as proposed."""
+        """The candidate of a claim. If a person asked for some restorations, the others are as proposed."""
         if not claim.asked:
             return Claimed(claim, self._space.counts(claim.params), claim.known)
         given = {name: value for name, value in claim.params.items() if name in self._space.names}
@@ -139,12 +139,12 @@ class FleetSource:
 
 
 def key_of(counts: Ints) -> str:
-    """Names a candidate (G,) within its search."""
+    """Key of a candidate (G,) within its search."""
     return ",".join(map(str, counts))
 
 
 def _asking(number: int) -> FrozenTrial:
-    """A trial that the study does not hold: the database makes it once the candidate is claimed."""
+    """A trial that the study does not hold; the database creates it when the candidate is claimed."""
     trial = create_trial(state=TrialState.RUNNING)
     trial.number, trial._trial_id = number, -1
     return trial

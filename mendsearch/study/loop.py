@@ -16,11 +16,11 @@ KEEP_COUNTS = "keep_counts"
 
 
 class Candidate(Protocol):
-    """A candidate that was taken.
+    """A candidate that a source gave.
 
     Attributes:
-        counts: (G,) int64.
-        known: its score, where it was scored before.
+        counts: (G,) int64, keep counts.
+        known: its score, if it was scored before.
     """
 
     counts: Ints
@@ -28,43 +28,43 @@ class Candidate(Protocol):
 
 
 class Source(Protocol):
-    """Where candidates come from and results go: a study in memory, or a fleet's queue."""
+    """Gives candidates and takes their results: a study in memory, or the queue of a fleet."""
 
     def done(self) -> int:
-        """Trials that ended with a score, of all workers."""
+        """Number of trials that ended with a score, of all workers."""
 
     def best(self) -> tuple[Ints, float] | None:
-        """The best complete candidate so far and its score; None before there is one."""
+        """The best complete candidate so far and its score; None if there is none yet."""
 
     def take(self) -> Any | None:
-        """The next `Candidate`; None when the search has enough, or is asked to end."""
+        """The next `Candidate`; None if the search is done or was asked to stop."""
 
     def record(self, candidate: Any, value: float, attrs: Mapping[str, Any], stopped_at: int | None) -> None:
-        """A candidate's score; where scoring was stopped, the expected score, after so many images."""
+        """Record the score of a candidate; with `stopped_at`, an estimate made after that number of images."""
 
     def failed(self, candidate: Any, error: Exception) -> None:
-        """Scoring raised. A source without another try raises the error."""
+        """Record that scoring raised an error. A source that does not retry raises it."""
 
 
 def run_trials(
     source: Source, space: Space, scorer: Scorer, trials: int, reporter: Reporter, *, early_stopping: bool
 ) -> None:
-    """Score what the source gives until it has no more.
+    """Score the candidates of a source until there are no more.
 
-    Every trial records the value, and `keep_counts`, `macs`, `params`, `top1_agreement` and `seconds` of the candidate
-    as user attributes. A candidate that was scored already is not scored again: its score is recorded.
+    Every trial records its value and, as user attributes, `keep_counts`, `macs`, `params`, `top1_agreement` and
+    `seconds`. A candidate that was scored before is not scored again; its score is recorded.
 
     Args:
-        source: of candidates.
-        space: of the search.
-        scorer: of the search.
-        trials: how many there are to be, for the progress bar.
+        source: source of the candidates.
+        space: search space.
+        scorer: scorer of the search.
+        trials: number of trials in all, for the progress bar.
         reporter: where progress goes.
-        early_stopping: stop looking at a candidate that is worse than the best beyond doubt.
+        early_stopping: whether to stop scoring a candidate once it is clearly worse than the incumbent.
     """
     done, incumbent = source.done(), None
     best = source.best() if early_stopping and done < trials else None
-    if best is not None:  # scored again, for its losses image by image
+    if best is not None:  # scored again, for its losses on each image
         incumbent = scorer.score(best[0])
     with reporter.stage("mend", trials, done) as stage:
         while (candidate := source.take()) is not None:

@@ -1,4 +1,4 @@
-"""A study in memory as the source of candidates: what `mendsearch.mend` runs when it is given no database."""
+"""A study in memory as the source of candidates, for `mendsearch.mend` without a database."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from mendsearch.mending.space import Space
 
 @dataclass(frozen=True, eq=False)
 class Asked:
-    """A trial that the study gave."""
+    """A trial that the study gave, and its candidate."""
 
     trial: optuna.Trial
     counts: Ints
@@ -23,13 +23,13 @@ class Asked:
 
 
 class StudySource:
-    """Asks an Optuna study, and tells it.
+    """Takes candidates from an Optuna study by `ask`, and records their scores by `tell`.
 
     Args:
-        study: nobody else works at it; its sampler proposes.
-        space: of the search.
-        trials: that are to end with a score.
-        starts: structures to be its first trials.
+        study: study of this process alone, with its sampler.
+        space: search space.
+        trials: number of trials that end with a score.
+        starts: structures that the first trials score.
     """
 
     def __init__(self, study: optuna.Study, space: Space, trials: int, starts: Iterable[Ints]) -> None:
@@ -39,7 +39,7 @@ class StudySource:
             study.enqueue_trial(space.params(space.project(counts)), skip_if_exists=True)
 
     def done(self) -> int:
-        """Trials that ended with a score."""
+        """Number of trials that ended with a score."""
         return self._done
 
     def best(self) -> tuple[Ints, float] | None:
@@ -58,7 +58,7 @@ class StudySource:
         return Asked(trial, counts, self._scores.get(tuple(counts)))
 
     def record(self, candidate: Asked, value: float, attrs: Mapping[str, Any], stopped_at: int | None) -> None:
-        """Complete; PRUNED, in Optuna's terms, where scoring was stopped early."""
+        """Complete the trial; a candidate that was stopped early becomes PRUNED, as Optuna calls it."""
         trial = candidate.trial
         for key, attribute in attrs.items():
             trial.set_user_attr(key, attribute)
@@ -71,6 +71,6 @@ class StudySource:
         self._done += 1
 
     def failed(self, candidate: Asked, error: Exception) -> None:
-        """There is nobody to try again."""
+        """Mark the trial as failed and raise the error: no other worker can retry it."""
         self._study.tell(candidate.trial, state=TrialState.FAIL)
         raise error

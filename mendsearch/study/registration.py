@@ -1,4 +1,4 @@
-"""A search as a study of a database: registered once, with what dashboards show of it, and taken up afterwards."""
+"""A search registered in a database: a study, with the description that dashboards show, for any number of workers."""
 
 from __future__ import annotations
 

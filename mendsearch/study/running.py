@@ -1,4 +1,4 @@
-"""A whole study: run to its end in memory or in a database, and its winner chosen."""
+"""A study run to its end, in memory or in a database, and the choice of its winner."""
 
 from __future__ import annotations
 

@@ -25,8 +25,8 @@ class Winner:
     """The best candidate of a study.
 
     Attributes:
-        counts: (G,) int64.
-        score: with its weights at their best, as `Scorer.build` gives them.
+        counts: (G,) int64, keep counts.
+        score: score with refined weights, which are those of `Scorer.build`.
     """
 
     counts: Ints
@@ -34,15 +34,15 @@ class Winner:
 
 
 def choose(study: optuna.Study, space: Space, scorer: Scorer, controls: Iterable[Ints], reporter: Reporter) -> Winner:
-    """Refine the weights of the best few candidates, and take the best of them by the score that they then have.
+    """Refine the weights of the best few candidates and of the controls, and choose the best by its score then.
 
-    Everything is scored here on one device, whatever devices the trials ran on.
+    All of them are scored here, on one device, whatever devices the trials ran on.
 
     Args:
-        study: of the search.
-        space: of the search.
-        scorer: of the search.
-        controls: structures that are looked at too, so that none of them is better than the winner.
+        study: study of the search.
+        space: search space.
+        scorer: scorer of the search.
+        controls: structures that are compared too, so that none of them is better than the winner.
         reporter: where progress goes.
 
     Raises:
@@ -68,7 +68,7 @@ def choose(study: optuna.Study, space: Space, scorer: Scorer, controls: Iterable
 
 
 def finished_trials(study: optuna.Study) -> list[FrozenTrial]:
-    """The trials that ended with a score, or were stopped early."""
+    """Trials that ended with a score, or were stopped early."""
     return study.get_trials(deepcopy=False, states=(TrialState.COMPLETE, TrialState.PRUNED))
 
 

@@ -81,7 +81,7 @@ def check_done(database: mendstore.Database, registered: mendstore.Registered, r
     if done < registered.trials:
         raise MendsearchError(
             f"search `{registered.name}` ended at {done} of {registered.trials} trials: {reason}; run the same command "
-            f"again to go on"
+            f"again to resume"
         )
 
 

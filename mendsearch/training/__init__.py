@@ -1,1 +1,1 @@
-"""Data sources, the training loop, and the measures taken on a trained network."""
+"""Data sources, splits, the training loop, and accuracy."""

@@ -1,4 +1,4 @@
-"""The training loop, for the dense network and for fine-tuning alike."""
+"""The training loop of the dense network and of fine-tuning."""
 
 from __future__ import annotations
 
@@ -15,12 +15,12 @@ from torch.utils.data import Dataset, Subset
 from mendsearch.config import FinetuneSpec, TrainSpec
 from mendsearch.errors import MendsearchError
 from mendsearch.files import write_torch
-from mendsearch.modes import evaluating
+from mendsearch.modes import evaluating, to_network
 from mendsearch.training.sources.base import Augment
 from mendsearch.training.splits import batches
 
 TEMPERATURE = 2.0
-"""Of distillation."""
+"""Temperature of distillation."""
 
 
 def train(
@@ -34,20 +34,21 @@ def train(
     checkpoint: Path | None = None,
     on_epoch: Callable[[float], None] = lambda loss: None,
 ) -> None:
-    """Minimise cross-entropy by SGD with Nesterov momentum under a one-cycle schedule.
+    """Minimise cross-entropy by SGD with Nesterov momentum and a one-cycle schedule.
 
-    With a teacher the loss is (1 - w) cross-entropy + w T² KL(teacher ‖ model) at temperature T, where w is
+    With a teacher, the loss is (1 - w) cross-entropy + w T² KL(teacher ‖ model) at temperature T, where w is
     `spec.distillation` (Hinton et al., "Distilling the Knowledge in a Neural Network", 2015).
 
     Args:
-        model: (N, C, H, W) -> (N, num_classes); changed in place, left in evaluation mode, on its own device.
-        dataset: of (image, label).
-        spec: epochs, batch size, rates.
-        seed: of shuffling and augmentation: the same seed gives the same batches.
-        augment: varies a batch of images.
-        teacher: the dense network, in evaluation mode; its outputs are learnt too.
-        checkpoint: written after every epoch and taken up from; the caller removes it once it has kept the weights.
-        on_epoch: called with the mean loss after every epoch, once more for each epoch taken up from `checkpoint`.
+        model: network, (N, C, H, W) -> (N, num_classes); changed in place on its device, left in evaluation mode.
+        dataset: data set of (image, label).
+        spec: epochs, batch size, learning rate, momentum and weight decay.
+        seed: seed of shuffling and augmentation; the same seed gives the same batches.
+        augment: function that augments a batch of images.
+        teacher: the dense network, in evaluation mode, whose outputs are learned too.
+        checkpoint: file written after every epoch, from which training resumes; the caller removes it once it has saved
+            the weights.
+        on_epoch: function called with the mean loss after every epoch, and once for each epoch done before resuming.
 
     Raises:
         MendsearchError: the loss is no longer finite.
@@ -86,7 +87,7 @@ def train(
 
 
 class _Criterion:
-    """The loss of a batch: cross-entropy, and with a teacher the distance to its outputs."""
+    """The loss of a batch: cross-entropy, and with a teacher the divergence from its outputs."""
 
     def __init__(self, teacher: nn.Module | None, weight: float) -> None:
         self._teacher, self._weight = teacher, weight
@@ -118,12 +119,12 @@ def _epoch(
     torch.manual_seed(seed)
     total, count = 0.0, 0
     for images, labels in batches(dataset, batch_size, shuffle_seed=seed):
-        if len(images) < 2:  # batch norm needs two values a channel
+        if len(images) < 2:  # batch norm needs two values per channel
             schedule.step()
             continue
         if augment is not None:
             images = augment(images, generator)
-        loss = criterion(model, images.to(device), labels.to(device))
+        loss = criterion(model, to_network(images, model), labels.to(device))
         optimizer.zero_grad()
         loss.backward()
         optimizer.step()
@@ -155,18 +156,16 @@ def _take_up(checkpoint: Path | None, saved: dict[str, Any], on_epoch: Callable[
 @torch.no_grad()
 def predict(model: nn.Module, images: Tensor, batch_size: int = 500) -> Tensor:
     """Logits (N, num_classes) of images (N, C, H, W), in evaluation mode, batch by batch."""
-    device = next(model.parameters()).device
     with evaluating(model):
-        return torch.cat([model(part.to(device)) for part in images.split(batch_size)])
+        return torch.cat([model(to_network(part, model)) for part in images.split(batch_size)])
 
 
 @torch.no_grad()
 def accuracy(model: nn.Module, dataset: Dataset[Any], batch_size: int = 500) -> float:
     """Fraction (0-1) of the images of `dataset` whose label has the largest logit."""
-    device = next(model.parameters()).device
     right = count = 0
     with evaluating(model):
         for images, labels in batches(dataset, batch_size):
-            right += int((model(images.to(device)).argmax(1).cpu() == labels).sum())
+            right += int((model(to_network(images, model)).argmax(1).cpu() == labels).sum())
             count += len(labels)
     return right / count

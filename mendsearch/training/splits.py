@@ -1,4 +1,4 @@
-"""The parts of the data, and batches of them."""
+"""Splits of the data, and batches of them."""
 
 from __future__ import annotations
 
@@ -19,15 +19,15 @@ LOADER_WORKERS = 2
 
 @dataclass(frozen=True)
 class Splits:
-    """Training images less those held out, and tensors that the search keeps in memory.
+    """Training images without those held out, and tensors that the search keeps in memory.
 
     Attributes:
         train: data set of (image, label).
-        validation: (N, C, H, W) float32 and (N,) int64, held out of `train`, on which trials are scored.
-        calibration: (N, C, H, W) float32, of `train`, for ranking, reconstruction and BN recalibration.
+        validation: images (N, C, H, W) float32 and labels (N,) int64, held out of `train`, that trials are scored on.
+        calibration: images (N, C, H, W) float32 from `train`, for ranking, reconstruction and BN recalibration.
         test: data set of (image, label) that the search never sees.
-        num_classes: labels run from 0 to `num_classes` - 1.
-        augment: varies a batch of training images.
+        num_classes: number of classes; labels are 0 .. `num_classes` - 1.
+        augment: function that augments a batch of training images.
     """
 
     train: Dataset[Any]
@@ -39,10 +39,10 @@ class Splits:
 
 
 def split(source: DataSource, spec: DataSpec, seed: int) -> Splits:
-    """Hold validation images out of the training images, and draw calibration images from what is left.
+    """Hold validation images out of the training images, and draw calibration images from the rest.
 
     Raises:
-        DataError: there are fewer than 8 training images or none to test on, or a label is out of range.
+        DataError: there are fewer than 8 training images or no test image, or a label is out of range.
     """
     plain = source.plain_train if source.plain_train is not None else source.train
     count = _size(plain)
@@ -57,7 +57,7 @@ def split(source: DataSource, spec: DataSpec, seed: int) -> Splits:
     shape, test_shape = calibration.shape[1:], gather(source.test, [0])[0].shape[1:]
     if shape != test_shape:
         raise DataError(
-            f"test images are of shape {tuple(test_shape)}, training images of {tuple(shape)}; make them alike"
+            f"test images are of shape {tuple(test_shape)}, training images of {tuple(shape)}; expected the same shape"
         )
     for name, labels in (("validation", validation[1]), ("test", _labels(source.test)), ("training", _labels(plain))):
         check_labels(labels, source.num_classes, name)
@@ -79,10 +79,10 @@ def check_labels(labels: Tensor | None, num_classes: int, name: str) -> None:
 
 
 def gather(dataset: Dataset[Any], indices: list[int]) -> tuple[Tensor, Tensor]:
-    """Images (N, C, H, W) float32 and labels (N,) int64 of `indices`, in that order.
+    """Images (N, C, H, W) float32 and labels (N,) int64 at `indices`, in that order.
 
     Raises:
-        DataError: the items are no pairs of an image tensor and a label, or differ in shape.
+        DataError: the items are not pairs of an image tensor and a label, or differ in shape.
     """
     if isinstance(dataset, ArrayDataset):
         return dataset[indices]
@@ -113,7 +113,7 @@ def batches(
 
 
 class _Rows(Dataset[tuple[Tensor, Tensor]]):
-    """Batches out of a part of an `ArrayDataset`, taken in one indexing."""
+    """Batches of some rows of an `ArrayDataset`, each taken by one indexing."""
 
     def __init__(self, arrays: ArrayDataset, rows: Tensor) -> None:
         self._arrays, self._rows = arrays, rows
@@ -126,7 +126,7 @@ class _Rows(Dataset[tuple[Tensor, Tensor]]):
 
 
 def _flatten_subset(dataset: Dataset[Any]) -> tuple[ArrayDataset, Tensor] | None:
-    """The arrays under nested subsets and the rows that they pick, or None."""
+    """The arrays below nested subsets, and the rows that the subsets select; None if there are no arrays."""
     if isinstance(dataset, ArrayDataset):
         return dataset, torch.arange(len(dataset))
     if isinstance(dataset, Subset):
@@ -136,7 +136,7 @@ def _flatten_subset(dataset: Dataset[Any]) -> tuple[ArrayDataset, Tensor] | None
 
 
 def _labels(dataset: Dataset[Any]) -> Tensor | None:
-    """All labels, where they are known without decoding images."""
+    """All labels, if they are known without decoding images."""
     if isinstance(dataset, ArrayDataset):
         return dataset.labels
     targets = getattr(dataset, "targets", None)
@@ -151,7 +151,7 @@ def _size(dataset: Dataset[Any]) -> int:
 
 
 def _workers(dataset: Dataset[Any]) -> int:
-    """Worker processes pay only where images are decoded from files."""
+    """Number of loader processes; they help only if images are decoded from files."""
     root = dataset
     while isinstance(root, Subset):
         root = root.dataset

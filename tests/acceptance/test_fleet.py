@@ -93,7 +93,7 @@ def test_resume_adds_trials_stop_ends_workers_and_delete_waits_for_them(created,
     assert refused.returncode == 2
     assert "1 worker at work" in refused.stderr
     stopped = mendsearch("stop", name, cwd=node, storage=storage)
-    assert "1 worker asked to end" in stopped.stdout
+    assert "1 worker asked to stop" in stopped.stdout
     assert ending(worker) == 0
     done = len(counted(storage, name))
     launched = mendsearch("launch", name, "--workers", "1", cwd=node, storage=storage)

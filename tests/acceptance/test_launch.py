@@ -196,7 +196,7 @@ def test_a_dry_run_starts_nothing_and_shows_no_password(tmp_path, options, shown
     [
         (["mine", "--workers", "2"], "got no storage URL"),
         ([SECRET_URL, "--workers", "2"], "got no name of a search"),
-        ([SECRET_URL, "mine", "--workers", "2", "--partition", "p"], "--partition means nothing"),
+        ([SECRET_URL, "mine", "--workers", "2", "--partition", "p"], "--partition does not apply"),
         (["mysql://u:open-sesame@h/d", "mine", "--workers", "2"], "expected postgresql://"),
     ],
 )

@@ -6,22 +6,28 @@ from functools import cache
 
 import torch
 from torch import Tensor, nn
-from torch.utils._pytree import tree_leaves
 
 from mendsearch.coupling.copying import dtype_of, unwrapped
 from mendsearch.coupling.graph import find_coupling
 from mendsearch.coupling.layout import Coupling
+from mendsearch.coupling.nesting import tensors_in
+from tests.cases.more_networks import MORE
 from tests.cases.networks import TRAPS
 
 NO_NETWORKS = {"scripted": "TorchScript", "traced": "TorchScript", "no_params": "no parameters"}
 """What may be refused, and what the refusal says."""
-PRUNABLE = [name for name in TRAPS if name not in NO_NETWORKS]
+CASES = TRAPS | MORE
+PRUNABLE = [name for name in CASES if name not in NO_NETWORKS]
+
+WITHOUT_GROUPS = {"single_conv", "transposed", "fused_attention", "vmap"}
+"""All their channels stay: outputs, sizes written into the forward pass."""
+WITH_GROUPS = [name for name in PRUNABLE if name not in WITHOUT_GROUPS]
 
 
 def build(name: str) -> nn.Module:
     """In evaluation mode, with batch norms that hold what neither noise nor zeros would give."""
     torch.manual_seed(0)
-    model = TRAPS[name][0]()
+    model = CASES[name][0]()
     for module in model.modules():
         if isinstance(module, nn.modules.batchnorm._BatchNorm) and module.running_mean is not None:
             nn.init.normal_(module.running_mean, 0, 0.5)
@@ -32,7 +38,7 @@ def build(name: str) -> nn.Module:
 def inputs_of(name: str, items: int = 2) -> tuple[Tensor, ...]:
     generator = torch.Generator().manual_seed(1)
     count = 2 if name == "two_inputs" else 1
-    return tuple(torch.randn(items, *TRAPS[name][1], generator=generator) for _ in range(count))
+    return tuple(torch.randn(items, *CASES[name][1], generator=generator) for _ in range(count))
 
 
 def cast(model: nn.Module, inputs: tuple[Tensor, ...]) -> tuple[Tensor, ...]:
@@ -47,4 +53,4 @@ def analysed(name: str) -> tuple[nn.Module, Coupling]:
 
 
 def tensors(outputs: object) -> list[Tensor]:
-    return [leaf for leaf in tree_leaves(outputs) if isinstance(leaf, Tensor)]
+    return list(tensors_in(outputs))

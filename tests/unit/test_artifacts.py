@@ -13,13 +13,13 @@ def test_a_network_without_a_factory_is_loaded_into_the_dense_one(tmp_path):
     model = build("depthwise")
     mendsearch.save(model, tmp_path)
     torch.testing.assert_close(mendsearch.load(tmp_path, model=build("depthwise", seed=9))(IMAGES), model(IMAGES))
-    with pytest.raises(ModelError, match=r"build the dense one and give it"):
+    with pytest.raises(ModelError, match=r"build the dense one and pass it"):
         mendsearch.load(tmp_path)
 
 
 def test_a_folder_cannot_choose_what_code_runs(tmp_path):
     mendsearch.save(build("depthwise"), tmp_path, name="os:system", kwargs={"command": f"touch {tmp_path}/ran"})
-    with pytest.raises(ModelError, match="build the dense one and give it"):
+    with pytest.raises(ModelError, match="build the dense one and pass it"):
         mendsearch.load(tmp_path)
     assert not (tmp_path / "ran").exists()
 

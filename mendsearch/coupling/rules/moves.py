@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
 import torch
@@ -16,30 +17,88 @@ if TYPE_CHECKING:
     from mendsearch.coupling.tracing import Tracer
 
 
+@rule("view", "_unsafe_view", "reshape", "_reshape_alias", "_reshape_copy", "view_copy", "flatten", "unflatten")
+def _view(tracer: Tracer, func: Any, args: Any, kwargs: Any, out: Any) -> None:
+    """Dimensions are merged and split, a run of them at a time; labels are needed of the run with the units alone."""
+    traced = tracer.get(args[0])
+    if traced is None:
+        return
+    moved: dict[int, tuple[int, Tensor]] = {}
+    for before, after in _runs(tuple(args[0].shape), tuple(out.shape)):
+        for dim, units in traced.axes.items():
+            if before.start <= dim < before.stop:
+                labels = spread(units, dim - before.start, tuple(args[0].shape[before.start : before.stop]))
+                moved[dim] = after.start, labels.reshape([out.shape[at] for at in after])
+    _place(tracer, traced, moved, out)
+
+
 @rule(
-    "view", "_unsafe_view", "reshape", "_reshape_alias", "_reshape_copy", "view_copy", "squeeze", "unsqueeze", "expand",
-    "expand_copy", "repeat", "repeat_interleave", "tile", "flip", "flatten", "unflatten", "pixel_shuffle",
-    "pixel_unshuffle", "channel_shuffle", "native_channel_shuffle",
+    "repeat", "repeat_interleave", "tile", "pixel_shuffle", "pixel_unshuffle", "channel_shuffle",
+    "native_channel_shuffle",
 )  # fmt: skip
 def _move(tracer: Tracer, func: Any, args: Any, kwargs: Any, out: Any) -> None:
     """Every dimension of units is labelled alone and moved; what it varies along afterwards is where it is."""
     traced = tracer.get(args[0])
     if traced is None:
         return
+    moved = {}
+    for dim, units in traced.axes.items():
+        moved[dim] = 0, func(spread(units, dim, tuple(args[0].shape)).contiguous(), *args[1:], **kwargs)
+    _place(tracer, traced, moved, out)
+
+
+def _place(tracer: Tracer, traced: Traced, moved: dict[int, tuple[int, Tensor]], out: Tensor) -> None:
+    """Say where the units of each dimension are, from their labels and the dimension where these begin."""
     axes: dict[int, Ints] = {}
     debts = traced.debts
-    for dim, units in traced.axes.items():
-        moved = func(spread(units, dim, tuple(args[0].shape)).contiguous(), *args[1:], **kwargs)
-        found = _settle(tracer, moved, units)
+    for dim, (first, labels) in moved.items():
+        units = traced.axes[dim]
+        found = _settle(tracer, labels, units)
         if found is None:
             continue
-        at, kept = found
+        at, kept = found[0] + first, found[1]
         if at in axes:  # two dimensions of units in one: an index would have two owners
             debts |= tracer.owe(axes.pop(at), "flattened together with other channels")
             debts |= tracer.owe(units, "flattened together with other channels")
         else:
             axes[at] = kept
     tracer.put(out, Traced(axes, debts))
+
+
+def _runs(before: tuple[int, ...], after: tuple[int, ...]) -> Iterator[tuple[range, range]]:
+    """The shortest runs of dimensions with the same number of values, from left to right."""
+    left = right = 0
+    while left < len(before) or right < len(after):
+        start, begin = left, right
+        many, others = 1, 1
+        while left == start or right == begin or many != others:
+            if left < len(before) and (many <= others or right == len(after)):
+                many, left = many * before[left], left + 1
+            elif right < len(after):
+                others, right = others * after[right], right + 1
+            else:
+                break
+        yield range(start, left), range(begin, right)
+
+
+@rule("unsqueeze", "squeeze", "expand", "expand_copy", "flip", "unsqueeze_copy", "squeeze_copy")
+def _same_order(tracer: Tracer, func: Any, args: Any, kwargs: Any, out: Any) -> None:
+    """Dimensions of one index come and go, or are repeated; values may be turned round."""
+    traced, name = tracer.get(args[0]), func.overloadpacket.__name__
+    if traced is None:
+        return
+    if name.startswith("flip"):
+        axes = {
+            dim: units[::-1].copy() if dim in dims_of(args[1], args[0]) else units for dim, units in traced.axes.items()
+        }
+    elif name.startswith("expand"):
+        more = out.dim() - args[0].dim()
+        axes = {dim + more: units for dim, units in traced.axes.items() if out.shape[dim + more] == len(units)}
+    else:
+        numbered = torch.empty([dim + 2 if size > 1 else 1 for dim, size in enumerate(args[0].shape)], device="meta")
+        sizes = list(func(numbered, *args[1:], **kwargs).shape)
+        axes = {sizes.index(dim + 2): units for dim, units in traced.axes.items() if len(units) > 1}
+    tracer.put(out, Traced(axes, traced.debts))
 
 
 @rule("permute", "permute_copy", "transpose", "transpose_copy", "t", "t_copy", "movedim", "swapaxes", "numpy_T")

@@ -1,18 +1,17 @@
 """Start many workers of a search: supervised on this machine, or as a job of Slurm or Kubernetes.
 
-Nothing here imports torch, nor touches a GPU: a supervisor takes no memory of the devices that its workers need.
+Nothing here imports torch or touches a GPU: a supervisor takes no memory on the devices that its workers need.
 
 ::
 
-    Backend (base.py)          what would be started, and starting it
-    ├── Local                  processes of this machine, under a Supervisor
-    ├── Slurm                  an array of tasks, one worker each
-    └── Kubernetes             an Indexed Job, one worker a pod
+    Backend (base.py)          shows what would be started, and starts it
+    ├── Local                  processes on this machine, under a Supervisor
+    ├── Slurm                  a job array, one worker per task
+    └── Kubernetes             an Indexed Job, one worker per pod
 
-    Supervisor (supervisor.py) restarts what crashes, ends with its workers, and they with it
+    Supervisor (supervisor.py) restarts workers that crash, ends with them, and they with it
 
-The URL of the study database, which may hold a password, is never among the words of a command, in a script or in a
-manifest.
+The URL of the study database may hold a password. It is never an argument of a command, nor in a script or manifest.
 """
 
 from __future__ import annotations

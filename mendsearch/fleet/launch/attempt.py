@@ -1,4 +1,4 @@
-"""One process of a worker, from its start to its end, and what it wrote."""
+"""One process of a worker, from its start to its end, and its output."""
 
 from __future__ import annotations
 
@@ -17,16 +17,16 @@ TAIL_LINES = 20
 
 
 class Attempt:
-    """A process that ends with this one, in a process group of its own, with its output at the end of a log file.
+    """A process that ends with this one, in its own process group, with its output appended to a log file.
 
-    A group of its own, so that Ctrl-C in a terminal reaches the supervisor alone, which passes it on: a worker takes a
-    second signal for an order to end at once.
+    It has its own group so that Ctrl-C in a terminal reaches only the supervisor, which passes it on: a second signal
+    would end a worker at once.
 
     Args:
-        command: what to run.
-        environment: the whole of it.
-        log: appended to.
-        title: a line for the log, before anything that the process writes.
+        command: command to run.
+        environment: complete environment of the process.
+        log: log file, appended to.
+        title: line written to the log before any output.
     """
 
     def __init__(self, command: Sequence[str], environment: Mapping[str, str], log: Path, title: str) -> None:
@@ -47,7 +47,7 @@ class Attempt:
 
     @property
     def pid(self) -> int:
-        """Process id, of the command too: it takes the place of what ties it to this process."""
+        """Process id, of the command too: `tether` becomes the command."""
         return self._process.pid
 
     @property
@@ -56,20 +56,20 @@ class Attempt:
         return time.monotonic() - self._started
 
     def poll(self) -> int | None:
-        """Its exit code once it has ended; -n where signal n ended it."""
+        """Exit code once it has ended, or None; -n if signal n ended it."""
         return self._process.poll()
 
     def send(self, number: int) -> None:
-        """Send it a signal, if it lives."""
+        """Send it a signal, if it is alive."""
         self._process.send_signal(number)
 
     def kill(self) -> None:
-        """End it, and what it started, at once."""
+        """Kill it, and every process that it started."""
         if self._process.poll() is None:
             os.killpg(self._process.pid, signal.SIGKILL)
 
     def tail(self) -> str:
-        """The last lines that it wrote."""
+        """The last lines of its output."""
         with open(self._log, "rb") as file:
             end = file.seek(0, os.SEEK_END)
             file.seek(max(self._offset, end - TAIL_BYTES))

@@ -1,4 +1,4 @@
-"""What every way of starting workers offers, and what several of them share."""
+"""The base class of backends, and functions that several of them share."""
 
 from __future__ import annotations
 
@@ -18,29 +18,32 @@ SLUG_CHARACTERS = 30
 
 
 class Backend(ABC):
-    """Where workers run.
+    """A way to run workers.
 
-    An instance holds one request, checked when it is made: a `UsageError` comes before anything is started.
+    An instance holds one request. It is checked on creation: a `UsageError` is raised before anything is started.
     """
 
     @abstractmethod
     def rendered(self) -> str:
-        """What `launch` would start or submit, to be read by a person; no password is in it."""
+        """What `launch` would start or submit, as text for people; it holds no password."""
 
     @abstractmethod
     def launch(self, say: Callable[[str], None]) -> int:
-        """Start it. Returns an exit code: of the workers where they are waited for, else 0 once they are submitted.
+        """Start or submit the workers.
 
         Args:
-            say: takes each line of news.
+            say: function that takes each line of progress.
+
+        Returns:
+            The exit code of the workers, if the backend waits for them; else 0 once they are submitted.
 
         Raises:
-            MendsearchError: it cannot be started.
+            MendsearchError: they cannot be started.
         """
 
 
 def slug(name: str) -> str:
-    """Letters, digits and hyphens that stand for a search's name; equal for equal names, other for others."""
+    """A form of a search's name that has only letters, digits and hyphens; different for different names."""
     plain = re.sub(r"[^a-z0-9]+", "-", name.lower()).strip("-")[:SLUG_CHARACTERS].strip("-")
     return plain if plain == name else f"{plain or 'search'}-{sha256(name.encode()).hexdigest()[:6]}"
 
@@ -49,28 +52,28 @@ def require_remote(url: str, backend: str) -> None:
     """Refuse a database that other machines cannot reach.
 
     Raises:
-        UsageError: the URL names no host, or a socket of this machine.
+        UsageError: the URL names no host, or a socket on this machine.
     """
     parsed = make_url(url)
     hosts = [parsed.host or "", *_words(parsed.query.get("host", ()))]
     if not any(hosts) or any(host.startswith("/") for host in hosts):
         raise UsageError(
-            f"launch --backend {backend}: the storage URL names no host that other machines reach; "
+            f"launch --backend {backend}: the storage URL names no host that other machines can reach; "
             f"try postgresql://USER@HOST/DATABASE"
         )
 
 
 def submitted(command: Sequence[str], text: str, environment: Mapping[str, str] | None = None) -> str:
-    """Hand a text to a command of the cluster; returns what it printed.
+    """Pass a text to a command of the cluster, and return its output.
 
     Raises:
-        UsageError: the command is not on this machine.
-        MendsearchError: it refused.
+        UsageError: the command is not installed.
+        MendsearchError: the command failed.
     """
     try:
         done = subprocess.run(command, input=text, env=environment, capture_output=True, text=True, check=False)
     except FileNotFoundError:
-        raise UsageError(f"launch: got no command `{command[0]}` on this machine; try where it is installed") from None
+        raise UsageError(f"launch: command `{command[0]}` is not on this machine; try where it is installed") from None
     if done.returncode:
         reason = " ".join(done.stderr.split()) or f"exit code {done.returncode}"
         raise MendsearchError(f"launch: {command[0]} refused: {reason}")

@@ -1,4 +1,4 @@
-"""GPUs that this process may hand out, found without torch."""
+"""GPUs that this process may assign to workers, found without torch."""
 
 from __future__ import annotations
 
@@ -20,8 +20,8 @@ class Gpu:
     """One GPU, or one MIG instance of one.
 
     Attributes:
-        handle: what CUDA_VISIBLE_DEVICES calls it: an index, or a UUID.
-        label: for people.
+        handle: index or UUID, as in CUDA_VISIBLE_DEVICES.
+        label: name for people.
     """
 
     handle: str
@@ -29,13 +29,13 @@ class Gpu:
 
 
 def visible_gpus(environment: Mapping[str, str] = os.environ) -> list[Gpu]:
-    """The GPUs of an inherited CUDA_VISIBLE_DEVICES in its order, without it those that `nvidia-smi` lists.
+    """The GPUs in the inherited CUDA_VISIBLE_DEVICES, in its order; if it is not set, those that `nvidia-smi` lists.
 
-    As CUDA does, the list is read up to the first entry that names nothing (`-1`, or empty). UUIDs are taken where
-    `nvidia-smi` gives them: it counts by bus, CUDA by speed, so that equal indices may be different GPUs.
+    As in CUDA, the list ends at the first invalid entry (`-1`, or empty). From `nvidia-smi`, UUIDs are used: it orders
+    GPUs by bus, CUDA by speed, so that the same index may mean different GPUs.
 
     Raises:
-        UsageError: there is no list, and `nvidia-smi` gives none.
+        UsageError: the variable is not set, and `nvidia-smi` fails.
     """
     inherited = environment.get(VISIBLE)
     if inherited is None:
@@ -50,7 +50,7 @@ def visible_gpus(environment: Mapping[str, str] = os.environ) -> list[Gpu]:
 
 
 def listed(text: str) -> list[Gpu]:
-    """GPUs in what `nvidia-smi -L` prints; one that is divided into MIG instances gives way to them."""
+    """GPUs in the output of `nvidia-smi -L`; a GPU with MIG instances is replaced by them."""
     gpus: list[Gpu] = []
     whole: Gpu | None = None
     for line in text.splitlines():
@@ -68,14 +68,14 @@ def chosen(words: str, gpus: Sequence[Gpu]) -> list[Gpu]:
     """The GPUs that `--gpus` names.
 
     Args:
-        words: `all`; N, the first N; or a list of places in `gpus` or of UUIDs, such as `0,2` (`0,` is a list of one).
-        gpus: those there are.
+        words: `all`; N, for the first N; or a list of positions in `gpus` or of UUIDs, such as `0,2` or `0,`.
+        gpus: available GPUs.
 
     Raises:
-        UsageError: it names none, one twice, or one that is not there.
+        UsageError: `words` names no GPU, one twice, or one that is not available.
     """
-    there = ", ".join(f"{place} is {gpu.handle}" for place, gpu in enumerate(gpus)) or "none is there"
-    expected = f"expected `all`, a number up to {len(gpus)}, or a list of places ({there})"
+    there = ", ".join(f"{place} is {gpu.handle}" for place, gpu in enumerate(gpus)) or "none is available"
+    expected = f"expected `all`, a number up to {len(gpus)}, or a list of positions ({there})"
     if words == "all":
         taken = list(gpus)
     elif words.isdigit():

@@ -1,18 +1,19 @@
-"""Workers as an Indexed Job of Kubernetes (1.29 or newer), one worker a pod.
+"""Workers as an Indexed Job of Kubernetes (1.29 or newer), one worker per pod.
 
-What a worker's exit code does there:
+Exit codes of a worker, and what follows:
 
 =============  ======================================================================================
 0              its index is complete
-2              the whole Job fails: every pod runs the same image, and would be refused as well
-3, 4, others   counted; the pod is replaced after a pause, an index fails for good after five
-130, 138, 143  ended by a signal, its work given back: replaced, and not counted
+2              the whole Job fails: all pods run the same image, and would be refused too
+3, 4, others   counted as a failure; the pod is replaced after a pause, and the index fails after five
+130, 138, 143  ended by a signal with its work given back: the pod is replaced, and nothing is counted
 =============  ======================================================================================
 
-A pod that the cluster takes away (pre-emption, a drained node) is replaced, and not counted.
+A pod that the cluster removes (pre-emption, a drained node) is replaced, and nothing is counted.
 
-The URL of the database is in a Secret. The file system of a pod is read-only but for `/scratch` and `/tmp`, which end
-with it: a result that could not be written before the worker gave up on the database (exit 3) is made again by another.
+The URL of the database is in a Secret. The file system of a pod is read-only except for `/scratch` and `/tmp`, which
+are deleted with it: a result that could not be written before the worker gave up on the database (exit 3) is lost, and
+another worker computes it again.
 """
 
 from __future__ import annotations
@@ -41,17 +42,17 @@ class Kubernetes(Backend):
     """A Job of `workers` pods, and the Secret that they read.
 
     Attributes:
-        search: its name.
-        command: a worker, without the URL, as the image has it.
-        url: of the study database; None where the Secret is there already.
-        workers: pods.
-        image: what they run.
-        gpus: of each pod (`nvidia.com/gpu`); 0 on the CPU.
-        cpus: cores of each pod.
-        memory: of each pod, such as 8Gi.
-        namespace: where; without it that of kubectl's context.
-        secret: a Secret that is there already, with the URL under the key `url`.
-        suffix: tells apart the Jobs of one search.
+        search: name of the search.
+        command: command of a worker in the image, without the URL.
+        url: URL of the study database; None if the Secret exists.
+        workers: number of pods.
+        image: image of the pods.
+        gpus: GPUs per pod (`nvidia.com/gpu`); 0 for workers on the CPU.
+        cpus: cores per pod.
+        memory: memory per pod, such as 8Gi.
+        namespace: namespace of the Job; None for that of kubectl's context.
+        secret: name of an existing Secret, with the URL under the key `url`.
+        suffix: suffix that distinguishes the Jobs of one search.
     """
 
     search: str
@@ -71,15 +72,15 @@ class Kubernetes(Backend):
             require_remote(self.url or "", "kubernetes")
 
     def rendered(self) -> str:
-        """The Job as YAML; the Secret is named alone."""
+        """The Job as YAML; the Secret is only named."""
         made = "" if self.secret else f", applied with the Job from the storage URL under the key `{SECRET_KEY}`"
         return f"# Secret {self._secret_name}{made}: not shown\n{yaml.safe_dump(self.job(), sort_keys=False)}"
 
     def launch(self, say: Callable[[str], None]) -> int:
-        """Apply the Secret, where it is ours, and the Job."""
+        """Apply the Job, and the Secret unless it exists."""
         documents = [self.job()] if self.secret else [self._secret_manifest(), self.job()]
         text = yaml.safe_dump_all(documents, sort_keys=False)
-        # server-side: a client's apply would leave the Secret's content in an annotation, in clear
+        # server-side: a client-side apply would leave the Secret's content in an annotation, in plain text
         say(submitted(["kubectl", "apply", "--server-side", "-f", "-"], text))
         kubectl = f"kubectl -n {self.namespace}" if self.namespace else "kubectl"
         name = self.job()["metadata"]["name"]
@@ -175,7 +176,7 @@ class Kubernetes(Backend):
 
 
 def _failure_rules() -> list[dict[str, Any]]:
-    """In order: the first that holds decides."""
+    """Rules in order; the first that matches decides."""
 
     def on_exit(action: str, *codes: int) -> dict[str, Any]:
         return {"action": action, "onExitCodes": {"containerName": "worker", "operator": "In", "values": list(codes)}}

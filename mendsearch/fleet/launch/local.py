@@ -1,4 +1,4 @@
-"""Workers as processes of this machine."""
+"""Workers as processes on this machine."""
 
 from __future__ import annotations
 
@@ -17,11 +17,11 @@ class Local(Backend):
     """A supervisor and its workers.
 
     Args:
-        command: a worker, without the URL.
-        url: of the study database; given to the workers by the environment, which other users cannot read.
-        slots: one worker each.
-        log_dir: a log file a worker.
-        on_exit: see `Supervisor`.
+        command: command of a worker, without the URL.
+        url: URL of the study database; passed in the environment, which other users cannot read.
+        slots: slots for one worker each.
+        log_dir: folder with one log file per worker.
+        on_exit: callback; see `Supervisor`.
     """
 
     def __init__(
@@ -30,7 +30,7 @@ class Local(Backend):
         self._command, self._url, self._slots, self._log_dir, self._on_exit = command, url, slots, log_dir, on_exit
 
     def rendered(self) -> str:
-        """One line a worker, as a shell would take it but for the password."""
+        """One shell command per worker, without the password."""
         lines = []
         for slot in self._slots:
             environment = {STORAGE_VARIABLE: without_password(self._url), **slot.environment}
@@ -39,6 +39,6 @@ class Local(Backend):
         return "\n".join(lines)
 
     def launch(self, say: Callable[[str], None]) -> int:
-        """Run the workers until they have ended."""
+        """Run the workers until all have ended."""
         environment = {**os.environ, STORAGE_VARIABLE: self._url}
         return Supervisor(self._command, environment, self._slots, self._log_dir, self._on_exit, say=say).run()

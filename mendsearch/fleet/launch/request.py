@@ -1,4 +1,4 @@
-"""From what a user asked for to the backend that does it."""
+"""The request of a user, and the backend for it."""
 
 from __future__ import annotations
 
@@ -35,18 +35,18 @@ SERVES: dict[str, tuple[BackendName, ...]] = {
 
 @dataclass(frozen=True)
 class Request:
-    """Workers that a user asks for; None and empty are what was not given.
+    """Workers that a user asks for; None or empty means not given.
 
     Attributes:
-        search: its name.
-        backend: where they run.
-        url: of the study database.
-        workers: how many, on the CPU.
-        gpus: on GPUs, one each: `all`, a number, or a list.
-        per_gpu: workers that share a GPU.
-        cpus: cores of a worker.
+        search: name of the search.
+        backend: name of the backend.
+        url: URL of the study database.
+        workers: number of workers on the CPU.
+        gpus: GPUs for one worker each: `all`, a number, or a list.
+        per_gpu: number of workers that share a GPU.
+        cpus: cores per worker.
         allow: packages that a worker may import for the network.
-        log_dir: where logs go.
+        log_dir: folder of the logs.
         memory, time, partition, account, sbatch: see `Slurm`.
         image, namespace, secret: see `Kubernetes`.
     """
@@ -73,18 +73,18 @@ class Request:
         """The backend that was asked for.
 
         Args:
-            default_log_dir: where no other was given.
-            on_exit: of a local supervisor.
+            default_log_dir: folder of the logs if `log_dir` was not given.
+            on_exit: callback of a local supervisor.
 
         Raises:
-            UsageError: options are missing, or mean nothing with this backend.
+            UsageError: an option is missing, or does not apply to this backend.
         """
         if (self.workers is None) == (self.gpus is None):
             raise UsageError("launch: got both or neither of --workers and --gpus; give one of them")
         for option, backends in SERVES.items():
             if getattr(self, option) and self.backend not in backends:
                 shown = option.replace("_", "-")
-                raise UsageError(f"launch: --{shown} means nothing with --backend {self.backend}; leave it out")
+                raise UsageError(f"launch: --{shown} does not apply to --backend {self.backend}; leave it out")
         if self.backend == "local":
             return self._local(default_log_dir, on_exit)
         return self._slurm(default_log_dir) if self.backend == "slurm" else self._kubernetes()
@@ -93,7 +93,7 @@ class Request:
         if self.gpus is not None:
             slots = gpu_slots(chosen(self.gpus, visible_gpus()), self.per_gpu or 1, self.cpus)
         elif self.per_gpu:
-            raise UsageError("launch: --per-gpu means nothing with --workers; try --gpus all")
+            raise UsageError("launch: --per-gpu does not apply to --workers; try --gpus all")
         else:
             slots = cpu_slots(self.workers or 1, self.cpus)
         return Local(self._command(sys.executable), self._storage(), slots, self.log_dir or default_log_dir, on_exit)
@@ -146,6 +146,6 @@ class Request:
             return self.workers or 1
         if not self.gpus.isdigit() or int(self.gpus) < 1:
             raise UsageError(
-                f"--gpus: got {self.gpus!r}, expected a number with --backend {self.backend}: of workers, a GPU each"
+                f"--gpus: got {self.gpus!r}, expected a number with --backend {self.backend}: workers with one GPU each"
             )
         return int(self.gpus)

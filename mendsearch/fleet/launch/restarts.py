@@ -1,4 +1,4 @@
-"""What a worker's exit code means, and when the next one is started in its place."""
+"""The meaning of a worker's exit code, and when it is started again."""
 
 from __future__ import annotations
 
@@ -11,11 +11,11 @@ from mendstore.errors import StorageError
 
 DONE = 0
 USAGE = UsageError.exit_code
-AWAY = StorageError.exit_code
+UNREACHABLE = StorageError.exit_code
 MEANINGS = {
     DONE: "ended: the search is done or stopped",
     USAGE: "refused: wrong usage, version or code",
-    AWAY: "ended: the database was away too long",
+    UNREACHABLE: "ended: the database could not be reached for too long",
     MendsearchError.exit_code: "ended: the search failed, or the worker hung",
 }
 
@@ -24,14 +24,14 @@ MEANINGS = {
 class RestartPolicy:
     """When a worker that failed is started again.
 
-    A pause doubles from `first_s` to `longest_s` with each failure in a row. A worker that lasted `healthy_s` had
-    success: its failure is the first of a new row.
+    The pause doubles from `first_s` to `longest_s` with each failure in a row. After a worker has run for `healthy_s`,
+    its failure counts as the first again.
 
     Attributes:
-        first_s: the pause after the first failure.
-        longest_s: no pause is longer.
-        healthy_s: a worker that lasts as long is no failed start.
-        failures: so many in a row, and no other is started.
+        first_s: pause after the first failure, in seconds.
+        longest_s: longest pause, in seconds.
+        healthy_s: seconds after which a start counts as successful.
+        failures: number of failures in a row after which no other worker is started.
     """
 
     first_s: float = 1.0
@@ -40,12 +40,12 @@ class RestartPolicy:
     failures: int = 5
 
     def pause_s(self, failures: int) -> float:
-        """How long to wait after that many failures in a row; random, so that workers do not come back all at once."""
+        """Pause after that many failures in a row; random, so that workers do not all restart at once."""
         return min(self.longest_s, self.first_s * 2.0 ** (failures - 1)) * random.uniform(0.5, 1.0)
 
 
 def final(code: int) -> bool:
-    """Whether another start would end in the same way."""
+    """Whether another start would end in the same way, so that there is none."""
     return code in (DONE, USAGE)
 
 
@@ -53,7 +53,7 @@ def meaning(code: int) -> str:
     """An exit code in words.
 
     Args:
-        code: negative where a signal ended the process, as `subprocess` has it; 128+n where it caught signal n.
+        code: exit code as in `subprocess`: -n if signal n killed the process, 128+n if it ended itself on signal n.
     """
     if code in MEANINGS:
         return MEANINGS[code]

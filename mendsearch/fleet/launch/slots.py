@@ -1,4 +1,4 @@
-"""Places for workers on this machine: a device each, and a share of the cores."""
+"""Slots for workers on this machine: a device and a share of the cores for each."""
 
 from __future__ import annotations
 
@@ -13,12 +13,12 @@ NO_GPU = {VISIBLE: ""}
 
 @dataclass(frozen=True)
 class Slot:
-    """A place for one worker.
+    """A slot for one worker.
 
     Attributes:
-        index: from 0.
-        device: for people.
-        environment: what a worker there has beside the environment of all.
+        index: number of the slot, from 0.
+        device: name of the device, for people.
+        environment: variables of a worker in this slot, in addition to those of all workers.
     """
 
     index: int
@@ -27,25 +27,25 @@ class Slot:
 
 
 def cpu_slots(workers: int, threads: int | None = None) -> list[Slot]:
-    """Places on the CPU; GPUs are hidden from them.
+    """Slots on the CPU; their workers see no GPU.
 
     Args:
-        workers: how many, 1 or more.
-        threads: for each; without it the cores are divided.
+        workers: number of slots, 1 or more.
+        threads: threads per worker; None to divide the cores.
     """
     shared = thread_environment(workers, threads)
     return [Slot(index, "CPU", NO_GPU | shared) for index in range(workers)]
 
 
 def gpu_slots(gpus: Sequence[Gpu], per_gpu: int = 1, threads: int | None = None) -> list[Slot]:
-    """`per_gpu` places on each GPU; the first ones are on different GPUs."""
+    """`per_gpu` slots on each GPU; the first ones are on different GPUs."""
     shared = thread_environment(len(gpus) * per_gpu, threads)
-    places = [gpu for _ in range(per_gpu) for gpu in gpus]
-    return [Slot(index, gpu.label, {VISIBLE: gpu.handle, **shared}) for index, gpu in enumerate(places)]
+    in_turn = [gpu for _ in range(per_gpu) for gpu in gpus]
+    return [Slot(index, gpu.label, {VISIBLE: gpu.handle, **shared}) for index, gpu in enumerate(in_turn)]
 
 
 def thread_environment(workers: int, threads: int | None = None) -> dict[str, str]:
-    """Threads of PyTorch for each of so many workers, which wait asleep: spinning slows the other workers."""
+    """Variables that set PyTorch's threads per worker. Idle threads sleep: spinning would slow the other workers."""
     each = threads if threads is not None else max(1, available_cores() // workers)
     return {"OMP_NUM_THREADS": str(each), "OMP_WAIT_POLICY": "PASSIVE"}
 

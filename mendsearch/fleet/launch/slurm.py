@@ -1,17 +1,17 @@
-"""Workers as an array job of Slurm, one worker a task.
+"""Workers as a job array of Slurm, one worker per task.
 
-What a worker's exit code does there:
+Exit codes of a worker, and what follows:
 
 =========  ==========================================================================================
-0, 2       the task ends with it: the search is done, or another start would be refused as well
-138        SIGUSR1, which Slurm sends before the time limit: the task queues itself again
-130, 143   SIGINT, SIGTERM: the task ends; one that was pre-empted is queued again by Slurm (`--requeue`)
-other      the worker is started again on the spot after a pause, until it failed five times in a row
+0, 2       the task ends: the search is done, or another start would be refused too
+138        SIGUSR1, which Slurm sends before the time limit: the task requeues itself
+130, 143   SIGINT, SIGTERM: the task ends; if it was pre-empted, Slurm requeues it (`--requeue`)
+other      the worker is started again after a pause, until it has failed five times in a row
 =========  ==========================================================================================
 
-The URL of the database is written to a file of mode 600 in the user's home, which the compute nodes are taken to share,
-and which each task reads when it starts its worker. So it is neither in the script, which Slurm keeps and shows, nor in
-the environment that `sbatch` and `srun` hand on, nor among the words of a command.
+The URL of the database is written to a file of mode 600 in the user's home, which the compute nodes must share. Each
+task reads it when it starts its worker. So the URL is neither in the script, which Slurm stores and shows, nor in the
+environment that `sbatch` and `srun` pass on, nor an argument of a command.
 """
 
 from __future__ import annotations
@@ -65,21 +65,21 @@ done
 
 @dataclass(frozen=True)
 class Slurm(Backend):
-    """An array of `workers` tasks.
+    """A job array of `workers` tasks.
 
     Attributes:
-        search: its name.
-        command: a worker, without the URL; the compute nodes must have it at the same path.
-        url: of the study database.
-        workers: tasks.
-        gpus: of each task; 0 on the CPU.
-        cpus: cores of each task.
-        log_dir: a file a task; shared with the nodes.
-        memory: of each task, as `--mem` takes it.
-        time: limit of each task, as `--time` takes it.
-        partition: where they run.
-        account: who pays.
-        extra: more options of sbatch, each one as in `#SBATCH …`.
+        search: name of the search.
+        command: command of a worker, without the URL; the compute nodes must have it at the same path.
+        url: URL of the study database.
+        workers: number of tasks.
+        gpus: GPUs per task; 0 for workers on the CPU.
+        cpus: cores per task.
+        log_dir: folder with one log file per task; the nodes must share it.
+        memory: memory per task, as in `--mem`.
+        time: time limit per task, as in `--time`.
+        partition: partition of the tasks.
+        account: account that is charged.
+        extra: more options of sbatch, each as after `#SBATCH`.
     """
 
     search: str
@@ -99,19 +99,21 @@ class Slurm(Backend):
         require_remote(self.url, "slurm")
         for option in (*self.extra, self.memory, self.time, self.partition, self.account):
             if option is not None and "\n" in option:
-                raise UsageError(f"launch --backend slurm: got an option of two lines, {option!r}; try one option each")
+                raise UsageError(
+                    f"launch --backend slurm: got an option with a line break, {option!r}; pass each option by itself"
+                )
         for option in self.extra:
             if not option.startswith("-"):
                 raise UsageError(f"--sbatch: got {option!r}, expected an option of sbatch; try --sbatch=--nice=100")
 
     @property
     def secret_file(self) -> Path:
-        """Where the URL of the database is written."""
+        """File that the URL of the database is written to."""
         home = os.environ.get("XDG_CONFIG_HOME") or Path.home() / ".config"
         return Path(home) / "mendsearch" / f"{slug(self.search)}.env"
 
     def rendered(self) -> str:
-        """The script that `sbatch` gets."""
+        """The script that is passed to `sbatch`."""
         variables = thread_environment(1, self.cpus) | ({} if self.gpus else NO_GPU)
         return SCRIPT.substitute(
             options="\n".join(f"#SBATCH {option}" for option in self._options()),
@@ -122,14 +124,14 @@ class Slurm(Backend):
         )
 
     def launch(self, say: Callable[[str], None]) -> int:
-        """Write the URL to its file, submit the script, and say the job's id."""
+        """Write the URL to its file, submit the script, and report the job's id."""
         script = self.rendered()
         self.log_dir.mkdir(parents=True, exist_ok=True)
         _write_secret(self.secret_file, self._secrets())
         environment = {name: value for name, value in os.environ.items() if name not in SECRET_VARIABLES}
         job = submitted(["sbatch", "--parsable"], script, environment).partition(";")[0]
         say(f"job {job}: {self.workers} tasks, logs in {self.log_dir}; `squeue -j {job}`, `scancel {job}`")
-        say(f"the database's URL is in {self.secret_file}, for you alone; remove it when the search is done")
+        say(f"the database's URL is in {self.secret_file}, readable by you only; remove it when the search is done")
         return 0
 
     def _options(self) -> list[str]:
@@ -154,7 +156,7 @@ class Slurm(Backend):
 
 
 def _write_secret(path: Path, variables: Mapping[str, str]) -> None:
-    """Never readable by others, not even for a moment; a task that reads meanwhile sees the old or the new file."""
+    """Write a file that others can never read; a task that reads at the same time sees the old or the new one."""
     path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
     new = path.with_suffix(f".{os.getpid()}")
     new.unlink(missing_ok=True)

@@ -1,4 +1,4 @@
-"""Keep a worker in every slot: start again what crashed, pass signals on, end with all of them."""
+"""Keep a worker in every slot: restart those that crash, pass signals on, and end with all of them."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from pathlib import Path
 
 from mendsearch.errors import MendsearchError
 from mendsearch.fleet.launch.attempt import Attempt
-from mendsearch.fleet.launch.restarts import AWAY, DONE, USAGE, RestartPolicy, final, meaning
+from mendsearch.fleet.launch.restarts import DONE, UNREACHABLE, USAGE, RestartPolicy, final, meaning
 from mendsearch.fleet.launch.slots import Slot
 
 SIGNALS = (signal.SIGTERM, signal.SIGINT, signal.SIGUSR1)
@@ -23,7 +23,7 @@ OnExit = Callable[[int, int, str], None]
 
 @dataclass
 class _Seat:
-    """A slot, and the worker in it: running (`attempt`), due at a time (`due`), or over with an exit code."""
+    """A slot and its worker: running (`attempt`), to be started at a time (`due`), or over with an exit code."""
 
     slot: Slot
     log: Path
@@ -44,24 +44,25 @@ class _Seat:
 class Supervisor:
     """Workers of one machine.
 
-    A worker that ends with 0 or 2 stays ended: the search is done, or another start would be refused as well. Any other
-    end is followed by a new start after a pause (`RestartPolicy`), until too many failed in a row. Where a worker of
-    the slot once lasted, a database that is away (3) is waited for without end.
+    A worker that ends with 0 or 2 is not started again: the search is done, or another start would be refused too.
+    After any other end, the worker is started again after a pause (`RestartPolicy`), until too many starts failed in a
+    row. Once a worker of the slot has run long enough, a database that cannot be reached (3) is waited for without
+    limit.
 
-    The workers end with the process, even when it is killed with -9: on Linux the kernel then sends them SIGTERM, upon
-    which they give back their work. It does so too when the *thread* that started them ends: call `start` and `poll`,
-    or `run`, from one that lives as long as the workers. Elsewhere than on Linux they would go on.
+    The workers end with this process, even if it is killed with -9: on Linux, the kernel then sends them SIGTERM, and
+    they give back their work. The kernel does the same when the *thread* that started them ends: call `start` and
+    `poll`, or `run`, from a thread that lives as long as the workers. On other systems, the workers would keep running.
 
     Args:
-        command: a worker.
-        environment: the whole environment of a worker, the URL of the database in it.
-        slots: one worker each; a slot's environment comes over the common one.
-        log_dir: a file `HOST-SLOT.log` for each slot, appended to.
-        on_exit: called with process id, exit code (-n where signal n ended it, 128+n where it ended itself upon signal
-            n) and the last lines of its log after each end of a worker, before another is started. It must not take
-            long: nothing is supervised meanwhile. What it raises is said, and goes no further.
-        policy: when to start again.
-        say: takes each line of news.
+        command: command of a worker.
+        environment: complete environment of a worker, with the URL of the database.
+        slots: slots for one worker each; the variables of a slot override the common ones.
+        log_dir: folder with a file `HOST-SLOT.log` for each slot, appended to.
+        on_exit: function called after each end of a worker and before it is started again, with its process id, its
+            exit code (-n if signal n killed it, 128+n if it ended itself on signal n) and the last lines of its log.
+            It must be fast: nothing is supervised meanwhile. Its errors are reported and ignored.
+        policy: restart policy.
+        say: function that takes each line of progress.
     """
 
     def __init__(
@@ -85,17 +86,17 @@ class Supervisor:
 
     @property
     def stopping(self) -> bool:
-        """Whether the workers were asked to end."""
+        """Whether the workers were asked to stop."""
         return self._stopped_by is not None
 
     @property
     def pids(self) -> list[int]:
-        """Process ids of the workers that run."""
+        """Process ids of the running workers."""
         return [seat.attempt.pid for seat in self._seats if seat.attempt is not None]
 
     @property
     def exit_code(self) -> int:
-        """0 where every slot ended with 0; else 128+n after signal n; else the worst of the workers' codes."""
+        """0 if every slot ended with 0; else 128+n after signal n; else the worst of the workers' exit codes."""
         codes = {seat.code for seat in self._seats}
         if codes == {DONE}:
             return DONE
@@ -103,7 +104,7 @@ class Supervisor:
             return 128 + self._stopped_by
         if USAGE in codes:
             return USAGE
-        return AWAY if codes <= {DONE, AWAY} else MendsearchError.exit_code
+        return UNREACHABLE if codes <= {DONE, UNREACHABLE} else MendsearchError.exit_code
 
     def start(self) -> None:
         """Start a worker in every slot.
@@ -115,7 +116,7 @@ class Supervisor:
         self.poll()
 
     def poll(self) -> bool:
-        """Attend to what has happened since the last call, without waiting; False once all is over."""
+        """Handle what has happened since the last call, without waiting. Returns False once all is over."""
         for seat in self._seats:
             if seat.attempt is not None and (code := seat.attempt.poll()) is not None:
                 self._ended(seat, seat.attempt, code)
@@ -126,9 +127,9 @@ class Supervisor:
         return not all(seat.over for seat in self._seats)
 
     def stop(self, number: int = signal.SIGTERM, patience_s: float = PATIENCE_S) -> None:
-        """Pass a signal on to the workers and start no other; a second call, or the end of patience, kills them.
+        """Send a signal to the workers and start no others. After `patience_s`, or on a second call, they are killed.
 
-        Go on calling `poll` until it returns False.
+        Keep calling `poll` until it returns False.
         """
         if self._stopped_by is not None:
             self._kill()
@@ -141,10 +142,10 @@ class Supervisor:
                 seat.attempt.send(number)
         name = signal.Signals(number).name
         asked = len(self.pids)
-        self._say(f"workers asked to end by {name}: {asked}; they have {patience_s:.0f} s, a second signal kills them")
+        self._say(f"workers asked to stop by {name}: {asked}; they have {patience_s:.0f} s, a second signal kills them")
 
     def run(self) -> int:
-        """Start the workers and stay until all have ended; returns `exit_code`. To be called in the main thread."""
+        """Start the workers and wait until all have ended; returns `exit_code`. Call it in the main thread."""
         with _caught(SIGNALS) as received:
             try:
                 self.start()
@@ -157,7 +158,7 @@ class Supervisor:
         return self.exit_code
 
     def close(self) -> None:
-        """End the workers that still run, and wait for it."""
+        """Stop the workers that still run, and wait until they have ended."""
         if any(not seat.over for seat in self._seats) and not self.stopping:
             self.stop()
         while self.poll():
@@ -181,8 +182,8 @@ class Supervisor:
         else:
             lasted = attempt.lasted_s >= self._policy.healthy_s
             seat.failures, seat.proven = 1 if lasted else seat.failures + 1, seat.proven or lasted
-            away = code == AWAY and seat.proven  # a database that was there once comes back
-            if seat.failures >= self._policy.failures and not away:
+            outage = code == UNREACHABLE and seat.proven  # a database that was reached once comes back
+            if seat.failures >= self._policy.failures and not outage:
                 self._say(_with_log(f"{news}; given up after {seat.failures} failures in a row", tail))
                 return
             pause_s = self._policy.pause_s(seat.failures)
@@ -194,20 +195,20 @@ class Supervisor:
             return
         try:
             self._on_exit(pid, code, tail)
-        except Exception as error:  # whatever it is, the other workers need their supervisor
-            self._say(f"end of process {pid} could not be reported: {error}")
+        except Exception as error:  # whatever it is, the other workers still need their supervisor
+            self._say(f"the exit of process {pid} could not be reported: {error}")
 
     def _kill(self) -> None:
         self._deadline = None
         for seat in self._seats:
             if seat.attempt is not None:
                 seat.attempt.kill()
-                self._say(f"{seat}: still there, killed")
+                self._say(f"{seat}: still running, killed")
 
     def _say(self, line: str) -> None:
         try:
             self._news(line)
-        except OSError:  # the terminal is gone; the workers go on
+        except OSError:  # the terminal is gone; the workers keep running
             self._news = lambda line: None
 
 
@@ -217,7 +218,7 @@ def _with_log(news: str, tail: str) -> str:
 
 @contextmanager
 def _caught(numbers: Sequence[int]) -> Iterator[list[int]]:
-    """Signals that arrive are listed, in place of what they would do."""
+    """Within the scope, signals that arrive are appended to the list and have no other effect."""
     received: list[int] = []
     before = {number: signal.signal(number, lambda caught, _: received.append(caught)) for number in numbers}
     try:

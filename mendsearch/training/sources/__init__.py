@@ -1,4 +1,4 @@
-"""Where images and labels come from: one source a file, one base."""
+"""Data sources: where images and labels come from, one source per file."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ NAMES = {"digits": digits, "fashion-mnist": fashion_mnist, "cifar10": cifar10, "
 
 
 def open_source(spec: DataSpec, seed: int) -> DataSource:
-    """The training and test images that a spec names.
+    """Open the data source that a spec names.
 
     Raises:
         DataError: the name is unknown, the folder is missing or empty, or a label is out of range.

@@ -1,4 +1,4 @@
-"""What a data source gives: data sets of (image, label), and how training images are varied."""
+"""What a data source provides: data sets of (image, label), and the augmentation of training images."""
 
 from __future__ import annotations
 
@@ -19,13 +19,13 @@ Augment = Callable[[Tensor, torch.Generator], Tensor]
 
 
 class ArrayDataset(Dataset[tuple[Tensor, Tensor]]):
-    """Images held in memory as bytes, normalised a whole batch at a time.
+    """Images held in memory as bytes, normalised batch by batch.
 
     Args:
-        images: (N, C, H, W) uint8.
-        labels: (N,) int64, 0 <= label < num_classes.
-        mean: of every channel, in units of a full byte (0-1).
-        std: likewise.
+        images: (N, C, H, W) uint8, images.
+        labels: (N,) int64, labels with 0 <= label < num_classes.
+        mean: mean of every channel, on the scale 0-1.
+        std: standard deviation of every channel, on the scale 0-1.
     """
 
     def __init__(self, images: Tensor, labels: Tensor, mean: Sequence[float], std: Sequence[float]) -> None:
@@ -37,20 +37,20 @@ class ArrayDataset(Dataset[tuple[Tensor, Tensor]]):
         return len(self.images)
 
     def __getitem__(self, index: int | list[int] | Tensor) -> tuple[Tensor, Tensor]:
-        """One image (C, H, W) float32 and its label, or for a list of indices a batch (N, C, H, W) and (N,)."""
+        """One image (C, H, W) float32 and its label; for a list of indices, a batch (N, C, H, W) and labels (N,)."""
         return (self.images[index].float() / 255 - self._mean) / self._std, self.labels[index]
 
 
 @dataclass(frozen=True)
 class DataSource:
-    """Images to train on and images to test on.
+    """Training images and test images.
 
     Attributes:
         train: data set of (image (C, H, W) float32, label).
-        test: likewise; the search never sees it.
-        num_classes: labels run from 0 to `num_classes` - 1.
-        augment: varies a batch (N, C, H, W) of training images; None for none.
-        plain_train: the training images without random changes, where `train` makes its own.
+        test: data set of (image (C, H, W) float32, label) that the search never sees.
+        num_classes: number of classes; labels are 0 .. `num_classes` - 1.
+        augment: function that augments a batch (N, C, H, W) of training images; None for no augmentation.
+        plain_train: the training images without augmentation, if `train` augments them itself.
     """
 
     train: Dataset[Any]
@@ -61,7 +61,7 @@ class DataSource:
 
 
 def crop_and_flip(padding: int, *, flip: bool) -> Augment:
-    """Every image moved by up to `padding` pixels and, with `flip`, mirrored by chance."""
+    """Shift every image by up to `padding` pixels and, with `flip`, mirror half of them at random."""
 
     def augment(images: Tensor, generator: torch.Generator) -> Tensor:
         count, _, height, width = images.shape
@@ -79,10 +79,10 @@ def crop_and_flip(padding: int, *, flip: bool) -> Augment:
 
 
 def require_folder(spec: DataSpec) -> Path:
-    """The folder of the spec.
+    """The folder that a spec names.
 
     Raises:
-        DataError: no path was given, or it is no folder, or it is empty.
+        DataError: the spec has no path, or it is not a folder, or it is empty.
     """
     if spec.path is None:
         raise DataError(f"data {spec.name} needs [data] path, the folder that holds it")

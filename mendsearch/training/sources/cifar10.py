@@ -1,4 +1,4 @@
-"""CIFAR-10, 50,000 + 10,000 images of 32x32, read by torchvision from a folder that holds it already."""
+"""CIFAR-10, 50,000 + 10,000 images of 32x32, read by torchvision from a local folder."""
 
 from __future__ import annotations
 
@@ -10,12 +10,12 @@ from mendsearch.training.sources.base import ArrayDataset, DataSource, crop_and_
 
 
 def cifar10(spec: DataSpec, seed: int) -> DataSource:
-    """Images of (3, 32, 32); augmented by a 4-pixel shift and a mirror. Nothing is downloaded.
+    """Images (3, 32, 32), augmented by a shift of up to 4 pixels and mirroring. Nothing is downloaded.
 
     torchvision checks the files against their known digests before it unpickles them.
 
     Raises:
-        DataError: the folder does not hold `cifar-10-batches-py` whole.
+        DataError: the folder does not hold a complete `cifar-10-batches-py`.
     """
     from torchvision.datasets import CIFAR10
 
@@ -26,7 +26,7 @@ def cifar10(spec: DataSpec, seed: int) -> DataSource:
             data = CIFAR10(str(folder), train=train, download=False)
         except (RuntimeError, OSError) as error:
             raise DataError(
-                f"data folder {folder} does not hold CIFAR-10 whole: {error}; unpack cifar-10-python.tar.gz there"
+                f"data folder {folder} does not hold a complete CIFAR-10: {error}; unpack cifar-10-python.tar.gz there"
             ) from error
         images = torch.from_numpy(data.data).permute(0, 3, 1, 2).contiguous()
         parts.append(

@@ -18,10 +18,10 @@ from mendsearch.training.sources.base import ArrayDataset, DataSource, crop_and_
 
 
 def fashion_mnist(spec: DataSpec, seed: int) -> DataSource:
-    """Images of (1, 28, 28) from a folder of idx files, gzipped or not; augmented by a 2-pixel shift and a mirror.
+    """Images (1, 28, 28) from idx files, gzipped or not, augmented by a shift of up to 2 pixels and mirroring.
 
     Raises:
-        DataError: the folder or one of its four files is missing, or a file is no idx file.
+        DataError: the folder or one of its four files is missing, or a file is not an idx file.
     """
     folder = require_folder(spec)
     parts = []
@@ -39,10 +39,10 @@ def read_idx(folder: Path, name: str) -> Tensor:
     """One idx file of bytes, `name` or `name.gz` (format: http://yann.lecun.com/exdb/mnist/).
 
     Returns:
-        uint8 tensor of the shape that the file's header gives.
+        uint8 tensor of the shape in the file's header.
 
     Raises:
-        DataError: the file is missing, holds no bytes data, or is cut short.
+        DataError: the file is missing, does not hold bytes, or is truncated.
     """
     plain, zipped = folder / name, folder / f"{name}.gz"
     if plain.is_file():
@@ -55,9 +55,9 @@ def read_idx(folder: Path, name: str) -> Tensor:
     else:
         raise DataError(f"data folder {folder} lacks {name} (or {name}.gz)")
     if raw[:3] != b"\0\0\x08":
-        raise DataError(f"data file {folder / name} is no idx file of bytes")
+        raise DataError(f"data file {folder / name} is not an idx file of bytes")
     shape = np.frombuffer(raw, ">u4", count=raw[3], offset=4).astype(int)
     values = np.frombuffer(raw, np.uint8, offset=4 + 4 * raw[3])
     if values.size != shape.prod():
-        raise DataError(f"data file {folder / name} is cut short: got {values.size} bytes, expected {shape.prod()}")
+        raise DataError(f"data file {folder / name} is truncated: got {values.size} bytes, expected {shape.prod()}")
     return torch.from_numpy(values.copy()).view(*shape.tolist())

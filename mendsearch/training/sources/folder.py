@@ -13,7 +13,7 @@ MEAN, STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
 
 
 def folder(spec: DataSpec, seed: int) -> DataSource:
-    """Images of (3, 224, 224), with ImageNet's usual crops; `val/` or `test/` is the test split.
+    """Images (3, 224, 224), with the usual crops of ImageNet; `val/` or `test/` is the test split.
 
     Raises:
         DataError: a part of the tree is missing or holds no images, or the parts differ in their classes.

@@ -1,4 +1,4 @@
-"""Data of the user's own package."""
+"""Data from the user's own package."""
 
 from __future__ import annotations
 
@@ -9,10 +9,10 @@ from mendsearch.training.sources.base import DataSource
 
 
 def imported(spec: DataSpec, seed: int) -> DataSource:
-    """What `package.module:factory` returns when called with the spec's `kwargs`: a `mendsearch.DataSource`.
+    """Call `package.module:factory` with the spec's `kwargs`; it must return a `mendsearch.DataSource`.
 
     Raises:
-        DataError: the path does not import, or the factory fails or returns something else.
+        DataError: the path cannot be imported, or the factory fails or returns something else.
     """
     factory = import_factory(spec.name, DataError)
     try:

@@ -101,7 +101,7 @@ def test_a_search_that_is_stopped_meanwhile_has_no_winner_yet_and_goes_on(storag
         return score(counts, incumbent)
 
     search.scorer.score = scored
-    with pytest.raises(MendsearchError, match=r"ended at 3 of 6 trials.*again to go on"):
+    with pytest.raises(MendsearchError, match=r"ended at 3 of 6 trials.*again to resume"):
         run(search, 6, storage, name)
     study, _ = run(search, 6, storage, name)
     assert [trial.state for trial in study.trials] == [TrialState.COMPLETE] * 6

@@ -53,12 +53,12 @@ def test_a_damaged_or_missing_idx_file_is_named(tmp_path):
     spec = fashion(tmp_path)
     labels = tmp_path / "t10k-labels-idx1-ubyte.gz"
     whole = labels.read_bytes()
-    for content, message in {b"nonsense": "cannot be unzipped", gzip.compress(b"\1\2\3"): "no idx file"}.items():
+    for content, message in {b"nonsense": "cannot be unzipped", gzip.compress(b"\1\2\3"): "not an idx file"}.items():
         labels.write_bytes(content)
         with pytest.raises(DataError, match=message):
             open_source(spec, 0)
     labels.write_bytes(gzip.compress(gzip.decompress(whole)[:-3]))
-    with pytest.raises(DataError, match="cut short: got 7 bytes, expected 10"):
+    with pytest.raises(DataError, match="truncated: got 7 bytes, expected 10"):
         open_source(spec, 0)
     labels.unlink()
     with pytest.raises(DataError, match="lacks t10k-labels-idx1-ubyte"):
@@ -104,7 +104,7 @@ def test_cifar10_is_read_from_its_own_layout(tmp_path, monkeypatch):
     source = open_source(DataSpec(name="cifar10", path=tmp_path), 0)
     assert source.train.images.shape == (30, 3, 32, 32)
     (base / "test_batch").write_bytes(b"changed")
-    with pytest.raises(DataError, match="does not hold CIFAR-10 whole"):
+    with pytest.raises(DataError, match="does not hold a complete CIFAR-10"):
         open_source(DataSpec(name="cifar10", path=tmp_path), 0)
 
 

@@ -80,7 +80,7 @@ def test_places_in_an_inherited_list_count_from_0():
 
 
 def test_no_gpu_is_no_place():
-    with pytest.raises(UsageError, match="none is there"):
+    with pytest.raises(UsageError, match="none is available"):
         chosen("all", [])
 
 

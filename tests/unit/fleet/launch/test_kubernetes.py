@@ -245,5 +245,5 @@ def test_what_kubectl_refuses_is_said_in_one_line_without_the_url(cluster):
 
 def test_without_kubectl_the_error_says_so(monkeypatch, tmp_path):
     monkeypatch.setenv("PATH", str(tmp_path))
-    with pytest.raises(UsageError, match="got no command `kubectl`"):
+    with pytest.raises(UsageError, match="command `kubectl` is not on this machine"):
         backend().launch(lambda line: None)
