@@ -1,14 +1,16 @@
 """Public networks: coupling groups, the law, MACs and seconds; what stays whole and why; Torch-Pruning beside it.
 
-Writes `bench/results/support.json` and `docs/support.md`. Weights are random, so nothing is downloaded. torchvision's networks need
-nothing more than the project; for the other libraries, in an environment of its own:
+Writes `bench/results/support.json` and `docs/support.md`. Weights are random, so nothing is downloaded. The networks
+of torchvision need nothing more than the project (`--only torchvision`). The others, in an environment of its own:
 
-    python -m venv support && support/bin/pip install -e ".[torch,dev]"
-    support/bin/pip install timm segmentation-models-pytorch ultralytics-opencv-headless torch-pruning
-    support/bin/python -m bench.accuracy.support
+    python -m venv support-env && support-env/bin/pip install -e ".[torch,dev]"
+    support-env/bin/pip install timm segmentation-models-pytorch torch-pruning "huggingface-hub<1"
+    support-env/bin/pip install opencv-python-headless
+    support-env/bin/pip install --no-deps ultralytics ultralytics-thop
+    support-env/bin/python -m bench.accuracy.support
 
-Every network is measured in a process of its own, by one thread, with limits on its time and memory. `--only` measures some of them
-again and leaves the other rows as they are.
+Every network is measured by one thread in a process of its own, with limits on its time and memory. `--only` measures
+some of them again and leaves the other rows as they are.
 """
 
 from __future__ import annotations
@@ -35,7 +37,7 @@ from mendsearch.files import write_text
 from mendsearch.pipeline.export import versions
 
 TAKES = "60 minutes"
-LIMIT_S = {"measure": 240, "measure_peer": 90}
+LIMIT_S = {"measure": 240, "measure_peer": 60}
 """Processor seconds of one process; the network is made, and checked, within them too."""
 MEMORY = 8 << 30
 """Bytes of one process."""
@@ -48,6 +50,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--only", action="append", help="library, name or pattern of LIBRARY/NAME; may be repeated")
     parser.add_argument("--without-peer", action="store_true", help="leave Torch-Pruning's column as it is")
+    parser.add_argument("--peer-only", action="store_true", help="leave our columns as they are")
     parser.add_argument("--page", action="store_true", help="measure nothing, write the page again")
     parser.add_argument("--missing", action="store_true", help="measure only what has no row yet")
     arguments = parser.parse_args()
@@ -57,18 +60,19 @@ def main() -> None:
     for network in known:
         if arguments.only and not any(_matches(network, pattern) for pattern in arguments.only):
             continue
-        if arguments.missing and network.title in rows:
+        earlier = rows.get(network.title, {})
+        if arguments.missing and earlier.get("peer" if arguments.peer_only else "parameters"):
             continue
-        earlier = rows.get(network.title, {}).get("peer")
-        row = apart(measure, network, LIMIT_S["measure"])
-        outputs = tuple(row.pop("outputs", ()))
-        row["peer"] = (
-            earlier if arguments.without_peer else apart(partial(measure_peer, outputs=outputs), network, LIMIT_S["measure_peer"])
-        )
+        row = earlier
+        if not arguments.peer_only:
+            row = apart(measure, network, LIMIT_S["measure"]) | {"peer": earlier.get("peer")}
+        if not arguments.without_peer:
+            work = partial(measure_peer, outputs=tuple(row.get("outputs", ())))
+            row["peer"] = apart(work, network, LIMIT_S["measure_peer"])
         rows[network.title] = row
-        print(network.title, {key: value for key, value in row.items() if key != "whole"}, flush=True)
+        print(network.title, {key: value for key, value in row.items() if key not in ("whole", "outputs")}, flush=True)
         for kind, found in row.get("whole", {}).items():
-            print(f"    {kind}: {found['layers']} layers, {found['channels']} channels, first {found['reason']}", flush=True)
+            print(f"    {kind}: {found['layers']} layers, first {found['reason']}", flush=True)
         write_figures("support", {"versions": versions(), "rows": rows})
     if not arguments.only and not arguments.page:
         rows = {network.title: rows[network.title] for network in known if network.title in rows}

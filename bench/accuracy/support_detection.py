@@ -17,7 +17,7 @@ class Heads(nn.Module):
 
     def __init__(self, model: nn.Module) -> None:
         super().__init__()
-        self.model = model
+        self.model: Any = model
 
     def forward(self, images: Tensor) -> Any:
         """Logits and box regressions for images (N, 3, H, W), by name."""
@@ -35,7 +35,7 @@ class RegionHeads(nn.Module):
 
     def __init__(self, model: nn.Module) -> None:
         super().__init__()
-        self.model = model
+        self.model: Any = model
 
     def forward(self, images: Tensor) -> Any:
         """Outputs of the region proposal network and of every head of regions for images (N, 3, H, W)."""
@@ -52,7 +52,7 @@ class RegionHeads(nn.Module):
         return outputs
 
 
-def detector(model: nn.Module, size: int) -> nn.Module:
-    """A detector for images of that side, in pixels."""
+def detector(model: Any, size: int) -> nn.Module:
+    """A detector of torchvision, for images of that side, in pixels, as a module of one tensor."""
     model.transform.min_size, model.transform.max_size, model.transform.fixed_size = (size,), size, None
     return RegionHeads(model) if hasattr(model, "roi_heads") else Heads(model)

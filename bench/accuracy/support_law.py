@@ -1,8 +1,8 @@
-"""The law, without the engine that is on trial: a pruned network equals the dense one with the removed channels at zero.
+"""The law, tried without the engine's means: a pruned network equals the dense one with the removed channels at zero.
 
 Along every dimension that shrinks, the removed indices of every weight, bias and statistic are set to zero in the dense
-network. What a removed channel puts out is then read by nothing. Norms over channels (layer, group and RMS norm) are the only
-ones to notice: they are taken over the channels that are left.
+network. What a removed channel puts out is then read by nothing. Only norms over channels (layer, group and RMS norm)
+would notice: they are taken over the channels that are left.
 """
 
 from __future__ import annotations
@@ -26,8 +26,12 @@ def tensors(outputs: object) -> list[Tensor]:
 
 
 def silenced(
-    model: nn.Module, coupling: Coupling, kept: Mapping[Layout, Tensor], state: Mapping[str, Tensor], inputs: tuple[Tensor, ...]
-) -> list[Tensor]:  # fmt: skip
+    model: nn.Module,
+    coupling: Coupling,
+    kept: Mapping[Layout, Tensor],
+    state: Mapping[str, Tensor],
+    inputs: tuple[Tensor, ...],
+) -> list[Tensor]:
     """What the dense network gives without the channels that are not kept.
 
     Args:
@@ -45,9 +49,7 @@ def silenced(
             value = 1.0 if name.endswith("running_var") else 0.0
             zeroed[name] = zeroed[name].index_fill(dim, gone.nonzero().flatten(), value)
     weights = {
-        id(zeroed[name]): kept[axes[0][1]]
-        for name, axes in coupling.axes.items()
-        if len(axes) == 1 and axes[0][0] == 0
+        id(zeroed[name]): kept[axes[0][1]] for name, axes in coupling.axes.items() if len(axes) == 1 and axes[0][0] == 0
     }
     with _NormsOfTheRest(weights):
         return tensors(call(model, zeroed, other_names(model), inputs))
@@ -67,10 +69,9 @@ class _NormsOfTheRest(TorchFunctionMode):
     def __torch_function__(self, func: Callable[..., Any], types: Any, args: Any = (), kwargs: Any = None) -> Any:
         """Run one function."""
         kwargs = kwargs or {}
-        norm = {F.layer_norm: _layer_norm, F.group_norm: _group_norm, F.rms_norm: _rms_norm}.get(func)
+        norm = NORMS.get(func)
         if norm is not None:
-            position = 2
-            weight = args[position] if len(args) > position else kwargs.get("weight")
+            weight = args[2] if len(args) > 2 else kwargs.get("weight")
             if id(weight) in self.kept:
                 return norm(self.kept[id(weight)], *args, **kwargs)
         return func(*args, **kwargs)
@@ -92,6 +93,9 @@ def _group_norm(
 ) -> Tensor:
     part = F.group_norm(x[:, kept], num_groups, weight[kept], None if bias is None else bias[kept], eps)
     return torch.zeros_like(x).index_copy(1, kept, part)
+
+
+NORMS: dict[Any, Callable[..., Any]] = {F.layer_norm: _layer_norm, F.group_norm: _group_norm, F.rms_norm: _rms_norm}
 
 
 def distance(left: list[Tensor], right: list[Tensor]) -> float:

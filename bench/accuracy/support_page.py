@@ -12,8 +12,8 @@ Row = dict[str, Any]
 OUTPUT = "its channels are the network's output"
 HEAD = """# Networks that were tried
 
-Made by `python -m bench.accuracy.support`, whose help says how its environment is made. Weights are random, inputs are of the stated
-shape, and every network is measured by one thread in a process of its own. A network of yours: `mendsearch inspect SPEC.toml`.
+Made by `python -m bench.accuracy.support`; its `--help` says how to make the environment. Weights are random, and every
+network is measured by one thread in a process of its own. For a network of yours: `mendsearch inspect SPEC.toml`.
 """
 LEGEND = """
 | column | meaning |
@@ -56,7 +56,7 @@ def peer_works(row: Row) -> bool:
 
 def _summary(rows: dict[str, Row]) -> str:
     lines = [
-        "\n| library | networks | pruned by the law | not | longest | Torch-Pruning: runs at half | fails or takes over 60 s |",
+        "\n| library | networks | pruned, law and MACs hold | not | longest | Torch-Pruning: runs at half | does not |",
         "|---|---|---|---|---|---|---|",
     ]
     for library in [*dict.fromkeys(title.partition("/")[0] for title in rows), "all"]:
@@ -74,11 +74,12 @@ def _table(rows: dict[str, Row]) -> Iterator[str]:
     yield "|---|---|---|---|---|---|---|---|---|"
     for name, row in rows.items():
         shape = "x".join(str(size) for size in row.get("inputs", ()))
-        if "groups" not in row:
-            cells = [f"{row['seconds']:.1f}" if "seconds" in row else "", "0", "", "", row["error"].replace("|", "/"), ""]
+        seconds = f"{row['seconds']:.1f}" if "seconds" in row else ""
+        if "groups" in row:
+            cells = [str(row["groups"]), _percent(row["share"]), _least(row), _law(row), _macs(row)]
         else:
-            cells = [f"{row['seconds']:.1f}", str(row["groups"]), _percent(row["share"]), _least(row), _law(row), _macs(row)]
-        yield f"| {name} | {shape} | " + " | ".join([*cells, _peer(row)]) + " |"
+            cells = ["0", "", "", row["error"].replace("|", "/"), ""]
+        yield f"| {name} | {shape} | {seconds} | " + " | ".join([*cells, _peer(row)]) + " |"
 
 
 def _percent(share: float) -> str:
@@ -101,7 +102,8 @@ def _law(row: Row) -> str:
 def _macs(row: Row) -> str:
     if same_macs(row):
         return "same"
-    return f"{row.get('macs')} and {row.get('macs_counted')}; pruned {row.get('macs_pruned')} and {row.get('macs_pruned_counted')}"
+    pairs = (f"{row.get(key)} ours, {row.get(f'{key}_counted')} theirs" for key in ("macs", "macs_pruned"))
+    return "; pruned ".join(pairs)
 
 
 def _peer(row: Row) -> str:
