@@ -17,7 +17,7 @@ from mendsearch.coupling.slicing import Slicer
 
 SHARES = {
     "squeezenet1_1": 0.74, "resnet18": 0.82, "mobilenet_v3_small": 0.90, "shufflenet_v2_x0_5": 0.69, "densenet121": 0.91,
-    "lraspp_mobilenet_v3_large": 0.99, "ssdlite320_mobilenet_v3_large": 0.85, "r3d_18": 0.92, "raft_small": 0.5,
+    "lraspp_mobilenet_v3_large": 0.99, "ssdlite320_mobilenet_v3_large": 0.85, "r3d_18": 0.92,
 }  # fmt: skip
 """Least share of the output channels that can be pruned, by network."""
 NETWORKS = {network.name: network for network in torchvision_networks()}
