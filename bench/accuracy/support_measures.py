@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 import torch
 from torch import Tensor, nn
+from torch.nn.attention import SDPBackend, sdpa_kernel
 from torch.utils.flop_counter import FlopCounterMode
 
 from bench.accuracy.support_law import distance, silenced, tensors
@@ -123,7 +124,10 @@ def _counted(model: nn.Module, inputs: tuple[Tensor, ...]) -> int:
     fast = torch.backends.mha.get_fastpath_enabled()
     torch.backends.mha.set_fastpath_enabled(False)  # PyTorch's counter does not see the products in its fused operator
     try:
-        with FlopCounterMode(display=False) as counter:
+        with (
+            sdpa_kernel(SDPBackend.MATH),
+            FlopCounterMode(display=False) as counter,
+        ):  # nor in that of attention on a CPU
             model(*inputs)
     finally:
         torch.backends.mha.set_fastpath_enabled(fast)
@@ -146,7 +150,7 @@ def _law(model: nn.Module, coupling: Coupling, inputs: tuple[Tensor, ...]) -> di
 
 def _told(errors: tuple[float, float, float], limit: float) -> dict[str, Any]:
     built, whole, changed = errors
-    law = max(built, whole) <= limit and changed > 10 * limit
+    law = max(built, whole) <= limit and changed > 2 * limit
     return {"law": law, "built_error": _short(built), "silenced_error": _short(whole), "changed": _short(changed)}
 
 

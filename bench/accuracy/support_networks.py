@@ -84,7 +84,7 @@ DECODERS = (
     "Segformer",
 )  # fmt: skip
 ENCODERS = (
-    "resnet18", "mobilenet_v2", "efficientnet-b0", "timm-efficientnet-lite0", "densenet121", "dpn68", "vgg11_bn",
+    "resnet18", "mobilenet_v2", "efficientnet-b0", "densenet121", "dpn68", "vgg11_bn",
     "xception", "inceptionv4", "mit_b0", "mobileone_s0", "se_resnet50", "timm-regnetx_002", "timm-res2net50_26w_4s",
     "tu-convnext_atto",
 )  # fmt: skip
