@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from typing import Any, get_args
 
 import torch
@@ -9,6 +10,7 @@ from torch import Tensor, nn
 from torch.utils.data import DataLoader, Dataset
 
 from mendsearch.artifacts import Pruned
+from mendsearch.calibration import CalibrationWarning, doubts
 from mendsearch.config import (
     Budget,
     CriterionName,
@@ -50,8 +52,9 @@ def mend(
 
     Args:
         model: trained; (N, C, H, W) -> (N, num_classes) logits. It is not changed. Everything runs on its device.
-        calibration: images that the network was trained on; labels are ignored. A DataLoader, a Dataset of images or of
-            (image, label), a tensor (N, C, H, W) or a pair of tensors. All of them are read: some 1,000 do.
+        calibration: images like those that the network was trained on; labels are ignored. A DataLoader, a Dataset of
+            images or of (image, label), a tensor (N, C, H, W) or a pair of tensors. All images are read; about 1,000
+            are enough.
         validation: held-out images, in the same forms; they need labels only where `score` is `loss`.
         budget: such as `Budget(macs=0.4)`.
         n_trials: trials that end with a score.
@@ -70,6 +73,9 @@ def mend(
 
     Returns:
         the best candidate as a plain dense network, and the study.
+
+    Warns:
+        CalibrationWarning: the calibration images, or the network's outputs on them, look odd.
 
     Raises:
         UsageError: the data, the network or the budget do not do; the message says why.
@@ -93,6 +99,8 @@ def mend(
     )
     problem = pose(model, calibration_images, budget, prune)
     check_labels(labels, predict(model, validation_images[:2]).shape[1], "validation")
+    for line in doubts(model, calibration_images, labels):
+        warnings.warn(line, CalibrationWarning, stacklevel=2)
     ranking, statistics = rank_channels(problem, calibration_images, criterion, seed, reporter)
     search = Search(
         problem,

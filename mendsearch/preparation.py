@@ -6,6 +6,7 @@ import time
 
 import torch
 
+from mendsearch.calibration import doubts
 from mendsearch.config import Spec
 from mendsearch.files import read_tensors, write_tensors
 from mendsearch.loading import Loaded
@@ -50,6 +51,8 @@ def rank(loaded: Loaded, spec: Spec, record: Record, reporter: Reporter) -> Sear
     path = record.out / "ranking.safetensors"
     if "rank" not in record:
         started = time.perf_counter()
+        for line in doubts(loaded.problem.model, loaded.splits.calibration, loaded.splits.validation[1]):
+            reporter.say(f"warning: {line}")
         ranking, statistics = rank_channels(
             loaded.problem, loaded.splits.calibration, spec.rank.criterion, spec.seed, reporter
         )

@@ -96,6 +96,7 @@ def test_a_study_in_postgres_is_taken_up(storage, name):
 
 
 @torch.no_grad()
+@pytest.mark.filterwarnings("ignore:calibration")  # the network is untrained
 def test_save_and_load_round_trip_in_a_fresh_process(tmp_path):
     model = mendsearch.models.registry.build_model("cifar-resnet", {"depth": 8, "width": 4}).eval()
     pruned = mendsearch.mend(model, calibration=IMAGES, validation=IMAGES, **CALL)
