@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from typing import Any, get_args
 
 import torch
@@ -9,6 +10,7 @@ from torch import Tensor, nn
 from torch.utils.data import DataLoader, Dataset
 
 from mendsearch.artifacts import Pruned
+from mendsearch.calibration import CalibrationWarning, doubts
 from mendsearch.config import (
     Budget,
     CriterionName,
@@ -72,6 +74,9 @@ def mend(
     Returns:
         The best candidate as a plain dense network, and the study.
 
+    Warns:
+        CalibrationWarning: the calibration images, or the network's outputs on them, look odd.
+
     Raises:
         UsageError: the data, the network or the budget cannot be used; the message says why.
         mendstore.StorageError: the database cannot be reached.
@@ -94,6 +99,8 @@ def mend(
     )
     problem = build_problem(model, calibration_images, budget, prune)
     check_labels(labels, predict(model, validation_images[:2]).shape[1], "validation")
+    for line in doubts(model, calibration_images, labels):
+        warnings.warn(line, CalibrationWarning, stacklevel=2)
     ranking, statistics = rank_channels(problem, calibration_images, criterion, seed, reporter)
     search = Search(
         problem,

@@ -28,7 +28,7 @@ from mendsearch.config import Budget
 from mendsearch.coupling.surgery import build_pruned
 from mendsearch.mending.scoring import Scorer
 from mendsearch.mending.search import build_problem, rank_channels
-from mendsearch.mending.weights import Weights, even_batches
+from mendsearch.mending.weights import Weights
 from mendsearch.modes import averaging, evaluating, fast_passes
 from mendsearch.pipeline.export import versions
 from mendsearch.prepruning import pre_prune

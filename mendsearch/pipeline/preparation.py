@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 
+from mendsearch.calibration import doubts
 from mendsearch.coupling.copying import load_state, state_of
 from mendsearch.files import read_tensors, write_tensors
 from mendsearch.mending.search import Search, rank_channels
@@ -49,6 +50,8 @@ def rank(run: Run) -> Search:
     path, criterion = run.folder.path / "ranking.safetensors", spec.rank.criterion
     if "rank" not in run.folder:
         started = time.perf_counter()
+        for line in doubts(problem.model, splits.calibration, splits.validation[1]):
+            run.reporter.say(f"warning: {line}")
         write_tensors(path, to_tensors(*rank_channels(problem, splits.calibration, criterion, spec.seed, run.reporter)))
         run.folder["rank"] = {"seconds": time.perf_counter() - started}
     device = next(problem.model.parameters()).device

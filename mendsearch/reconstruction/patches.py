@@ -9,13 +9,15 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-Fitted = (nn.modules.conv._ConvNd, nn.Linear)
+FORWARDS = frozenset(kind.forward for kind in (nn.Conv1d, nn.Conv2d, nn.Conv3d, nn.Linear))
 
 
 def can_be_fitted(module: nn.Module) -> bool:
-    """A linear layer or a convolution that is not transposed, with a weight of its own."""
-    transposed = getattr(module, "transposed", False)
-    return isinstance(module, Fitted) and not transposed and "weight" in module._parameters
+    """A linear layer or a convolution that is not transposed, with a weight of its own.
+
+    A subclass with a forward pass of its own may pad or change the weight in it, and is left as it is.
+    """
+    return type(module).forward in FORWARDS and "weight" in module._parameters
 
 
 def sample_places(module: nn.Module, outputs: Tensor, count: int, generator: torch.Generator) -> Tensor:

@@ -87,6 +87,7 @@ def test_weights_that_are_not_finite_are_said_to_be():
 
 
 @torch.no_grad()
+@pytest.mark.filterwarnings("ignore:calibration")  # the network is untrained
 def test_save_and_load_round_trip_in_a_fresh_process(tmp_path):
     model = mendsearch.models.registry.build_model("cifar-resnet", {"depth": 8, "width": 4}).eval()
     pruned = mendsearch.mend(model, calibration=IMAGES, validation=IMAGES, **CALL)

@@ -140,6 +140,17 @@ def test_a_layer_that_runs_twice_is_left_as_it_is():
     assert set(reference(Twice().eval(), IMAGES).targets) == {"once"}
 
 
+def test_a_subclass_with_a_forward_pass_of_its_own_is_left_as_it_is():
+    class Padded(nn.Conv2d):
+        def forward(self, x):
+            return super().forward(functional.pad(x, (0, 1, 0, 1)))
+
+    class Named(nn.Conv2d):
+        pass
+
+    assert set(reference(nn.Sequential(Padded(3, 4, 3), Named(4, 4, 1)).eval(), IMAGES).targets) == {"1"}
+
+
 def test_images_that_memory_does_not_hold_at_once_are_taken_in_several_passes(monkeypatch):
     """Nearly as good as in one pass, and better than the images of one of them alone."""
     search = digits_search()
