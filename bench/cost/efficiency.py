@@ -49,7 +49,7 @@ def measure(model: nn.Module, calibration: torch.Tensor, validation: torch.Tenso
         scorer = Scorer(Weights(model, problem.coupling, ranking, moments, calibration, kind), validation, None)
         plain = build_pruned(model, scorer.weights.of(counts)).eval()
         fitted = calibration[: weights_module.TRIAL_IMAGES] if kind == "sequence" else calibration
-        batches = [fitted] if kind == "sequence" else list(even_batches(fitted, weights_module.BATCH))
+        batches = [fitted] if kind == "sequence" else fitted.split(weights_module.BATCH)
         sides = {
             "scoring": partial(scorer.score, counts),
             "bare": partial(bare, plain, batches, scorer, fast=True),
