@@ -28,7 +28,7 @@ from mendsearch.coupling.layout import Coupling
 from mendsearch.coupling.slicing import Slicer
 from mendsearch.coupling.surgery import build_pruned
 from mendsearch.files import write_json
-from mendsearch.mending.search import Problem, pose, rank_channels
+from mendsearch.mending.search import Problem, build_problem, rank_channels
 from mendsearch.mending.weights import Weights
 from mendsearch.progress import Reporter
 from mendsearch.ranking import CRITERIA, RankingInputs
@@ -172,7 +172,7 @@ def measured(
     network: Network, data: Data, method: str, crops: source.Crops, structures: list[tuple[float, bool]]
 ) -> Iterator[tuple[tuple[float, bool], dict[str, Any]]]:
     """What `judge` says of each structure."""
-    problem = pose(network.model, EXAMPLE, Budget(macs=0.8))
+    problem = build_problem(network.model, EXAMPLE, Budget(macs=0.8))
     if method == "ours":
         grouped = "groups" in inspect.signature(Weights).parameters
         ranking, statistics = _ranked(problem, crops, grouped)
@@ -194,7 +194,7 @@ def measured(
 
 
 def _ranked(problem: Problem, crops: source.Crops, grouped: bool) -> Any:
-    from mendsearch.statistics import input_statistics
+    from mendsearch.ranking.statistics import input_statistics
 
     if not grouped:
         return rank_channels(problem, crops.images, "gram", 0, Reporter(quiet=True))

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 import torch
-from mendsearch.statistics import input_statistics
+from mendsearch.ranking.statistics import input_statistics
 
 from mendsearch.config import MendSpec, PruneSpec
 from mendsearch.mending.search import Search

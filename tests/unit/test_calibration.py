@@ -7,7 +7,7 @@ from torch import nn
 import mendsearch
 from mendsearch.calibration import CalibrationWarning, doubts
 from tests.unit.mending.test_scoring import digits_problem
-from tests.unit.test_live import LABELS
+from tests.unit.test_api import LABELS
 from tests.zoo import IMAGES, build
 
 
