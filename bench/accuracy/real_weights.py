@@ -18,10 +18,10 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import photographs as source
 import torch
 from torch import Tensor, nn
 
+import bench.accuracy.photographs as source
 from mendsearch.budget import Limits, build_cost_model
 from mendsearch.config import Budget
 from mendsearch.coupling.layout import Coupling
@@ -33,7 +33,8 @@ from mendsearch.mending.weights import Weights
 from mendsearch.progress import Reporter
 from mendsearch.ranking import CRITERIA, RankingInputs
 
-WORK, RESULT = Path("bench/work/photographs"), Path("bench/results/real-weights.json")
+TAKES = "2 hours"
+WORK, RESULT = Path("bench/work/photographs"), Path("bench/results", "real-weights").with_suffix(".json")
 RATES = (0.8, 0.6)
 CROPS = (64, 256, 1024, 4096)
 PARTS = (0.6, 0.75)

@@ -3,11 +3,11 @@
 import numpy as np
 import pytest
 import torch
-from mendsearch.ranking.statistics import input_statistics
 
 from mendsearch.config import MendSpec, PruneSpec
 from mendsearch.mending.search import Search
 from mendsearch.ranking import CRITERIA, RankingInputs
+from mendsearch.ranking.statistics import input_statistics
 from tests.unit.mending.test_scoring import digits_problem
 
 IMAGES = (8, 16, 32, 64, 128, 256, 500)
