@@ -28,7 +28,7 @@ from mendsearch.coupling.surgery import build_pruned
 from mendsearch.files import write_json
 from mendsearch.mending.scoring import Scorer
 from mendsearch.mending.search import pose, rank_channels
-from mendsearch.mending.weights import Weights, even_batches
+from mendsearch.mending.weights import Weights
 from mendsearch.modes import averaging, evaluating, fast_passes
 from mendsearch.prepruning import pre_prune
 from mendsearch.progress import Reporter
@@ -48,7 +48,7 @@ def measure(model: nn.Module, calibration: torch.Tensor, validation: torch.Tenso
         scorer = Scorer(Weights(model, problem.coupling, ranking, moments, calibration, kind), validation, None)
         plain = build_pruned(model, scorer.weights.of(counts)).eval()
         fitted = calibration[: weights_module.TRIAL_IMAGES] if kind == "sequence" else calibration
-        batches = [fitted] if kind == "sequence" else list(even_batches(fitted, weights_module.BATCH))
+        batches = [fitted] if kind == "sequence" else list(fitted.split(weights_module.BATCH))
         sides = {
             "scoring": partial(scorer.score, counts),
             "bare": partial(bare, plain, batches, scorer, fast=True),
