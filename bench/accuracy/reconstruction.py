@@ -12,15 +12,15 @@ from typing import Any
 
 import torch
 
-import mendsearch.reconstruction.sequence as sequence_module
+import mendsearch.reconstruction.regression as regression_module
 from bench.files import write_figures
 from bench.networks import Trained, parser, trained
 from mendsearch.coupling.layout import Ints
 from mendsearch.coupling.surgery import build_pruned
-from mendsearch.mending.weights import BATCH, REFINED_ROWS, TRIAL_IMAGES, TRIAL_ROWS
+from mendsearch.holdout import arrange
+from mendsearch.mending.weights import REFINED_ROWS, TRIAL_IMAGES, TRIAL_ROWS
 from mendsearch.pipeline.export import versions
 from mendsearch.prepruning import pre_prune
-from mendsearch.reconstruction.targets import dense_targets
 from mendsearch.training.loop import accuracy
 from mendsearch.training.splits import gather
 
@@ -47,12 +47,15 @@ def compare(network: Trained, counts: Ints, many: torch.Tensor) -> dict[str, Any
         ("blocks as wholes", network.calibration, REFINED_ROWS, True),
         (f"{len(many)} images", many, REFINED_ROWS, True),
     ):
-        targets = dense_targets(network.model, images, rows, BATCH)
+        order, fitted = arrange(torch.arange(len(images)), len(images))
+        references = weights._references(weights.placed(images[order]), fitted, 1, rows)
         if not wholes:
-            targets = {layer: replace(target, other=None, gain=None) for layer, target in targets.items()}
+            dense = references[0].dense
+            alone = {layer: replace(target, other=None, gain=None) for layer, target in dense.targets.items()}
+            references = [replace(references[0], dense=replace(dense, targets=alone))]
         with torch.no_grad():
             started = time.perf_counter()
-            state = weights._in_sequence(counts, targets, images)
+            state = weights._in_sequence(counts, references)
         found[f"sequence, {name}"] = measured(network, state, time.perf_counter() - started)
     return found
 
@@ -68,11 +71,11 @@ def main() -> None:
             counts = pre_prune("uniform", network.ranking, [], network.limits(rate))
             rows = found[f"{name} {rate:.0%}"] = compare(network, counts, many)
             if name == "mobilenetv2":
-                enough, sequence_module.ENOUGH = sequence_module.ENOUGH, 0
+                ridges, regression_module.RIDGES = regression_module.RIDGES, regression_module.RIDGES[:1]
                 rows["sequence, blocks as wholes, small ridge"] = compare(network, counts, many)[
                     "sequence, blocks as wholes"
                 ]
-                sequence_module.ENOUGH = enough
+                regression_module.RIDGES = ridges
             for kind, row in rows.items():
                 print(f"{name} {rate:.0%} {kind:40} {row['accuracy']:.4f} {row['seconds']:.2f} s", flush=True)
     write_figures("reconstruction", {"versions": versions(), "threads": arguments.threads, "uniform": found})
