@@ -17,6 +17,8 @@ def can_be_fitted(module: nn.Module) -> bool:
 
     A subclass with a forward pass of its own may pad or change the weight in it, and is left as it is.
     """
+    if isinstance(module, torch.jit.ScriptModule):  # its weight is part of compiled code
+        return False
     return type(module).forward in FORWARDS and "weight" in module._parameters
 
 

@@ -50,8 +50,8 @@ def test_the_table_and_the_progress_are_printed(demo):
 
 def test_the_result_has_every_key_that_is_promised(result):
     assert list(result) == [
-        "search", "model", "budget", "test_images", "dense", "uniform", "pre_pruned", "mended", "trials", "seconds",
-        "seed", "versions",
+        "format", "search", "model", "budget", "test_images", "dense", "uniform", "pre_pruned", "mended", "trials",
+        "seconds", "seed", "versions",
     ]  # fmt: skip
     assert set(result["dense"]) == {"accuracy", "macs", "params", "latency_ms"}
     for row in PRUNED:
