@@ -15,6 +15,7 @@ from torch.utils.flop_counter import FlopCounterMode
 from bench.accuracy.support_law import distance, silenced, tensors
 from bench.accuracy.support_networks import Network, lively
 from mendsearch.budget.costs import build_cost_model
+from mendsearch.coupling.copying import copy_network
 from mendsearch.coupling.graph import find_coupling
 from mendsearch.coupling.grouping import OUTPUT
 from mendsearch.coupling.layout import Coupling
@@ -121,6 +122,7 @@ def _costs(model: nn.Module, coupling: Coupling, inputs: tuple[Tensor, ...]) -> 
 
 @torch.no_grad()
 def _counted(model: nn.Module, inputs: tuple[Tensor, ...]) -> int:
+    model = copy_network(model).requires_grad_(False)  # the counter looks for gradients where it finds such parameters
     fast = torch.backends.mha.get_fastpath_enabled()
     torch.backends.mha.set_fastpath_enabled(False)  # PyTorch's counter does not see the products in its fused operator
     try:

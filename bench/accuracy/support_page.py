@@ -56,16 +56,15 @@ def peer_works(row: Row) -> bool:
 
 def _summary(rows: dict[str, Row]) -> str:
     lines = [
-        "\n| library | networks | pruned, law and MACs hold | not | longest | Torch-Pruning: runs at half | does not |",
+        "\n| library | networks | pruned, law and MACs hold | not | longest | Torch-Pruning: tried | runs at half |",
         "|---|---|---|---|---|---|---|",
     ]
     for library in [*dict.fromkeys(title.partition("/")[0] for title in rows), "all"]:
         own = [row for title, row in rows.items() if library == "all" or title.startswith(f"{library}/")]
         good, peer = sum(map(pruned, own)), sum(map(peer_works, own))
+        tried = sum(bool(row.get("peer")) for row in own)
         longest = max((row["seconds"] for row in own if "seconds" in row), default=0.0)
-        lines.append(
-            f"| {library} | {len(own)} | {good} | {len(own) - good} | {longest:.0f} s | {peer} | {len(own) - peer} |"
-        )
+        lines.append(f"| {library} | {len(own)} | {good} | {len(own) - good} | {longest:.0f} s | {tried} | {peer} |")
     return "\n".join(lines) + "\n"
 
 

@@ -68,4 +68,4 @@ def test_a_wrong_network_a_refused_one_and_a_slow_one_stand_on_the_page():
     assert "**wrong** 2e-01" in text
     assert "10 ours, 11 theirs" in text
     assert "refused: it has no parameters" in text
-    assert "took more than 1 s" in text
+    assert "took more than" in text  # processor seconds, or where the machine is busy, those on the clock
