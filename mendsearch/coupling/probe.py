@@ -58,7 +58,26 @@ def find_fault(model: nn.Module, coupling: Coupling, trace: Trace, inputs: tuple
         slicer = Slicer(model, coupling, orders, tensors)
         half = _Check(slicer, trace, (coupling.widths + 1) // 2, inputs)
         least = _Check(slicer, trace, np.ones_like(coupling.widths), inputs)
-        return half.failure() or half.difference() or least.failure()
+        fault = half.failure() or half.difference() or least.failure()
+        if fault is None or len(fault.units) < len(half.held()):
+            return fault
+        return _narrowed(slicer, trace, inputs, fault)
+
+
+def _narrowed(slicer: Slicer, trace: Trace, inputs: tuple[Tensor, ...], fault: Fault) -> Fault:
+    """Where no units are near a fault: halve the coupling groups that lose channels until one alone is at fault."""
+    widths, suspects = slicer.coupling.widths, np.arange(len(slicer.coupling.widths))
+    while len(suspects) > 1:
+        for part in np.array_split(suspects, 2):
+            counts = widths.copy()
+            counts[part] = (widths[part] + 1) // 2
+            check = _Check(slicer, trace, counts, inputs)
+            if check.failure() or check.difference():
+                suspects = part
+                break
+        else:  # only together
+            return Fault(check.units_of(suspects), fault.reason)
+    return Fault(_Check(slicer, trace, widths, inputs).units_of(suspects), fault.reason)
 
 
 @contextlib.contextmanager
@@ -125,8 +144,12 @@ class _Check:
 
         silenced = Silenced(self.model, self.trace, self.removed, dict(self.slicer.dense), hold)
         silenced.give(self.inputs)
-        with silenced.following():
-            self.slicer.run(dict(self.slicer.dense), self.inputs)
+        try:
+            with silenced.following():
+                self.slicer.run(dict(self.slicer.dense), self.inputs)
+        except Exception as error:  # a forward may raise anything, functional transforms at what is done between
+            reason = f"{type(error).__name__}: {error}".split("\n")[0]
+            return Fault(self.held(), f"the dense network cannot be run with channels silenced: {reason}")
         return found[0] if found else None
 
     def _agree(self, silenced: Silenced, dense: Any, sliced: Any) -> bool:
@@ -169,10 +192,15 @@ class _Check:
             units = np.concatenate(axes) if axes else np.zeros(0, dtype=np.int64)
             groups = np.unique(self.group[self.component[units[units < len(self.component)]]])
             if (groups >= 0).any():
-                return self._units_of(groups[groups >= 0])
-        return self._units_of(np.arange(len(self.coupling.groups)))
+                return self.units_of(groups[groups >= 0])
+        return self.held()
 
-    def _units_of(self, groups: Ints) -> Ints:
+    def held(self) -> Ints:
+        """All units that a coupling group holds."""
+        return self.units_of(np.arange(len(self.coupling.groups)))
+
+    def units_of(self, groups: Ints) -> Ints:
+        """The units of coupling groups."""
         return np.flatnonzero(np.isin(self.group[self.component], groups))
 
 

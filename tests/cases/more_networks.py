@@ -368,6 +368,32 @@ class NormsInPlace(nn.Module):
         return self.tail(F.normalize(y, dim=(2, 3)))
 
 
+class Unpacked(nn.Module):
+    """A split by a written size, taken apart in Python: what fails is no operator."""
+
+    def __init__(self):
+        super().__init__()
+        self.a, self.b, self.c, self.tail = cbr(3, 32), cbr(16, 16), cbr(32, 24), Tail(24)
+
+    def forward(self, x):
+        p, q = self.a(x).split(16, dim=1)
+        return self.tail(self.c(torch.cat([p, self.b(q)], 1)))
+
+
+class ByNumber(nn.Module):
+    """Items written by their number into a new tensor."""
+
+    def __init__(self):
+        super().__init__()
+        self.a, self.b, self.tail = cbr(3, 16), nn.Sequential(nn.Conv2d(16, 24, 1), nn.Hardswish()), Tail(24)
+
+    def forward(self, x):
+        x = self.a(x)
+        out = torch.zeros_like(x)
+        out[torch.arange(len(x))] = x
+        return self.tail(self.b(out))
+
+
 def masked():
     """Weights under a mask of torch.nn.utils.prune."""
     model = Plain()
@@ -398,5 +424,5 @@ MORE = {
     "coordinates": (Coordinates, IMAGE), "einsum": (Einsum, IMAGE), "by_place": (ByPlace, IMAGE), "rolled": (Rolled, IMAGE),
     "not_persistent": (NotPersistent, IMAGE), "gru_cell": (GatedUnits, IMAGE), "locked": (Locked, IMAGE),
     "scripted_part": (ScriptedPart, IMAGE), "norms_in_place": (NormsInPlace, IMAGE), "masked": (masked, IMAGE),
-    "vmap": (functional, IMAGE),
+    "vmap": (functional, IMAGE), "unpacked": (Unpacked, IMAGE), "by_number": (ByNumber, IMAGE),
 }  # fmt: skip

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from mendsearch.coupling.layout import Ints
-from mendsearch.coupling.rules.base import argument, dims_of, rule, tensors_of
+from mendsearch.coupling.rules.base import argument, dims_of, join, rule, tensors_of
 from mendsearch.coupling.rules.opaque import opaque, owed
 from mendsearch.coupling.units import Traced, spread, varying
 
@@ -236,3 +236,17 @@ def _strided(tracer: Tracer, func: Any, args: Any, kwargs: Any, out: Any) -> Non
         return
     debts = tracer.debts(args[0]) | owed(tracer, [args[0]], "read by strides of its memory")
     tracer.put(out, Traced({}, debts))
+
+
+@rule("index_put", "index_put_", "_index_put_impl_")
+def _put(tracer: Tracer, func: Any, args: Any, kwargs: Any, out: Any) -> None:
+    """Items written by their number: what is along the other dimensions meets what is there."""
+    target, indices, values = args[:3]
+    if len(indices) != 1 or values.dim() != target.dim():
+        return opaque(tracer, func, args, kwargs, out, "values are written by place")
+    debts = tracer.debts(args) | owed(tracer, [tensor for tensor in indices if tensor is not None], "used as an index")
+    for tensor in (target, values):
+        if 0 in tracer.axes(tensor):
+            debts |= tracer.owe(tracer.axes(tensor)[0], "its channels are written by place")
+    known = [tensor for tensor in (target, values) if tracer.get(tensor) is not None]
+    tracer.put(out, Traced(join(tracer, known, out, skip=(0,)), debts))

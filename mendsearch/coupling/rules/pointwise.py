@@ -14,7 +14,8 @@ if TYPE_CHECKING:
 
 ELEMENTWISE = frozenset(
     {
-        "native_dropout", "_prelu_kernel", "hardswish_", "hardsigmoid_", "masked_fill", "masked_fill_", "where",
+        "native_dropout", "_prelu_kernel", "hardswish", "hardswish_", "hardsigmoid", "hardsigmoid_",
+        "masked_fill", "masked_fill_", "where",
         "clamp", "bernoulli", "bernoulli_", "rrelu_with_noise", "nan_to_num", "fill_", "zero_", "copy_", "copy", "lerp",
     }
 )  # fmt: skip
