@@ -1,4 +1,4 @@
-"""Networks trained on ImageNet, pruned without training or labels: `python bench/accuracy/real_weights.py`. Resumable.
+"""Networks trained on ImageNet, pruned without training or labels: `python -m bench.accuracy.real_weights`. Resumable.
 
 Calibrated with crops of photographs that packages ship (`photographs.py`), judged on crops of photographs not seen: how
 many of the dense network's most likely classes are kept. `--method` and `--crops` choose what is measured. Run with

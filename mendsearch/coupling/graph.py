@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import replace
@@ -20,6 +21,7 @@ from mendsearch.coupling.tracing import Trace, Tracer, own_tensors
 from mendsearch.errors import CouplingError, DataError
 from mendsearch.modes import evaluating
 
+logger = logging.getLogger(__name__)
 Example = Tensor | tuple[Tensor, ...]
 PROBING_S = 120.0
 """Time after which groups that may still hold a fault are all kept whole."""
@@ -84,8 +86,8 @@ def trace_network(model: nn.Module, inputs: tuple[Tensor, ...], chosen: Mapping[
     try:
         model.train()
         _pass(model, trace, inputs, lambda: call(model, state, others, inputs), "training", own)
-    except Exception:  # targets are wanted, say: what only training runs is then not seen, and the rest is known
-        trace.training = False
+    except Exception as error:  # targets are wanted, say: what only training runs is then not seen
+        logger.info("the network was not traced in training mode: %s", _first_line(error))
     finally:
         torch.random.set_rng_state(random)
         for module, mode in modes.items():

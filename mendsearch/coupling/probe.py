@@ -26,7 +26,7 @@ from mendsearch.modes import evaluating
 TOLERANCE = {torch.float64: 1e-6, torch.float32: 1e-3, torch.float16: 5e-2, torch.bfloat16: 2e-1}
 """Largest difference, relative to the largest value of the tensor."""
 NOISE = 0.1
-"""Of the weights, relative to their spread, so that channels that are zero in this network are seen too."""
+"""Noise on the weights, relative to their spread, so that channels that are zero in this network are checked too."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -34,8 +34,8 @@ class Fault:
     """Where the law does not hold.
 
     Attributes:
-        units: that must stay for it to hold.
-        reason: why, with the module.
+        units: (n,) int64, units that must stay for it to hold.
+        reason: why they must, with the module.
     """
 
     units: Ints
@@ -49,8 +49,8 @@ def find_fault(model: nn.Module, coupling: Coupling, trace: Trace, inputs: tuple
     Args:
         model: the dense network; not changed.
         coupling: its coupling groups.
-        trace: from which they were made.
-        inputs: of the network, two items each.
+        trace: trace from which the groups were made.
+        inputs: inputs of the network, two items each.
     """
     generator = np.random.default_rng(0)
     orders = [generator.permutation(width) for width in coupling.widths]
@@ -163,9 +163,11 @@ class _Check:
                 return False
             if not whole.is_floating_point() or not whole.numel():
                 continue
-            both = torch.isfinite(whole) & torch.isfinite(part)
-            scale = float(torch.where(both, whole, 0).abs().max())
-            error = float(torch.where(both, whole - part, 0).abs().max())
+            finite = torch.isfinite(whole)
+            if not torch.equal(finite, torch.isfinite(part)):
+                return False
+            scale = float(torch.where(finite, whole, 0).abs().max())
+            error = float(torch.where(finite, whole - part, 0).abs().max())
             if error > TOLERANCE.get(whole.dtype, 1e-3) * max(scale, 1e-6):
                 return False
         return True

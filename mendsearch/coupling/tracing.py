@@ -2,8 +2,7 @@
 
 Below PyTorch's modules and functions every network is a list of ATen operators. Each operator's rule says where the
 units of its inputs go, and ties those that meet. What has no rule keeps the units that reach it whole, with the
-operator, the module and the line of the source as the reason. So a network is never refused for one layer
-that is not understood.
+operator, the module and the line of the source as the reason. So a network is never refused for one layer.
 """
 
 from __future__ import annotations
@@ -35,10 +34,6 @@ TIME_LIMIT_S = 60.0
 """Longest time of one traced pass."""
 OWN_FOLDERS = tuple(f"{Path(file).parent}{os.sep}" for file in (torch.__file__, __file__))
 
-RESHAPES = frozenset(
-    {"view", "_unsafe_view", "reshape", "expand", "split", "split_with_sizes", "slice", "_reshape_alias"}
-)
-"""Operators that are given sizes: where one is wrong in a line of the source, it is wrong wherever that line runs."""
 Site = tuple[str, int]
 """A file and a line of it."""
 
@@ -95,10 +90,8 @@ class Trace:
         absorbed: layers whose outputs a batch norm takes.
         choices: by pass and number of the view in it, what its dimensions could be.
         chosen: likewise, how many of the candidates were ruled out.
-        reshaped: by file and line, the units of tensors that were reshaped, split or expanded there.
         sizes: by norm without parameters, the units that it norms.
         ran: names of the modules that ran.
-        training: whether the pass in training mode could be followed too.
         untraced: why no pass could be followed at all.
     """
 
@@ -110,10 +103,8 @@ class Trace:
     absorbed: set[str] = field(default_factory=set)
     choices: dict[tuple[str, int], Choice] = field(default_factory=dict)
     chosen: Mapping[tuple[str, int], int] = field(default_factory=dict)
-    reshaped: dict[Site, list[Ints]] = field(default_factory=dict)
     sizes: dict[str, Ints] = field(default_factory=dict)
     ran: set[str] = field(default_factory=set)
-    training: bool = True
     untraced: str | None = None
 
     def __post_init__(self) -> None:
@@ -130,15 +121,14 @@ class Tracer(TorchDispatchMode):
     Args:
         model: the network.
         trace: what is found is added to it.
-        tensors: by name, the parameters and buffers that the pass will use, if not the network's own.
-        kind: names the pass.
-        items: of one batch of its inputs, so that costs are of one item.
+        tensors: parameters and buffers that the pass will use, by name, if not the network's own.
+        kind: name of the pass.
+        items: number of items in its inputs; costs are per item.
 
     Attributes:
         modules: names of the modules that are running, outermost first.
         inputs: by module, what its last inputs were.
         failed: what the operator that raised was given.
-        failed_at: where, if it was one that reshapes.
         convolved: by id of a tensor, the convolution that put it out.
     """
 
@@ -156,7 +146,6 @@ class Tracer(TorchDispatchMode):
         self.modules: list[str] = []
         self.inputs: dict[str, list[Traced]] = {}
         self.failed: list[Traced] = []
-        self.failed_at: Site | None = None
         self.convolved: dict[int, str] = {}
         self._known: dict[int, Traced] = {}
         self._kept: list[Any] = []
@@ -319,11 +308,8 @@ class Tracer(TorchDispatchMode):
             out = self.compute(func, args, kwargs)
         except Exception:
             given = [self._known[id(leaf)] for leaf in known]
-            self.failed_at = site() if func.overloadpacket.__name__ in RESHAPES else None
             self.failed = [traced for traced in given if self.trace.input & traced.debts] or given
             raise
-        if known and func.overloadpacket.__name__ in RESHAPES:
-            self.trace.reshaped.setdefault(site(), []).extend(self.axes(known[0]).values())
         if known:
             before = self.get(args[0]) if args else None
             rule_of(func)(self, func, args, kwargs, out)

@@ -19,7 +19,7 @@ CODE, USER = "mendsearch's code", "code of "
 def own_versions(model: str) -> dict[str, str]:
     """Versions of everything that decides a score, as installed here.
 
-    They are PyTorch up to its minor version, Torch-Pruning, a digest of the modules of this package that a score
+    They are PyTorch up to its minor version, a digest of the modules of this package that a score
     depends on, and a digest of the user's package if the network comes from one.
 
     Args:
@@ -27,7 +27,6 @@ def own_versions(model: str) -> dict[str, str]:
     """
     found = {
         "torch": ".".join(version("torch").split(".")[:2]),
-        "torch-pruning": version("torch-pruning"),
         CODE: scoring_digest(),
     }
     if is_import_path(model):

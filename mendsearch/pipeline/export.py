@@ -92,4 +92,4 @@ def study_counts(study: optuna.Study) -> dict[str, int]:
 
 def versions() -> dict[str, str]:
     """Versions of the packages that figures depend on."""
-    return {name: version(name) for name in ("mendsearch", "torch", "torchvision", "torch-pruning", "optuna")}
+    return {name: version(name) for name in ("mendsearch", "torch", "torchvision", "optuna")}

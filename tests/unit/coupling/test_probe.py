@@ -109,6 +109,24 @@ def test_channels_that_are_zero_in_this_network_are_checked_too(monkeypatch: pyt
     assert find_fault(model, coupling, trace, (IMAGES[:2],)) is not None
 
 
+class Overflowing(nn.Module):
+    """Divides by zero once channels go: every shape fits, no value is finite."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.stem, self.last, self.fc = conv(3, 8), conv(8, 6), nn.Linear(6, 4)
+
+    def forward(self, x: Tensor) -> Tensor:
+        x = self.stem(x)
+        return self.fc(self.last(x / float(x.shape[1] == 8)).mean((2, 3)))
+
+
+def test_slices_that_are_not_finite_where_the_dense_network_is_are_a_fault():
+    coupling = find_coupling(Overflowing().eval(), IMAGES)
+    assert [group.name for group in coupling.groups] == ["last.0"]
+    assert "slices do not give what the dense network gives" in coupling.whole["stem.0"]
+
+
 def test_a_view_of_a_map_does_not_bear_channels_last():
     class Viewed(nn.Module):
         def __init__(self) -> None:

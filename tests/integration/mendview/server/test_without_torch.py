@@ -6,7 +6,7 @@ import tomllib
 from pathlib import Path
 
 ROOT = Path(__file__).parents[4]
-MODULES = {"scikit-learn": "sklearn", "torch-pruning": "torch_pruning"}
+MODULES = {"scikit-learn": "sklearn"}
 SCRIPT = """
 import sys
 for name in sys.argv[3:]:
