@@ -11,14 +11,29 @@ from torch import Tensor, nn
 
 @contextmanager
 def evaluating(model: nn.Module) -> Iterator[None]:
-    """Within the scope every module is in evaluation mode; each goes back to its own mode, whatever happens."""
+    """Within the scope every module is in evaluation mode; each goes back to its own mode, whatever happens.
+
+    PyTorch's attention layers do not take their fast path there, which hides the layers and products inside them.
+    """
     modes = [(module, module.training) for module in model.modules()]
     model.eval()
     try:
-        yield
+        with fast_attention(False):
+            yield
     finally:
         for module, training in modes:
             module.training = training
+
+
+@contextmanager
+def fast_attention(enabled: bool) -> Iterator[None]:
+    """A scope in which `nn.MultiheadAttention` and transformer layers may run as one fused operator, or may not."""
+    before = torch.backends.mha.get_fastpath_enabled()
+    torch.backends.mha.set_fastpath_enabled(enabled)
+    try:
+        yield
+    finally:
+        torch.backends.mha.set_fastpath_enabled(before)
 
 
 def to_network(images: Tensor, model: nn.Module) -> Tensor:

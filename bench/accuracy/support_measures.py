@@ -22,6 +22,7 @@ from mendsearch.coupling.layout import Coupling
 from mendsearch.coupling.slicing import Slicer
 from mendsearch.coupling.surgery import build_pruned
 from mendsearch.errors import MendsearchError
+from mendsearch.modes import fast_attention
 
 TOLERANCE = 1e-3
 """Largest difference in float32, relative to the largest output; a larger one is looked at again in float64."""
@@ -123,16 +124,12 @@ def _costs(model: nn.Module, coupling: Coupling, inputs: tuple[Tensor, ...]) -> 
 @torch.no_grad()
 def _counted(model: nn.Module, inputs: tuple[Tensor, ...]) -> int:
     model = copy_network(model).requires_grad_(False)  # the counter looks for gradients where it finds such parameters
-    fast = torch.backends.mha.get_fastpath_enabled()
-    torch.backends.mha.set_fastpath_enabled(False)  # PyTorch's counter does not see the products in its fused operator
-    try:
-        with (
-            sdpa_kernel(SDPBackend.MATH),
-            FlopCounterMode(display=False) as counter,
-        ):  # nor in that of attention on a CPU
-            model(*inputs)
-    finally:
-        torch.backends.mha.set_fastpath_enabled(fast)
+    with (
+        fast_attention(False),  # PyTorch's counter does not see the products in its fused operator
+        sdpa_kernel(SDPBackend.MATH),  # nor in that of attention on a CPU
+        FlopCounterMode(display=False) as counter,
+    ):
+        model(*inputs)
     return int(counter.get_total_flops()) // 2
 
 

@@ -414,6 +414,19 @@ def functional():
     return Mapped()
 
 
+class EncoderLayers(nn.Module):
+    """PyTorch's own transformer layers, which run as one fused operator where they may."""
+
+    def __init__(self):
+        super().__init__()
+        self.f = nn.Sequential(cbr(3, 16, s=2), cbr(16, 16, s=2))
+        layer = nn.TransformerEncoderLayer(16, 2, 24, dropout=0.0, batch_first=True)
+        self.encoder, self.fc = nn.TransformerEncoder(layer, 2, enable_nested_tensor=False), nn.Linear(16, 10)
+
+    def forward(self, x):
+        return self.fc(self.encoder(self.f(x).flatten(2).transpose(1, 2)).mean(1))
+
+
 MORE = {
     "dataclass_output": (DataclassOut, IMAGE), "raw_conv": (RawConv, IMAGE), "layernorm_all": (LayerNormAll, IMAGE),
     "groupnorm_plain": (GroupNormPlain, IMAGE), "transposed": (Transposed, IMAGE), "attention": (Attention, IMAGE),
@@ -425,4 +438,5 @@ MORE = {
     "not_persistent": (NotPersistent, IMAGE), "gru_cell": (GatedUnits, IMAGE), "locked": (Locked, IMAGE),
     "scripted_part": (ScriptedPart, IMAGE), "norms_in_place": (NormsInPlace, IMAGE), "masked": (masked, IMAGE),
     "vmap": (functional, IMAGE), "unpacked": (Unpacked, IMAGE), "by_number": (ByNumber, IMAGE),
+    "encoder_layers": (EncoderLayers, IMAGE),
 }  # fmt: skip
