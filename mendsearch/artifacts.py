@@ -14,7 +14,8 @@ from safetensors.torch import load_file
 from torch import nn
 
 from mendsearch.coupling.copying import state_of
-from mendsearch.coupling.surgery import build_pruned, unwritten_sizes
+from mendsearch.coupling.sizes import unwritten_sizes
+from mendsearch.coupling.surgery import build_pruned
 from mendsearch.errors import ModelError
 from mendsearch.files import write_json, write_tensors
 from mendsearch.importing import is_import_path

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 
 import numpy as np
 from torch import nn
 
-from mendsearch.coupling.layout import Consumer, Coupling, CouplingGroup, Ints, Layout, Operation
+from mendsearch.coupling.layout import Consumer, Coupling, CouplingGroup, Ints, Layout, Operation, Sized
 from mendsearch.coupling.tracing import Trace
 
 OUTPUT = "its channels are the network's output"
@@ -69,19 +70,16 @@ class _Builder:
             if layout is not None:
                 axes.setdefault(name, []).append((dim, layout))
         touched = {name.rpartition(".")[0] for name in axes}
-        told = {layout for dims in axes.values() for _, layout in dims}
-        unwritten = {module: self._layout(units) for module, units in self.trace.sizes.items()}
-        sizes = {module: layout for module, layout in unwritten.items() if layout is not None and layout in told}
         in_order = tuple(name for name, _ in self.model.named_modules() if name in touched)
-        return Coupling(
+        coupling = Coupling(
             tuple(groups),
             {name: tuple(sorted(dims, key=lambda pair: pair[0])) for name, dims in axes.items()},
             tuple(self._consumers(axes)),
             self._whole(),
             in_order,
             tuple(self._operations()),
-            sizes,
         )
+        return replace(coupling, sizes=dict(self._sizes(coupling)))
 
     def _groups(self) -> list[CouplingGroup]:
         """Numbers groups and units, in network order."""
@@ -119,6 +117,18 @@ class _Builder:
             name = layers[0] if taken[layers[0]] == 1 else f"{layers[0]}#{taken[layers[0]]}"
             groups.append(CouplingGroup(name, len(ordered), tuple(layers), tuple(outputs)))
         return groups
+
+    def _sizes(self, coupling: Coupling) -> Iterator[tuple[str, Sized]]:
+        """Sizes that follow from the keep counts, which the tensors tell."""
+        told = {group for group, _, _ in coupling.tellers}
+        for path, (units, size) in self.trace.sizes.items():
+            layout = self._layout(units)
+            if layout is not None and all(
+                group in told and len(set(np.bincount(layout.unit[layout.group == group], minlength=width))) == 1
+                for group, width in enumerate(coupling.widths)
+                if (layout.group == group).any()
+            ):
+                yield path, Sized(layout, size)
 
     def _layout(self, units: Ints) -> Layout | None:
         """The layout of a dimension with these units; None where nothing of it can go."""

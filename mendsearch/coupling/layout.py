@@ -41,6 +41,11 @@ class Layout:
         first = int(self.group[0])
         return first if first >= 0 and bool((self.group == first).all()) else None
 
+    def owned(self, group_count: int) -> Ints:
+        """(group_count,) int64, indices that belong to each coupling group."""
+        found: Ints = np.bincount(self.group[self.group >= 0], minlength=group_count)
+        return found
+
     def multiplicity(self, group_count: int) -> Ints:
         """(group_count,) int64, indices that one channel of each coupling group owns."""
         owned = self.group[self.group >= 0]
@@ -106,6 +111,25 @@ class Operation:
 
 
 @dataclass(frozen=True, eq=False)
+class Sized:
+    """An attribute of a module that holds a size.
+
+    Attributes:
+        layout: of the indices that it is in proportion to.
+        size: in the dense network.
+    """
+
+    layout: Layout
+    size: int
+
+    def of(self, counts: Ints, widths: Ints) -> int:
+        """The size in a candidate with these keep counts; both are (G,) int64."""
+        owned = self.layout.owned(len(widths))
+        kept = len(self.layout.group) + int((owned * (counts - widths) // widths).sum())
+        return self.size * kept // len(self.layout.group)
+
+
+@dataclass(frozen=True, eq=False)
 class Coupling:
     """All that is known of how channels hang together.
 
@@ -116,7 +140,7 @@ class Coupling:
         whole: for each convolution or linear layer that keeps all its output channels, the reason.
         resized: names of modules that hold a size in an attribute which must follow (see `surgery.sized_attributes`).
         operations: convolutions, matrix products and attention, in the order in which they run.
-        sizes: by module that has no tensor to tell its size by (a norm without parameters), the layout of its channels.
+        sizes: by path (`sizes.py`), attributes that no tensor tells and that the forward pass reads.
         channels_last: whether the network bears images and weights in channels-last memory.
     """
 
@@ -126,14 +150,14 @@ class Coupling:
     whole: Mapping[str, str]
     resized: tuple[str, ...] = field(default=())
     operations: tuple[Operation, ...] = field(default=())
-    sizes: Mapping[str, Layout] = field(default_factory=dict)
+    sizes: Mapping[str, Sized] = field(default_factory=dict)
     channels_last: bool = True
 
     @cached_property
     def layouts(self) -> tuple[Layout, ...]:
         """Every layout in use, each once."""
         tensors = (layout for axes in self.axes.values() for _, layout in axes)
-        return tuple(dict.fromkeys([*tensors, *self.sizes.values()]))
+        return tuple(dict.fromkeys(tensors))
 
     @property
     def names(self) -> tuple[str, ...]:
@@ -144,6 +168,31 @@ class Coupling:
     def widths(self) -> Ints:
         """(G,) int64, the channels of every coupling group in the dense network."""
         return np.array([group.width for group in self.groups], dtype=np.int64)
+
+    @cached_property
+    def tellers(self) -> tuple[tuple[int, str, int], ...]:
+        """Coupling groups whose keep counts the sizes of tensors tell, each with the tensor and its dimension.
+
+        A dimension tells the one coupling group of its own that no teller before told.
+        """
+        found: dict[int, tuple[int, str, int]] = {}
+        waiting = [(name, dim, set(np.unique(layout.group).tolist()) - {-1})
+                   for name, axes in self.axes.items() for dim, layout in axes]  # fmt: skip
+        while True:
+            new = {next(iter(rest)): (name, dim) for name, dim, own in waiting if len(rest := own - found.keys()) == 1}
+            if not new:
+                return tuple(found.values())
+            found |= {group: (group, *place) for group, place in new.items()}
+
+    def told_counts(self, shapes: Mapping[str, tuple[int, ...]]) -> Ints:
+        """(G,) int64, the keep counts of a candidate whose tensors have these shapes; widths where none tells."""
+        counts, widths = self.widths.copy(), self.widths
+        for group, name, dim in self.tellers:
+            layout = dict(self.axes[name])[dim]
+            owned = layout.owned(len(widths))
+            others = len(layout.group) + int((owned * (counts - widths) // widths).sum())
+            counts[group] += (shapes[name][dim] - others) * widths[group] // int(owned[group])
+        return counts
 
     def counts(self, keep_counts: Mapping[str, int]) -> Ints:
         """(G,) int64 of `keep_counts`, in the order of `groups`."""

@@ -25,6 +25,8 @@ from mendsearch.modes import evaluating
 
 TOLERANCE = {torch.float64: 1e-6, torch.float32: 1e-3, torch.float16: 5e-2, torch.bfloat16: 2e-1}
 """Largest difference, relative to the largest value of the tensor."""
+HALF = 0.35, 0.65
+"""Shares of their channels that coupling groups keep in the candidate for which the law is checked."""
 NOISE = 0.1
 """Noise on the weights, relative to their spread, so that channels that are zero in this network are checked too."""
 
@@ -44,7 +46,7 @@ class Fault:
 
 @torch.no_grad()
 def find_fault(model: nn.Module, coupling: Coupling, trace: Trace, inputs: tuple[Tensor, ...]) -> Fault | None:
-    """The first fault; None where the least candidate runs, and for one of half the channels the law holds.
+    """The first fault; None where the least candidate runs, and for one of about half the channels the law holds.
 
     Args:
         model: the dense network; not changed.
@@ -56,21 +58,25 @@ def find_fault(model: nn.Module, coupling: Coupling, trace: Trace, inputs: tuple
     orders = [generator.permutation(width) for width in coupling.widths]
     with evaluating(model), noisy(model) as tensors:
         slicer = Slicer(model, coupling, orders, tensors)
-        half = _Check(slicer, trace, (coupling.widths + 1) // 2, inputs)
+        kept = generator.uniform(*HALF, len(coupling.widths))  # not one share, at which sizes may agree by chance
+        half = _Check(slicer, trace, np.ceil(kept * coupling.widths).astype(np.int64), inputs)
         least = _Check(slicer, trace, np.ones_like(coupling.widths), inputs)
-        fault = half.failure() or half.difference() or least.failure()
-        if fault is None or len(fault.units) < len(half.held()):
+        check, fault = half, half.failure() or half.difference()
+        if fault is None:
+            check, fault = least, least.failure()
+        if fault is None or len(fault.units) < len(check.held()):
             return fault
-        return _narrowed(slicer, trace, inputs, fault)
+        return _narrowed(check, fault)
 
 
-def _narrowed(slicer: Slicer, trace: Trace, inputs: tuple[Tensor, ...], fault: Fault) -> Fault:
+def _narrowed(failed: _Check, fault: Fault) -> Fault:
     """Where no units are near a fault: halve the coupling groups that lose channels until one alone is at fault."""
+    slicer, trace, inputs = failed.slicer, failed.trace, failed.inputs
     widths, suspects = slicer.coupling.widths, np.arange(len(slicer.coupling.widths))
     while len(suspects) > 1:
         for part in np.array_split(suspects, 2):
             counts = widths.copy()
-            counts[part] = (widths[part] + 1) // 2
+            counts[part] = failed.counts[part]
             check = _Check(slicer, trace, counts, inputs)
             if check.failure() or check.difference():
                 suspects = part

@@ -12,7 +12,8 @@ from torch import Tensor, nn
 
 from mendsearch.coupling.copying import call, named_tensors, other_names
 from mendsearch.coupling.layout import Coupling, Ints, Layout
-from mendsearch.coupling.surgery import set_unwritten_size, sized_attributes, unwritten_size
+from mendsearch.coupling.sizes import set_sizes
+from mendsearch.coupling.surgery import sized_attributes
 
 
 class Slicer:
@@ -33,7 +34,6 @@ class Slicer:
         self._others = other_names(model)
         self._device = next(iter(self._dense.values())).device
         self._modules = {name: model.get_submodule(name) for name in coupling.resized}
-        self._witness = {layout: (name, dim) for name, axes in coupling.axes.items() for dim, layout in axes}
         self._places = {layout: (layout.positions(orders), np.maximum(layout.group, 0)) for layout in coupling.layouts}
 
     @property
@@ -65,12 +65,11 @@ class Slicer:
         return state
 
     def sizes(self, state: Mapping[str, Tensor]) -> dict[str, int]:
-        """By module, the sizes of a candidate that the module has no tensor to tell by."""
-        found = {}
-        for name, layout in self.coupling.sizes.items():
-            tensor, dim = self._witness[layout]
-            found[name] = state[tensor].shape[dim]
-        return found
+        """By path, the sizes of a candidate that no tensor tells."""
+        if not self.coupling.sizes:
+            return {}
+        counts = self.coupling.told_counts({name: tuple(tensor.shape) for name, tensor in state.items()})
+        return {path: sized.of(counts, self.coupling.widths) for path, sized in self.coupling.sizes.items()}
 
     @contextmanager
     def sized(self, state: Mapping[str, Tensor]) -> Iterator[None]:
@@ -83,11 +82,7 @@ class Slicer:
                 for attribute, value in sized_attributes(module, shapes).items():
                     restore.callback(setattr, module, attribute, getattr(module, attribute))
                     setattr(module, attribute, value)
-            for name, size in self.sizes(state).items():
-                module = self.model.get_submodule(name)
-                attribute = unwritten_size(module)[0]  # type: ignore[index]  # such modules are the keys of `sizes`
-                restore.callback(setattr, module, attribute, getattr(module, attribute))
-                set_unwritten_size(module, size)
+            restore.enter_context(set_sizes(self.model, self.sizes(state)))
             restore.callback(_restore, self._computed())
             yield
 

@@ -9,6 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from mendsearch.coupling.copying import copy_network, named_tensors
+from mendsearch.coupling.sizes import put_sizes
 from mendsearch.errors import ModelError
 
 
@@ -43,40 +44,13 @@ def sized_attributes(module: nn.Module, shapes: Mapping[str, tuple[int, ...]]) -
     return {}
 
 
-def unwritten_size(module: nn.Module) -> tuple[str, int] | None:
-    """The attribute of a norm without tensors that holds a size, and the dimension of its inputs that has that size."""
-    if isinstance(module, nn.modules.batchnorm._NormBase) and not module.affine and not module.track_running_stats:
-        return "num_features", 1
-    if isinstance(module, nn.LayerNorm) and module.weight is None and len(module.normalized_shape) == 1:
-        return "normalized_shape", -1
-    return None
-
-
-def unwritten_sizes(model: nn.Module) -> dict[str, int]:
-    """By module, sizes that the network's tensors do not tell."""
-    found = {}
-    for name, module in model.named_modules():
-        size = unwritten_size(module)
-        if size is not None:
-            value = getattr(module, size[0])
-            found[name] = value[0] if isinstance(value, tuple) else value
-    return found
-
-
-def set_unwritten_size(module: nn.Module, size: int) -> None:
-    """Set the attribute that `unwritten_size` names."""
-    attribute = unwritten_size(module)
-    assert attribute is not None
-    setattr(module, attribute[0], (size,) if attribute[0] == "normalized_shape" else size)
-
-
 def build_pruned(model: nn.Module, state: Mapping[str, Tensor], sizes: Mapping[str, int] | None = None) -> nn.Module:
     """A network like `model` that has the tensors of `state`, whatever their sizes.
 
     Args:
         model: the dense network; not changed.
         state: its parameters and buffers by name, under one of their names or all; they are copied.
-        sizes: by module, sizes that no tensor tells (see `unwritten_sizes`).
+        sizes: by path, sizes that no tensor tells (see `unwritten_sizes`); those that `model` does not have are left.
 
     Raises:
         ModelError: `state` lacks a tensor of the network, or has one more.
@@ -89,15 +63,14 @@ def build_pruned(model: nn.Module, state: Mapping[str, Tensor], sizes: Mapping[s
             f"pruned weights do not fit the network: `{odd[0]}` is in only one of the two; check the model's name"
         )
     fresh = {id(old): _like(old, state[name]) for name, old in own.items()}
-    for name, module in pruned.named_modules():
+    for module in pruned.modules():
         for key, old in [*module._parameters.items(), *module._buffers.items()]:
             if old is not None and id(old) in fresh:  # one that several modules share stays shared
                 setattr(module, key, fresh[id(old)])
         tensors = [*module.named_parameters(recurse=False), *module.named_buffers(recurse=False)]
         for attribute, value in sized_attributes(module, {key: tuple(tensor.shape) for key, tensor in tensors}).items():
             setattr(module, attribute, value)
-        if sizes and name in sizes:
-            set_unwritten_size(module, sizes[name])
+    put_sizes(pruned, sizes or {})
     return pruned
 
 

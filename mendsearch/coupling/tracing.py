@@ -26,7 +26,7 @@ from mendsearch.coupling.copying import named_tensors
 from mendsearch.coupling.layout import Ints
 from mendsearch.coupling.nesting import tensors_in
 from mendsearch.coupling.rules import rule_of
-from mendsearch.coupling.surgery import unwritten_size
+from mendsearch.coupling.sizes import Given, Size, marked, unwritten_size
 from mendsearch.coupling.units import Traced, Units
 from mendsearch.errors import CouplingError
 
@@ -90,7 +90,7 @@ class Trace:
         absorbed: layers whose outputs a batch norm takes.
         choices: by pass and number of the view in it, what its dimensions could be.
         chosen: likewise, how many of the candidates were ruled out.
-        sizes: by norm without parameters, the units that it norms.
+        sizes: by path of a size that a module keeps, the units that it is in proportion to, and its value.
         ran: names of the modules that ran.
         untraced: why no pass could be followed at all.
     """
@@ -103,7 +103,7 @@ class Trace:
     absorbed: set[str] = field(default_factory=set)
     choices: dict[tuple[str, int], Choice] = field(default_factory=dict)
     chosen: Mapping[tuple[str, int], int] = field(default_factory=dict)
-    sizes: dict[str, Ints] = field(default_factory=dict)
+    sizes: dict[str, tuple[Ints, int]] = field(default_factory=dict)
     ran: set[str] = field(default_factory=set)
     untraced: str | None = None
 
@@ -130,6 +130,7 @@ class Tracer(TorchDispatchMode):
         inputs: by module, what its last inputs were.
         failed: what the operator that raised was given.
         convolved: by id of a tensor, the convolution that put it out.
+        given: the sizes that the running function was given.
     """
 
     def __init__(
@@ -142,6 +143,7 @@ class Tracer(TorchDispatchMode):
         items: int = 1,
     ) -> None:
         super().__init__()  # type: ignore[no-untyped-call]
+        self.given = Given()
         self.model, self.trace, self.kind, self.items = model, trace, kind, items
         self.modules: list[str] = []
         self.inputs: dict[str, list[Traced]] = {}
@@ -188,7 +190,7 @@ class Tracer(TorchDispatchMode):
             )
             hooks.append(module.register_forward_hook(lambda m, a, o, name=name: self.leave(name, o)))
         try:
-            with torch.no_grad(), self:
+            with torch.no_grad(), marked(self.model) as self.given, self:
                 yield self
         finally:
             for hook in hooks:
@@ -203,8 +205,22 @@ class Tracer(TorchDispatchMode):
         if size is not None and given and args and isinstance(args[0], Tensor):
             units = given[0].axes.get(size[1] % args[0].dim())
             if units is not None:
-                known = self.trace.sizes.setdefault(name, units)
-                self.trace.units.tie(known, units)
+                self._sized(f"{name}.{size[0]}" if name else size[0], units, len(units))
+
+    def _sized(self, path: str, units: Ints, size: int) -> None:
+        """An attribute is the size of these units, or a multiple of it."""
+        known, _ = self.trace.sizes.setdefault(path, (units, size))
+        if len(units) % len(known) == 0:
+            self.trace.units.tie(known, units.reshape(-1, len(known)))
+
+    def follow(self, size: int | None, units: Ints) -> bool:
+        """Let the attribute that a size was computed from follow the units; whether the size follows them."""
+        if not isinstance(size, Size):
+            return False
+        if len(size.terms) == 1:
+            path, factor = next(iter(size.terms.items()))
+            self._sized(path, units, int(size / factor))
+        return True
 
     def leave(self, name: str, outputs: Any) -> None:
         """A module has run."""

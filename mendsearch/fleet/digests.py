@@ -31,6 +31,7 @@ SCORING = (
     "coupling.rules.reductions",
     "coupling.rules.windows",
     "coupling.silencing",
+    "coupling.sizes",
     "coupling.slicing",
     "coupling.surgery",
     "coupling.tracing",

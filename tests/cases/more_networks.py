@@ -427,6 +427,86 @@ class EncoderLayers(nn.Module):
         return self.fc(self.encoder(self.f(x).flatten(2).transpose(1, 2)).mean(1))
 
 
+class KeptWidth(nn.Module):
+    """A width that the module keeps: parts of that size go through a convolution each, as in a Res2Net."""
+
+    def __init__(self):
+        super().__init__()
+        self.width, self.a = 8, cbr(3, 24)
+        self.each, self.tail = nn.ModuleList([cbr(8, 8), cbr(8, 8)]), Tail(24)
+
+    def forward(self, x):
+        first, second, third = torch.split(self.a(x), self.width, 1)
+        second = self.each[0](second)
+        return self.tail(torch.cat([first, second, self.each[1](third + second)], 1))
+
+
+class KeptHalf(nn.Module):
+    """Half of a width that the module keeps, as in a CSP stage."""
+
+    def __init__(self):
+        super().__init__()
+        self.expanded, self.a, self.b, self.tail = 24, cbr(3, 24), cbr(12, 16), Tail(28)
+
+    def forward(self, x):
+        left, right = self.a(x).split(self.expanded // 2, dim=1)
+        return self.tail(torch.cat([left, self.b(right)], 1))
+
+
+class KeptSplits(nn.Module):
+    """Parts of unequal sizes that the module keeps in a tuple, as in a MixNet."""
+
+    def __init__(self):
+        super().__init__()
+        self.splits, self.a = (6, 10, 16), cbr(3, 32)
+        self.each, self.tail = nn.ModuleList([cbr(6, 8), cbr(10, 12), cbr(16, 16, g=16)]), Tail(36)
+
+    def forward(self, x):
+        parts = torch.split(self.a(x), self.splits, 1)
+        return self.tail(torch.cat([layer(part) for layer, part in zip(self.each, parts, strict=True)], 1))
+
+
+class KeptBound(nn.Module):
+    """The first channels up to a kept number meet others, and the rest is put beside, as in a DPN."""
+
+    def __init__(self):
+        super().__init__()
+        self.bound, self.a, self.b, self.tail = 20, cbr(3, 20), cbr(20, 32), Tail(32)
+
+    def forward(self, x):
+        x = self.a(x)
+        y = self.b(x)
+        return self.tail(torch.cat([x + y[:, : self.bound], y[:, self.bound :]], 1))
+
+
+class KeptShape(nn.Module):
+    """A scale that is viewed in a kept shape, as in a PoolFormer."""
+
+    def __init__(self):
+        super().__init__()
+        self.a, self.b, self.tail, self.shape = cbr(3, 16), cbr(16, 16), Tail(16), (16, 1, 1)
+        self.scale = nn.Parameter(torch.rand(16) + 0.5)
+
+    def forward(self, x):
+        return self.tail(self.b(self.a(x) * self.scale.view(self.shape)))
+
+
+class KeptHeads(nn.Module):
+    """Attention whose keys and values have widths that the module keeps, as in a YOLO."""
+
+    def __init__(self):
+        super().__init__()
+        self.heads, self.key, self.value = 2, 6, 8
+        self.f, self.qkv, self.out, self.tail = cbr(3, 16, s=2), nn.Conv2d(16, 40, 1), nn.Conv2d(16, 16, 1), Tail(16)
+
+    def forward(self, x):
+        x = F.avg_pool2d(self.f(x), 2)
+        qkv = self.qkv(x).view(len(x), self.heads, 2 * self.key + self.value, -1)
+        q, k, v = qkv.split([self.key, self.key, self.value], dim=2)
+        out = v @ (q.transpose(-2, -1) @ k * 0.4).softmax(-1).transpose(-2, -1)
+        return self.tail(x + self.out(out.reshape(len(x), -1, *x.shape[2:])))
+
+
 MORE = {
     "dataclass_output": (DataclassOut, IMAGE), "raw_conv": (RawConv, IMAGE), "layernorm_all": (LayerNormAll, IMAGE),
     "groupnorm_plain": (GroupNormPlain, IMAGE), "transposed": (Transposed, IMAGE), "attention": (Attention, IMAGE),
@@ -438,5 +518,7 @@ MORE = {
     "not_persistent": (NotPersistent, IMAGE), "gru_cell": (GatedUnits, IMAGE), "locked": (Locked, IMAGE),
     "scripted_part": (ScriptedPart, IMAGE), "norms_in_place": (NormsInPlace, IMAGE), "masked": (masked, IMAGE),
     "vmap": (functional, IMAGE), "unpacked": (Unpacked, IMAGE), "by_number": (ByNumber, IMAGE),
-    "encoder_layers": (EncoderLayers, IMAGE),
+    "encoder_layers": (EncoderLayers, IMAGE), "kept_width": (KeptWidth, IMAGE), "kept_half": (KeptHalf, IMAGE),
+    "kept_splits": (KeptSplits, IMAGE), "kept_bound": (KeptBound, IMAGE), "kept_shape": (KeptShape, IMAGE),
+    "kept_heads": (KeptHeads, IMAGE),
 }  # fmt: skip

@@ -11,6 +11,7 @@ from torch import Tensor
 from mendsearch.coupling.layout import Ints
 from mendsearch.coupling.rules.base import argument, dims_of, join, rule, tensors_of
 from mendsearch.coupling.rules.opaque import opaque, owed
+from mendsearch.coupling.sizes import Size
 from mendsearch.coupling.units import Traced, spread, varying
 
 if TYPE_CHECKING:
@@ -30,6 +31,10 @@ def _view(tracer: Tracer, func: Any, args: Any, kwargs: Any, out: Any) -> None:
                 labels = spread(units, dim - before.start, tuple(args[0].shape[before.start : before.stop]))
                 moved[dim] = after.start, labels.reshape([out.shape[at] for at in after])
     _place(tracer, traced, moved, out)
+    shape = tracer.given.ints[-out.dim() :]  # the function's last arguments are the sizes, if it was asked for some
+    for dim, units in tracer.axes(out).items():
+        if len(shape) == out.dim() and shape[dim] == len(units):
+            tracer.follow(shape[dim], units)
 
 
 @rule(
@@ -139,11 +144,20 @@ def _distinct(labels: Tensor, dim: int) -> int:
 
 @rule("split", "split_with_sizes", "chunk", "tensor_split", "unsafe_split", "unsafe_split_with_sizes", "unsafe_chunk")
 def _split(tracer: Tracer, func: Any, args: Any, kwargs: Any, out: Any) -> None:
-    """Equal parts lose the same places, so that sizes that are fractions of the whole still fit."""
+    """Equal parts lose the same places, so that sizes that are fractions of the whole still fit.
+
+    Parts whose sizes are attributes lose what they like.
+    """
     dim = int(argument(func, args, kwargs, "dim") or 0) % args[0].dim()
+    sizes = [part.shape[dim] for part in out]
+    told = tracer.given.ints[: len(sizes)]
+    each = func.overloadpacket.__name__.endswith("with_sizes") and told == sizes
     at = 0
-    for part in out:
-        _part(tracer, args[0], part, dim, at)
+    for number, part in enumerate(out):
+        _part(tracer, args[0], part, dim, at, follows=each and all(isinstance(size, Size) for size in told))
+        units = tracer.axes(part).get(dim)
+        if units is not None and told and sizes[number] == told[number if each else 0]:
+            tracer.follow(told[number if each else 0], units)
         at += part.shape[dim]
 
 
@@ -154,10 +168,20 @@ def _slice(tracer: Tracer, func: Any, args: Any, kwargs: Any, out: Any) -> None:
     step = argument(func, args, kwargs, "step") or 1
     size = args[0].shape[dim]
     start = max(0, start + size) if start < 0 else min(start, size)
-    _part(tracer, args[0], out, dim, start, step)
+    units = tracer.axes(args[0]).get(dim)
+    ends = [end for end in (start, start + out.shape[dim]) if 0 < end < size]
+    told = [tracer.given.told(end) for end in ends]
+    follows = units is not None and step == 1 and all(told)
+    if units is not None and follows:
+        for end, found in zip(ends, told, strict=True):
+            tracer.follow(found, units[:end])
+    _part(tracer, args[0], out, dim, start, step, follows)
 
 
-def _part(tracer: Tracer, whole: Tensor, part: Tensor, dim: int, start: int, step: int = 1) -> None:
+def _part(
+    tracer: Tracer, whole: Tensor, part: Tensor, dim: int, start: int, step: int = 1, follows: bool = False
+) -> None:
+    """Units of a part, whose ends are attributes if it `follows`."""
     traced = tracer.get(whole)
     if traced is None:
         return
@@ -165,6 +189,8 @@ def _part(tracer: Tracer, whole: Tensor, part: Tensor, dim: int, start: int, ste
     units, size = axes.pop(dim, None), part.shape[dim]
     if units is not None and size == len(units) and step == 1:
         axes[dim] = units
+    elif units is not None and follows:
+        axes[dim] = units[start : start + size]
     elif units is not None and size and step == 1 and len(units) % size == 0 and start % size == 0 and size > 1:
         parts = units.reshape(-1, size)
         tracer.tie(parts, parts[:1])
