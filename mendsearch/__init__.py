@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from mendsearch.api import mend
-    from mendsearch.artifacts import Pruned, load, save
+    from mendsearch.artifacts import Pruned, PrunedStructure, apply, load, save
     from mendsearch.calibration import CalibrationWarning
     from mendsearch.config import Budget, PruneSpec, Spec, load_spec
     from mendsearch.errors import MendsearchError, UsageError
@@ -25,8 +25,10 @@ _HOMES = {
     "MendsearchError": "mendsearch.errors",
     "PruneSpec": "mendsearch.config",
     "Pruned": "mendsearch.artifacts",
+    "PrunedStructure": "mendsearch.artifacts",
     "Spec": "mendsearch.config",
     "UsageError": "mendsearch.errors",
+    "apply": "mendsearch.artifacts",
     "load": "mendsearch.artifacts",
     "load_spec": "mendsearch.config",
     "mend": "mendsearch.api",
@@ -41,8 +43,10 @@ __all__ = [
     "MendsearchError",
     "PruneSpec",
     "Pruned",
+    "PrunedStructure",
     "Spec",
     "UsageError",
+    "apply",
     "load",
     "load_spec",
     "mend",
