@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from mendsearch.calibration import CalibrationWarning
     from mendsearch.config import Budget, PruneSpec, Spec, load_spec
     from mendsearch.errors import MendsearchError, UsageError
+    from mendsearch.exporting import export
     from mendsearch.training.sources.base import ArrayDataset, DataSource
 
 _HOMES = {
@@ -29,6 +30,7 @@ _HOMES = {
     "Spec": "mendsearch.config",
     "UsageError": "mendsearch.errors",
     "apply": "mendsearch.artifacts",
+    "export": "mendsearch.exporting",
     "load": "mendsearch.artifacts",
     "load_spec": "mendsearch.config",
     "mend": "mendsearch.api",
@@ -47,6 +49,7 @@ __all__ = [
     "Spec",
     "UsageError",
     "apply",
+    "export",
     "load",
     "load_spec",
     "mend",

@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
-from torch import Tensor, nn
+from torch import nn
 
 from mendsearch.artifacts.structure import FORMAT, Indices, Input, Layer, PrunedStructure, TensorSlice
 from mendsearch.coupling.copying import named_tensors
@@ -166,24 +166,3 @@ def _widths(module: nn.Module) -> tuple[int | None, int | None]:
     if isinstance(module, nn.Linear):
         return module.in_features, module.out_features
     return None, None
-
-
-def inputs_of(example: Tensor | Sequence[Tensor] | Mapping[str, Tensor]) -> list[Input]:
-    """What a network reads, from an example of it.
-
-    Args:
-        example: a tensor, positional tensors, or tensors by keyword, each with a first axis of items.
-    """
-    if isinstance(example, Mapping):
-        return [_input(name, tensor) for name, tensor in example.items()]
-    return [_input(None, tensor) for tensor in ([example] if isinstance(example, Tensor) else example)]
-
-
-def _input(name: str | None, tensor: Tensor) -> Input:
-    counted = not tensor.is_floating_point() and not tensor.is_complex() and tensor.numel()
-    return Input(
-        name=name,
-        shape=list(tensor.shape[1:]),
-        dtype=str(tensor.dtype).removeprefix("torch."),
-        high=max(0, int(tensor.max())) if counted else None,
-    )

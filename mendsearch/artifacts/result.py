@@ -5,7 +5,8 @@ from __future__ import annotations
 import optuna
 from torch import nn
 
-from mendsearch.artifacts.describing import describe_pruned, inputs_of, kept_channels
+from mendsearch.artifacts.describing import describe_pruned, kept_channels
+from mendsearch.artifacts.inputs import inputs_of
 from mendsearch.artifacts.pruned import Control, Pruned
 from mendsearch.artifacts.structure import PrunedStructure
 from mendsearch.coupling.layout import Ints

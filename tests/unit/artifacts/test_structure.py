@@ -9,8 +9,9 @@ import torch
 from torch import nn
 
 import mendsearch
-from mendsearch.artifacts.describing import describe, describe_pruned, inputs_of, kept_channels
+from mendsearch.artifacts.describing import describe, describe_pruned, kept_channels
 from mendsearch.artifacts.folder import read_structure, write_structure
+from mendsearch.artifacts.inputs import example_of, inputs_of
 from mendsearch.coupling.graph import find_coupling
 from mendsearch.coupling.slicing import Slicer
 from mendsearch.coupling.surgery import build_pruned
@@ -109,6 +110,12 @@ def test_inputs_are_described_by_position_or_by_name():
     ids, mask = inputs_of({"ids": torch.tensor([[3, 9]]), "mask": torch.ones(1, 2, dtype=torch.bool)})
     assert (ids.name, ids.shape, ids.dtype, ids.high) == ("ids", [2], "int64", 9)
     assert (mask.name, mask.dtype) == ("mask", "bool")
+    made = example_of([ids, mask], items=50)
+    assert made["ids"].shape == made["mask"].shape == (50, 2)
+    assert made["ids"].dtype == torch.int64
+    assert 0 <= made["ids"].min() < made["ids"].max() <= 9
+    assert made["mask"].dtype == torch.bool
+    assert [tensor.shape for tensor in example_of([one])] == [(2, 3, 8, 8)]
 
 
 def test_settings_that_have_no_effect_in_evaluation_are_left_out():
