@@ -100,7 +100,7 @@ def read_folder(folder: str | Path) -> Saved:
 def write_structure(path: Path, structure: PrunedStructure) -> None:
     """Write a structure as JSON, with every list of numbers on one line."""
     text = json.dumps(structure.written(), indent=2)
-    write_text(path, _NUMBERS.sub(lambda numbers: re.sub(r"\s+", " ", numbers[0]), text) + "\n")
+    write_text(path, _NUMBERS.sub(lambda found: f"[{' '.join(found[0][1:-1].split())}]", text) + "\n")
 
 
 def read_structure(path: str | Path) -> PrunedStructure:

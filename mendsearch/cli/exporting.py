@@ -38,8 +38,6 @@ def export(
     if as_json:
         print(json.dumps(written, indent=2))
         return
-    sizes = ", ".join(map(str, written["batch_sizes"]))
-    print(
-        f"{written['path']}: {', '.join(written['inputs'])} -> {', '.join(written['outputs'])}; {written['bytes']:,} bytes"
-    )
+    inputs, outputs, sizes = (", ".join(map(str, written[key])) for key in ("inputs", "outputs", "batch_sizes"))
+    print(f"{written['path']}: {inputs} -> {outputs}; {written['bytes']:,} bytes")
     print(f"as the network for {sizes} items: largest difference {written['difference']:.1g} of the largest output")

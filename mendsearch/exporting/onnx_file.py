@@ -48,9 +48,7 @@ def write_onnx(path: Path, traced: Traced) -> None:
     """
     size = sum(tensor.nbytes for tensor in traced.program.state_dict.values())
     if size > MOST_BYTES:
-        raise ModelError(
-            f'export: the weights have {size:,} bytes, an ONNX file holds less than 2 GB; try format="pt2"'
-        )
+        raise ModelError(f'export: got weights of {size:,} bytes, expected less than 2 GB for ONNX; try format="pt2"')
     try:
         with quiet():
             converted = torch.onnx.export(

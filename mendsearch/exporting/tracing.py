@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import functools
 from collections.abc import Mapping
@@ -82,7 +83,7 @@ def trace(network: nn.Module, call: Arguments) -> Traced:
     Raises:
         ModelError: it refuses the example, or cannot be traced.
     """
-    args, kwargs = batch_of(call, ITEMS)
+    args, kwargs = call_of_two = batch_of(call, ITEMS)
     try:
         with torch.no_grad():
             outputs = network(*args, **kwargs)
@@ -93,17 +94,28 @@ def trace(network: nn.Module, call: Arguments) -> Traced:
     if not list(tensors_in(outputs)):
         raise ModelError(f"export: the network gives a {type(outputs).__name__} without tensors, expected tensors")
     shapes, batch = ShapesCollection(), Dim(BATCH)
-    for tensor in tensors_in((args, kwargs)):
+    for tensor in tensors_in(call_of_two):
         shapes[tensor] = {0: batch}
     try:
-        with quiet(), torch.no_grad():
-            program = torch.export.export(network, args, kwargs, dynamic_shapes=shapes)
-    except Exception as error:  # nor does tracing have errors of its own
+        program = _graph(network, call_of_two, shapes)
+    except Exception as error:  # tracing raises whatever a forward raises
         raise ModelError(
             f"export: the network cannot be traced for any batch size: {reason(error)}; "
             f"rewrite what depends on values or on the number of items"
         ) from error
     return Traced(network, _without_origin(program), outputs)
+
+
+def _graph(network: nn.Module, call: Arguments, shapes: ShapesCollection) -> ExportedProgram:
+    """The graph of what runs, or else of what the bytecode says: there `len(images)` is no constant."""
+    args, kwargs = call
+    with quiet(), torch.no_grad():
+        try:
+            return torch.export.export(network, args, kwargs, dynamic_shapes=shapes, strict=False)
+        except Exception as error:  # any
+            with contextlib.suppress(Exception):
+                return torch.export.export(network, args, kwargs, dynamic_shapes=shapes, strict=True)
+            raise error
 
 
 def _without_origin(program: ExportedProgram) -> ExportedProgram:
