@@ -33,10 +33,8 @@ def export_run(folder: Path, format: Format, out: Path | None, model: str | None
     saved = read_folder(home)
     name = saved.name if model is None else model
     if name is None or (model is None and is_import_path(name)):
-        what, maker = (f"`{name}`", name) if name else ("no name", "package.module:factory")
-        raise ModelError(
-            f"{folder} is a network of {what}, and a folder must not choose what runs; try --model {maker}"
-        )
+        what = f"got the import path {name}, which a folder must not run" if name else "got no name of the network"
+        raise ModelError(f"export {folder}: {what}; try --model {name or 'package.module:factory'}")
     if not saved.structure.inputs:
         raise ModelError(
             f"export {folder}: got no shape of the network's inputs; try mendsearch.export(model, path, example)"
