@@ -1,7 +1,7 @@
 """Pruned public networks as ONNX and `.pt2` files, run in a process that has neither mendsearch nor their code.
 
-Writes `bench/results/exported.json` and `docs/results/export.md`. The networks are torchvision's, with random weights and
-half of the channels of every coupling group, drawn at random.
+Writes `bench/results/exported.json` and `docs/results/export.md`. The networks are torchvision's, with random weights
+and half of the channels of every coupling group, drawn at random.
 """
 
 from __future__ import annotations
@@ -56,11 +56,11 @@ numpy.savez(sys.argv[3], *[output.detach().numpy() for output in outputs])
 """
 PAGE = """# Exported networks
 
-`python -m bench.accuracy.exported`: networks of torchvision with random weights and half of the channels of every coupling
-group, drawn at random. Each is exported, and its file is run on {items} images by `python -I` in a process that cannot import
-mendsearch or torchvision; the ONNX file also without PyTorch. The difference is the largest one of an output from the
-network's, relative to that output's largest value. Seconds are those of tracing, writing and checking on one core that other
-work was using too. PyTorch {torch}.
+`python -m bench.accuracy.exported`: networks of torchvision with random weights and half of the channels of every
+coupling group, drawn at random. Each is exported, and its file is run on {items} images by `python -I` in a process
+that cannot import mendsearch or torchvision; the ONNX file also without PyTorch. The difference is the largest one of
+an output from the network's, relative to that output's largest value. Seconds are those of tracing, writing and
+checking with one thread, while other work used the same two cores. PyTorch {torch}.
 
 | network | images | ONNX: difference | MB | s | pt2: difference | MB | s |
 |---|---|---|---|---|---|---|---|
