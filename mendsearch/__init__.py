@@ -11,10 +11,11 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from mendsearch.api import mend
-    from mendsearch.artifacts import Pruned, load, save
+    from mendsearch.artifacts import Pruned, PrunedStructure, apply, load, save
     from mendsearch.calibration import CalibrationWarning
     from mendsearch.config import Budget, PruneSpec, Spec, load_spec
     from mendsearch.errors import MendsearchError, UsageError
+    from mendsearch.exporting import export
     from mendsearch.training.sources.base import ArrayDataset, DataSource
 
 _HOMES = {
@@ -25,8 +26,11 @@ _HOMES = {
     "MendsearchError": "mendsearch.errors",
     "PruneSpec": "mendsearch.config",
     "Pruned": "mendsearch.artifacts",
+    "PrunedStructure": "mendsearch.artifacts",
     "Spec": "mendsearch.config",
     "UsageError": "mendsearch.errors",
+    "apply": "mendsearch.artifacts",
+    "export": "mendsearch.exporting",
     "load": "mendsearch.artifacts",
     "load_spec": "mendsearch.config",
     "mend": "mendsearch.api",
@@ -41,8 +45,11 @@ __all__ = [
     "MendsearchError",
     "PruneSpec",
     "Pruned",
+    "PrunedStructure",
     "Spec",
     "UsageError",
+    "apply",
+    "export",
     "load",
     "load_spec",
     "mend",

@@ -10,6 +10,7 @@ from torch import Tensor, nn
 from torch.utils.data import DataLoader, Dataset
 
 from mendsearch.artifacts import Pruned
+from mendsearch.artifacts.result import result_of
 from mendsearch.calibration import CalibrationWarning, doubts
 from mendsearch.config import (
     Budget,
@@ -72,7 +73,7 @@ def mend(
         quiet: whether to write no progress to stderr.
 
     Returns:
-        The best candidate as a plain dense network, and the study.
+        The best candidate as a plain dense network, its structure, the controls, and the study.
 
     Warns:
         CalibrationWarning: the calibration images, or the network's outputs on them, look odd.
@@ -114,15 +115,7 @@ def mend(
     )
     registration = None if storage is None else Registration(storage, name)
     study, winner = run_study(search, spec, registration=registration, name=name, seed=seed, reporter=reporter)
-    cost = problem.limits.costs.cost(winner.counts)
-    return Pruned(
-        search.scorer.build(winner.counts),
-        problem.coupling.keep_counts(winner.counts),
-        winner.score,
-        cost["macs"],
-        cost["params"],
-        study,
-    )
+    return result_of(search, study, winner)
 
 
 def _check_call(model: object, budget: object, n_trials: int) -> None:

@@ -6,19 +6,26 @@ import json
 import os
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from mendsearch.errors import UsageError
 
+T = TypeVar("T")
 
-def write_whole(path: Path, write: Callable[[Path], object]) -> None:
-    """Let `write` fill a file beside `path`, sync it to disk, then rename it to `path`."""
+
+def write_whole(path: Path, write: Callable[[Path], T]) -> T:
+    """Let `write` fill a file beside `path`, sync it to disk, then rename it to `path`; nothing is left if it fails."""
     path.parent.mkdir(parents=True, exist_ok=True)
     partial = path.with_name(path.name + ".partial")
-    write(partial)
+    try:
+        returned = write(partial)
+    except BaseException:
+        partial.unlink(missing_ok=True)
+        raise
     with open(partial, "rb+") as file:
         os.fsync(file.fileno())
     os.replace(partial, path)
+    return returned
 
 
 def write_json(path: Path, value: Any) -> None:

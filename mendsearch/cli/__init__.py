@@ -11,7 +11,7 @@ from typing import Annotated
 
 import typer
 
-from mendsearch.cli import database, fleet, launch, runs, watch
+from mendsearch.cli import database, exporting, fleet, launch, runs, watch
 
 app = typer.Typer(
     name="mendsearch",
@@ -46,6 +46,7 @@ for verb in (
     runs.demo,
     runs.run,
     runs.inspect,
+    exporting.export,
     watch.status,
     watch.dashboard,
     watch.report,

@@ -13,7 +13,8 @@ import optuna
 from optuna.trial import TrialState
 
 import mendstore
-from mendsearch.artifacts import Pruned, save
+from mendsearch.artifacts.folder import write_folder
+from mendsearch.artifacts.result import structure_of
 from mendsearch.files import write_json
 from mendsearch.mending.search import Search
 from mendsearch.pipeline.finetuning import Finetuned
@@ -45,9 +46,15 @@ def export(
         {"dense": search.problem.model, **{name: row.model for name, row in tuned.items()}},
         inputs.splits.calibration[:1],
     )
-    cost, keep_counts = costs.cost(winner.counts), coupling.keep_counts(winner.counts)
-    pruned = Pruned(tuned["mended"].model, keep_counts, winner.score, cost["macs"], cost["params"], study)
-    save(pruned, run.folder.path / "model", name=spec.model.name, kwargs=inputs.kwargs)
+    model = tuned["mended"].model
+    write_folder(
+        run.folder.path / "model",
+        model,
+        structure_of(search, winner.counts, model),
+        name=spec.model.name,
+        kwargs=inputs.kwargs,
+        figures={"score": winner.score, **costs.cost(winner.counts)},
+    )
     scores = {name: row.score for name, row in tuned.items()} | {"mended": winner.score}
     rows = {
         name: PrunedRow(

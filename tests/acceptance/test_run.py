@@ -4,7 +4,9 @@ import json
 import shutil
 from pathlib import Path
 
+import onnxruntime
 import pytest
+import torch
 
 import mendsearch as package
 from examples.user_model.net import make_network
@@ -35,6 +37,23 @@ def test_a_network_and_data_of_ones_own(tmp_path, storage, name):
     assert sum(parameter.numel() for parameter in model.parameters()) == result["mended"]["params"]
     depthwise = model.get_submodule("block1.body.3")
     assert depthwise.groups == depthwise.out_channels == result["mended"]["keep_counts"]["block1.body.0"]
+    structure = json.loads((tmp_path / "runs" / name / "model" / "structure.json").read_text())
+    assert structure["keep_counts"] == result["mended"]["keep_counts"]
+    exported_by_name_alone(tmp_path, f"runs/{name}", model)
+
+
+def exported_by_name_alone(folder, run, model):
+    refused = mendsearch("export", run, cwd=folder)
+    factory = "user_model.net:make_network"
+    assert refused.returncode == 2
+    assert f"got the import path {factory}, which a folder must not run; try --model {factory}" in refused.stderr
+    ended = mendsearch("export", run, "--model", factory, "--json", cwd=folder)
+    assert ended.returncode == 0, ended.stderr
+    written = json.loads(ended.stdout)
+    assert (written["path"], written["inputs"], written["outputs"]) == (f"{run}/model.onnx", ["x"], ["output"])
+    images = torch.randn(9, 1, 16, 16)
+    (found,) = onnxruntime.InferenceSession(folder / run / "model.onnx").run(None, {"x": images.numpy()})
+    torch.testing.assert_close(torch.from_numpy(found), model(images).detach(), rtol=1e-3, atol=1e-4)
 
 
 def test_inspect_says_what_can_go_and_why_the_rest_stays(tmp_path):

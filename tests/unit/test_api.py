@@ -87,6 +87,28 @@ def test_weights_that_are_not_finite_are_said_to_be():
 
 
 @torch.no_grad()
+def test_controls_come_with_figures_and_networks(tmp_path):
+    pruned = mendsearch.mend(build("residual"), calibration=IMAGES, validation=IMAGES, **CALL)
+    assert list(pruned.controls) == ["uniform", "pre_pruned"]
+    reference = build("residual")(IMAGES).log_softmax(1)
+    for control in pruned.controls.values():
+        model = control.model()
+        assert not model.training
+        assert model is not control.model()
+        assert sum(parameter.numel() for parameter in model.parameters()) == control.params
+        assert model.conv1.out_channels == control.keep_counts["conv1"]
+        divergence = torch.nn.functional.kl_div(
+            model(IMAGES).log_softmax(1), reference, log_target=True, reduction="none"
+        )
+        assert control.score == pytest.approx(-float(divergence.sum(1).mean()), rel=1e-3, abs=1e-5)
+        assert control.macs <= 1.01 * pruned.macs
+        assert pruned.score >= control.score
+    assert pruned.structure.keep_counts == pruned.keep_counts
+    sliced = mendsearch.apply(build("residual"), pruned.structure)
+    assert [p.shape for p in sliced.parameters()] == [p.shape for p in pruned.model.parameters()]
+
+
+@torch.no_grad()
 @pytest.mark.filterwarnings("ignore:calibration")  # the network is untrained
 def test_save_and_load_round_trip_in_a_fresh_process(tmp_path):
     model = mendsearch.models.registry.build_model("cifar-resnet", {"depth": 8, "width": 4}).eval()

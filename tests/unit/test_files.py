@@ -27,6 +27,8 @@ def test_a_write_that_fails_leaves_the_old_file(tmp_path):
     with pytest.raises(OSError, match="disk full"):
         write_whole(path, fail)
     assert read_json(path) == 1
+    assert list(tmp_path.iterdir()) == [path]
+    assert write_whole(path, lambda partial: partial.write_text("[]")) == 2
 
 
 def test_a_process_killed_while_it_writes_leaves_the_old_file(tmp_path):

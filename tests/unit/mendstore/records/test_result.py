@@ -19,10 +19,14 @@ def stored():
 
 def test_the_schema_of_result_json_is_up_to_date():
     made = subprocess.run(
-        [sys.executable, "docs/make_result_schema.py", "--print"], capture_output=True, text=True, check=True, cwd=ROOT
+        [sys.executable, "docs/make_schemas.py", "--print", "result.schema.json"],
+        capture_output=True,
+        text=True,
+        check=True,
+        cwd=ROOT,
     )
     assert made.stdout == (ROOT / "docs" / "result.schema.json").read_text(encoding="utf-8"), (
-        "run: python docs/make_result_schema.py"
+        "run: python docs/make_schemas.py"
     )
     schema = json.loads(made.stdout)
     assert schema["properties"]["format"]["const"] == FORMAT

@@ -1,4 +1,4 @@
-"""Write `docs/result.schema.json` from the model of `result.json`: `python docs/make_result_schema.py`."""
+"""Write the schemas of the JSON files that a run leaves: `python docs/make_schemas.py`."""
 
 from __future__ import annotations
 
@@ -7,12 +7,19 @@ import sys
 from pathlib import Path
 from typing import Any
 
+from mendsearch.artifacts import PrunedStructure
 from mendstore.records import RunResult
 
+SCHEMAS = {"result.schema.json": RunResult, "structure.schema.json": PrunedStructure}
 
-def page() -> str:
-    """The schema as text."""
-    schema = {"$schema": "https://json-schema.org/draft/2020-12/schema", **RunResult.model_json_schema()}
+
+def page(name: str) -> str:
+    """A schema as text.
+
+    Args:
+        name: its file in `docs/`.
+    """
+    schema = {"$schema": "https://json-schema.org/draft/2020-12/schema", **SCHEMAS[name].model_json_schema()}
     return json.dumps(_plain(schema), indent=2) + "\n"
 
 
@@ -29,6 +36,7 @@ def _plain(schema: Any) -> Any:
 
 if __name__ == "__main__":
     if "--print" in sys.argv:
-        sys.stdout.write(page())
+        sys.stdout.write(page(sys.argv[-1]))
     else:
-        Path(__file__).with_name("result.schema.json").write_text(page(), encoding="utf-8")
+        for name in SCHEMAS:
+            Path(__file__).with_name(name).write_text(page(name), encoding="utf-8")

@@ -1,0 +1,137 @@
+"""Pruned public networks as ONNX and `.pt2` files, run in a process that has neither mendsearch nor their code.
+
+Writes `bench/results/exported.json` and `docs/results/export.md`. The networks are torchvision's, with random weights
+and half of the channels of every coupling group, drawn at random.
+"""
+
+from __future__ import annotations
+
+import argparse
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import nn
+
+from bench.accuracy.support_networks import Network, networks
+from bench.files import ROOT, read_figures, write_figures
+from mendsearch.coupling.graph import find_coupling
+from mendsearch.coupling.nesting import tensors_in
+from mendsearch.coupling.slicing import Slicer
+from mendsearch.coupling.surgery import build_pruned
+from mendsearch.errors import MendsearchError
+from mendsearch.exporting import export
+from mendsearch.exporting.comparison import relative_difference
+from mendsearch.files import write_text
+from mendsearch.pipeline.export import versions
+
+TAKES = "15 minutes"
+NAMES = (
+    "resnet18", "squeezenet1_1", "mobilenet_v2", "mobilenet_v3_small", "mnasnet0_5", "shufflenet_v2_x0_5",
+    "efficientnet_b0", "regnet_x_400mf", "densenet121", "googlenet", "convnext_tiny", "swin_t",
+    "lraspp_mobilenet_v3_large", "deeplabv3_mobilenet_v3_large", "r3d_18", "ssdlite320_mobilenet_v3_large",
+)  # fmt: skip
+FORMATS = ("onnx", "pt2")
+ITEMS = 3
+BLOCKED = "mendsearch", "mendstore", "mendview", "bench", "torchvision"
+READ = (
+    "import sys; sys.modules.update(dict.fromkeys({blocked!r}, None)); import numpy; images = numpy.load(sys.argv[2]);"
+)
+ONNX = """
+import onnxruntime
+session = onnxruntime.InferenceSession(sys.argv[1])
+outputs = session.run(None, {session.get_inputs()[0].name: images})
+numpy.savez(sys.argv[3], *outputs)
+"""
+PT2 = """
+import torch
+outputs = torch.export.load(sys.argv[1]).module()(torch.from_numpy(images))
+outputs = list(outputs.values()) if isinstance(outputs, dict) else [outputs]
+numpy.savez(sys.argv[3], *[output.detach().numpy() for output in outputs])
+"""
+PAGE = """# Exported networks
+
+`python -m bench.accuracy.exported`: networks of torchvision with random weights and half of the channels of every
+coupling group, drawn at random. Each is exported, and its file is run on {items} images by `python -I` in a process
+that cannot import mendsearch or torchvision; the ONNX file also without PyTorch. The difference is the largest one of
+an output from the network's, relative to that output's largest value. Seconds are those of tracing, writing and
+checking with one thread, while other work used the same two cores. PyTorch {torch}.
+
+| network | images | ONNX: difference | MB | s | pt2: difference | MB | s |
+|---|---|---|---|---|---|---|---|
+{rows}
+"""
+
+
+def main() -> None:
+    """Measure what has no row yet, and write figures and page."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--again", action="store_true", help="measure every network again")
+    again = parser.parse_args().again
+    torch.set_num_threads(1)
+    rows: dict[str, Any] = {} if again else (read_figures("exported") or {"rows": {}})["rows"]
+    for network in networks():
+        if network.library == "torchvision" and network.name in NAMES and network.name not in rows:
+            rows[network.name] = _measure(network)
+            print(network.name, rows[network.name], flush=True)
+            write_figures("exported", {"versions": versions(), "rows": rows})
+    text = "\n".join(_row(name, rows[name]) for name in NAMES if name in rows)
+    write_text(ROOT / "docs" / "results" / "export.md", PAGE.format(items=ITEMS, torch=versions()["torch"], rows=text))
+
+
+def _measure(network: Network) -> dict[str, Any]:
+    torch.manual_seed(0)
+    images = torch.randn(ITEMS, *network.shapes[0])
+    model = _halved(network.make().eval(), images)
+    return {"shape": list(network.shapes[0])} | {kind: _file(model, images, kind) for kind in FORMATS}
+
+
+def _halved(model: nn.Module, images: torch.Tensor) -> nn.Module:
+    coupling = find_coupling(model, images)
+    generator = np.random.default_rng(0)
+    slicer = Slicer(model, coupling, [generator.permutation(width) for width in coupling.widths])
+    state = slicer.slice((coupling.widths + 1) // 2)
+    return build_pruned(model, state, slicer.sizes(state)).eval()
+
+
+@torch.no_grad()
+def _file(model: nn.Module, images: torch.Tensor, kind: str) -> dict[str, Any]:
+    with tempfile.TemporaryDirectory() as temporary:
+        folder, started = Path(temporary), time.perf_counter()
+        try:
+            written = export(model, folder / f"net.{kind}", images[:2])
+        except MendsearchError as error:
+            return {"refused": str(error)}
+        seconds = time.perf_counter() - started
+        np.save(folder / "images.npy", images.numpy())
+        blocked = [*BLOCKED, *(["torch"] if kind == "onnx" else [])]
+        code = READ.format(blocked=blocked) + (ONNX if kind == "onnx" else PT2)
+        files = [written.path, folder / "images.npy", folder / "outputs.npz"]
+        ended = subprocess.run([sys.executable, "-I", "-c", code, *map(str, files)], cwd=folder, capture_output=True)
+        if ended.returncode:
+            return {"refused": ended.stderr.decode().strip().splitlines()[-1]}
+        with np.load(folder / "outputs.npz") as found:
+            pairs = zip(found.values(), tensors_in(model(images)), strict=True)
+            difference = max(relative_difference(torch.from_numpy(left), right) for left, right in pairs)
+        size = written.path.stat().st_size / 1e6
+    return {"difference": float(f"{difference:.1g}"), "megabytes": round(size, 2), "seconds": round(seconds, 1)}
+
+
+def _row(name: str, row: dict[str, Any]) -> str:
+    cells = [name, "x".join(map(str, row["shape"]))]
+    for kind in FORMATS:
+        found = row[kind]
+        if "refused" in found:
+            cells += [found["refused"].replace("|", "/"), "", ""]
+        else:
+            cells += [f"{found['difference']:.0e}", f"{found['megabytes']}", f"{found['seconds']}"]
+    return f"| {' | '.join(cells)} |"
+
+
+if __name__ == "__main__":
+    main()

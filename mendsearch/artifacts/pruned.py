@@ -1,0 +1,76 @@
+"""The result of a search, and the controls to compare it with."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import optuna
+from torch import Tensor, nn
+
+from mendsearch.artifacts.folder import write_folder
+from mendsearch.artifacts.structure import PrunedStructure
+from mendsearch.coupling.surgery import build_pruned
+
+
+@dataclass(frozen=True, eq=False)
+class Control:
+    """A structure that needs no search, with weights made as those of the result.
+
+    Attributes:
+        keep_counts: number of channels kept, by coupling group.
+        score: agreement with the dense network, as `Pruned.score`.
+        macs: multiply-accumulates for one image.
+        params: number of parameters.
+    """
+
+    keep_counts: Mapping[str, int]
+    score: float
+    macs: int
+    params: int
+    _dense: nn.Module = field(repr=False)
+    _state: Mapping[str, Tensor] = field(repr=False)
+    _sizes: Mapping[str, int] = field(repr=False)
+
+    def model(self) -> nn.Module:
+        """A new plain dense `nn.Module`, in evaluation mode."""
+        return build_pruned(self._dense, self._state, self._sizes).eval()
+
+
+@dataclass(frozen=True, eq=False)
+class Pruned:
+    """Result of a search.
+
+    Attributes:
+        model: plain dense `nn.Module` with fewer channels, in evaluation mode.
+        keep_counts: number of channels kept, by coupling group.
+        score: agreement with the dense network on the validation images, before any fine-tuning (`Scorer`).
+        macs: multiply-accumulates for one image.
+        params: number of parameters.
+        study: the Optuna study, with every trial.
+        structure: which channels stay; `apply` prunes another copy of the dense network alike.
+        controls: structures to compare with, `uniform` and `pre_pruned`, each with a network on demand.
+    """
+
+    model: nn.Module
+    keep_counts: Mapping[str, int]
+    score: float
+    macs: int
+    params: int
+    study: optuna.Study = field(repr=False)
+    structure: PrunedStructure = field(repr=False)
+    controls: Mapping[str, Control] = field(repr=False)
+
+    def save(self, folder: str | Path, *, name: str | None = None, kwargs: Mapping[str, Any] | None = None) -> None:
+        """Write the network to a folder, as it is now: with the weights of a fine-tuning that changed `model`.
+
+        Args:
+            folder: folder to write to, created if needed; files of an earlier network are replaced.
+            name: name of the dense network, from which `load` can build it: a built-in name, `torchvision:NAME` or
+                `package.module:factory`. Without it, `load` must be given the dense network.
+            kwargs: keyword arguments of the network's factory.
+        """
+        figures = {"score": self.score, "macs": self.macs, "params": self.params}
+        write_folder(folder, self.model, self.structure, name=name, kwargs=kwargs, figures=figures)

@@ -1,0 +1,43 @@
+"""A network for other programs: `export`."""
+
+from __future__ import annotations
+
+import json
+from enum import StrEnum
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from mendsearch.cli.common import Json, guarded
+
+
+class Format(StrEnum):
+    """Formats of files."""
+
+    onnx = "onnx"
+    pt2 = "pt2"
+
+
+@guarded
+def export(
+    run: Annotated[Path, typer.Argument(metavar="RUN", help="Run folder, or a folder that mendsearch.save wrote.")],
+    format_: Annotated[
+        Format, typer.Option("--format", help="onnx, for ONNX Runtime and others; pt2, for PyTorch without the code.")
+    ] = Format.onnx,
+    out: Annotated[Path | None, typer.Option(help="File to write. Default: RUN/model.onnx or RUN/model.pt2.")] = None,
+    model: Annotated[
+        str | None, typer.Option(help="package.module:factory of the dense network, if RUN names such a one.")
+    ] = None,
+    as_json: Json = False,
+) -> None:
+    """Export the network of a finished run, for any batch size, and check that the file computes the same."""
+    from mendsearch.pipeline.exporting import export_run
+
+    written = export_run(run, format_.value, out, model)
+    if as_json:
+        print(json.dumps(written, indent=2))
+        return
+    inputs, outputs, sizes = (", ".join(map(str, written[key])) for key in ("inputs", "outputs", "batch_sizes"))
+    print(f"{written['path']}: {inputs} -> {outputs}; {written['bytes']:,} bytes")
+    print(f"as the network for {sizes} items: largest difference {written['difference']:.1g} of the largest output")

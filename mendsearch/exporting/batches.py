@@ -1,0 +1,57 @@
+"""Batches of any size, made of the items of an example."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from mendsearch.coupling.copying import dtype_of
+from mendsearch.coupling.nesting import tensors_in
+from mendsearch.errors import DataError
+
+Arguments = tuple[tuple[Any, ...], dict[str, Any]]
+"""Positional arguments of a call, and those by keyword."""
+
+
+def arguments(example: Any, model: nn.Module) -> Arguments:
+    """An example as the arguments of a call, in the dtype of a network on the CPU.
+
+    Args:
+        example: a tensor, or a tuple or dict of them; they may be nested. Each has a first axis of items.
+        model: the network.
+
+    Raises:
+        DataError: there is no tensor, or not every one has the same number of items.
+    """
+    tensors = list(tensors_in(example))
+    sizes = {len(tensor) if tensor.dim() else 0 for tensor in tensors}
+    if len(sizes) != 1 or 0 in sizes:
+        shapes = ", ".join(str(tuple(tensor.shape)) for tensor in tensors) or "no tensor"
+        raise DataError(f"example: got {shapes}, expected tensors with the same number of items; try example[:2]")
+    dtype = dtype_of(model)
+    placed = map_tensors(lambda t: t.detach().cpu().to(dtype if t.is_floating_point() else t.dtype), example)
+    if isinstance(placed, Mapping):
+        return (), dict(placed)
+    return (placed,) if isinstance(placed, Tensor) else tuple(placed), {}
+
+
+def batch_of(call: Arguments, items: int) -> Arguments:
+    """The same arguments with another number of items, which are repeated as often as needed."""
+    count = len(next(tensors_in(call)))
+    indices = torch.arange(items) % count
+    repeated: Arguments = map_tensors(lambda tensor: tensor[indices].contiguous(), call)
+    return repeated
+
+
+def map_tensors(change: Callable[[Tensor], Tensor], value: Any) -> Any:
+    """Tuples, lists and dicts with every tensor changed."""
+    if isinstance(value, Tensor):
+        return change(value)
+    if isinstance(value, Mapping):
+        return {key: map_tensors(change, part) for key, part in value.items()}
+    if isinstance(value, list | tuple):
+        return type(value)([map_tensors(change, part) for part in value])
+    return value
