@@ -9,7 +9,16 @@ import tomllib
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, JsonValue, ValidationError, field_validator, model_validator
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    ConfigDict,
+    Field,
+    JsonValue,
+    ValidationError,
+    field_validator,
+    model_validator,
+)
 
 from mendsearch.errors import SpecError
 
@@ -18,6 +27,16 @@ LOSS = (
     "a batch, and returns a scalar. By default cross-entropy where the network has one output with classes, the "
     "squared error where it has one output of another kind."
 )
+
+
+def _import_path(value: str) -> str:
+    module, colon, function = value.partition(":")
+    if not (module and colon and function):
+        raise ValueError("expected package.module:function")
+    return value
+
+
+ImportPath = Annotated[str, AfterValidator(_import_path)]
 
 
 class SpecPart(BaseModel):
@@ -75,7 +94,7 @@ class TrainSpec(SpecPart):
     learning_rate: float = Field(default=0.1, gt=0, description="Peak of the one-cycle schedule; the optimizer is SGD.")
     momentum: float = Field(default=0.9, ge=0, lt=1, description="Nesterov momentum.")
     weight_decay: float = Field(default=5e-4, ge=0, description="L2 penalty.")
-    loss: str | None = Field(default=None, description=LOSS)
+    loss: ImportPath | None = Field(default=None, description=LOSS)
 
 
 class FinetuneSpec(SpecPart):
@@ -98,7 +117,7 @@ class FinetuneSpec(SpecPart):
         description="Weight of the dense network's outputs in the loss, against the labels; 0 for labels alone, 1 for "
         "the outputs alone.",
     )
-    loss: str | None = Field(default=None, description=LOSS)
+    loss: ImportPath | None = Field(default=None, description=LOSS)
 
 
 CriterionName = Literal["gram", "l1", "l2", "bn_scale", "taylor", "fpgm", "random"]
@@ -204,10 +223,9 @@ class MendSpec(SpecPart):
     @field_validator("score")
     @classmethod
     def _known_score(cls, value: str) -> str:
-        module, colon, function = value.partition(":")
-        if value not in ("agreement", "loss") and not (module and colon and function):
+        if value not in ("agreement", "loss") and ":" not in value:
             raise ValueError("expected agreement, loss or package.module:function")
-        return value
+        return value if ":" not in value else _import_path(value)
 
 
 class OutputSpec(SpecPart):

@@ -50,7 +50,9 @@ class Bernoulli(Divergence):
         wanted = fitting(targets, found.shape, "targets from 0 to 1").to(found)
         return per_item(functional.binary_cross_entropy_with_logits(found, wanted, reduction="none"))
 
-    def right(self, found: Tensor, targets: Tensor) -> Tensor:
+    def right(self, found: Tensor, targets: Tensor) -> Tensor | None:
         """Fractions of values that are decided as the targets say."""
+        if not bool(((targets == 0) | (targets == 1)).all()):
+            return None
         wanted = fitting(targets, found.shape, "targets from 0 to 1").to(found.device)
         return per_item(((found > 0) == (wanted > 0.5)).float())

@@ -89,7 +89,7 @@ def _choose(
     shape = tuple(values.shape[1:]) if isinstance(values, Tensor) else ()
     if callable(wish):
         named = f"{getattr(wish, '__module__', '')}:{getattr(wish, '__qualname__', type(wish).__name__)}"
-        return Output(name, shape, "given", reason=named), Given(wish, name)
+        return Output(name, shape, named, reason="as asked"), Given(wish, name)
     spec = None if wish is None else _spec(name, wish)
     if values is None:
         if spec is not None and spec.divergence != "none":
@@ -121,6 +121,18 @@ def _joined(parts: Sequence[Leaf | None]) -> Leaf:
     if tensors:
         return torch.cat(tensors)
     return [item for part in parts if isinstance(part, list) for item in part]
+
+
+def classes_of(model: nn.Module, images: Tensor, wishes: Wishes | None = None) -> int | None:
+    """Number of classes of a network, as `Comparison.classes`; None also where nothing can be compared."""
+    outputs, divergences = outputs_of(model, images, wishes)
+    return Comparison(outputs, divergences).classes if divergences else None
+
+
+def ignored(name: str, wishes: Wishes) -> bool:
+    """Whether the user says that a leaf does not count."""
+    wish = wishes.get(name)
+    return wish is not None and not callable(wish) and _spec(name, wish).divergence == "none"
 
 
 def _spec(name: str, wish: object) -> OutputSpec:
@@ -157,8 +169,8 @@ def _axis(name: str, values: Tensor, spec: OutputSpec, guessed: Guess) -> int | 
     axis = 1 if axis is None else axis + values.dim() if axis < 0 else axis
     if not 0 < axis < values.dim():
         raise UsageError(
-            f"score.outputs.{name}: `{spec.divergence}` along axis {axis if spec.axis is None else spec.axis} of a tensor "
-            f"with {values.dim()} axes; expected one from 1 to {values.dim() - 1}, since axis 0 is that of items"
+            f"score.outputs.{name}: got `{spec.divergence}` along axis {axis if spec.axis is None else spec.axis}, "
+            f"expected an axis from 1 to {values.dim() - 1}; axis 0 is that of items"
         )
     return axis
 

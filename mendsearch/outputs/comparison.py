@@ -42,7 +42,17 @@ class Comparison:
     @property
     def version(self) -> tuple[object, ...]:
         """Changes whenever the same outputs would be compared otherwise."""
-        return tuple((out.name, out.divergence, out.weight, out.axis, out.probabilities) for out in self.outputs)
+        return tuple(
+            (
+                out.name,
+                out.divergence,
+                out.weight,
+                out.axis,
+                out.probabilities,
+                *(out.reason,) * (out.divergence == "given"),
+            )
+            for out in self.outputs
+        )
 
     @property
     def classes(self) -> int | None:
@@ -102,15 +112,17 @@ class Comparison:
 
     def right(self, found: Prepared, targets: Any) -> Tensor | None:
         """Fractions (N,) of decisions that are as the targets say; None if the output decides nothing."""
-        name, targets = self._single(targets)
-        return self._divergences[name].right(found[name], targets)
+        if len(self._divergences) > 1 or not isinstance(targets, Tensor):
+            return None
+        (name, divergence), *_ = self._divergences.items()
+        return divergence.right(found[name], targets)
 
     def _single(self, targets: Any) -> tuple[str, Tensor]:
         if len(self._divergences) > 1 or not isinstance(targets, Tensor):
             names = ", ".join(self._divergences)
             raise DataError(
                 f"no built-in loss: got the outputs {names} and targets of {type(targets).__name__}, expected one "
-                f"output and a tensor; give a loss or metric of your own, or compare one output alone in [score.outputs]"
+                f"output and a tensor; give a loss or metric of your own, or set others to `none` in [score.outputs]"
             )
         return next(iter(self._divergences)), targets
 

@@ -27,7 +27,7 @@ class Output:
     Attributes:
         name: its path in the outputs.
         shape: its shape for one item; empty for detections.
-        divergence: name of the divergence, or `given` for the user's own function.
+        divergence: name of the divergence, or the import path of the user's own function.
         weight: its weight in the score.
         axis: the axis of classes or features, counted from that of items; None where there is none.
         probabilities: whether `kl` and `bernoulli` get probabilities, not logits.

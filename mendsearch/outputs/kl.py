@@ -57,8 +57,10 @@ class KL(Divergence):
         classes = fitting(targets, likely[:, 0].shape, "classes")
         return per_item(functional.nll_loss(likely, classes, reduction="none"))
 
-    def right(self, found: Tensor, targets: Tensor) -> Tensor:
+    def right(self, found: Tensor, targets: Tensor) -> Tensor | None:
         """Fractions of positions whose most likely class is the target."""
+        if targets.is_floating_point():
+            return None
         decided = found.argmax(self.axis)
         return per_item((decided == fitting(targets, decided.shape, "classes").to(decided.device)).float())
 
