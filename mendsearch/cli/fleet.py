@@ -59,7 +59,7 @@ def worker(
     allow: Annotated[
         list[str] | None,
         typer.Option(
-            help="Package that may be imported for the network or metric; also MENDSEARCH_ALLOW, separated by commas."
+            help="Package that may be imported for network or metric; also MENDSEARCH_ALLOW, separated by commas."
         ),
     ] = None,
     outage: Annotated[

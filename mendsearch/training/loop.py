@@ -192,7 +192,7 @@ def predict(model: nn.Module, images: Tensor, batch_size: int = 500) -> Any:
 def accuracy(
     model: nn.Module, dataset: Dataset[Any], batch_size: int = 500, *, comparison: Comparison = LOGITS
 ) -> float | None:
-    """Fraction (0-1) of decisions of `dataset` that are as its labels say: of images, or where each has its own, of pixels.
+    """Fraction (0-1) of decisions that are as the labels say: of images, or of their pixels.
 
     Args:
         model: network.

@@ -126,7 +126,8 @@ class Structure(Record):
     @property
     def reference_name(self) -> str:
         """What candidates are compared with, in words."""
-        return "the labels" if self.reference == "labels" else "the dense network"
+        names = {"labels": "the labels", "metric": self.metric or "a metric"}
+        return names.get(self.reference, "the dense network")
 
     def share(self, layer: Layer, counts: Mapping[str, int]) -> float:
         """The fraction of a dense layer's MACs that is left.
