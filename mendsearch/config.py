@@ -31,7 +31,7 @@ LOSS = (
 
 def _import_path(value: str) -> str:
     module, colon, function = value.partition(":")
-    if not (module and colon and function):
+    if not (module and colon and function) or module == "torchvision":
         raise ValueError("expected package.module:function")
     return value
 

@@ -103,6 +103,9 @@ class ByLabels(Judge):
         batches: images, batch by batch.
         labels: their labels, batch by batch.
         comparison: what the network's one output is.
+
+    Raises:
+        DataError: there is no loss for these outputs and labels.
     """
 
     reference = "labels"
@@ -112,6 +115,7 @@ class ByLabels(Judge):
     ) -> None:
         self._slicer, self._batches, self._labels, self._comparison = slicer, batches, labels, comparison
         self.outputs = comparison.outputs
+        self.judge(dict(slicer.dense), 0)  # labels that do not fit are better found before any trial
 
     @property
     def version(self) -> tuple[object, ...]:

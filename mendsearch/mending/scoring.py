@@ -97,11 +97,12 @@ class Scorer:
             self._judge = ByMetric(weights.slicer, given, metric, metric_name)
             return
         comparison = comparison_of(weights.model, images, outputs)
-        if targets is not None:
-            self._judge = ByLabels(weights.slicer, parts, targets, comparison)
-        else:
-            with evaluating(weights.model):
-                self._judge = ByDense(weights.slicer, parts, comparison)
+        with torch.no_grad(), evaluating(weights.model):
+            self._judge = (
+                ByDense(weights.slicer, parts, comparison)
+                if targets is None
+                else ByLabels(weights.slicer, parts, targets, comparison)
+            )
 
     @property
     def reference(self) -> Literal["dense", "labels", "metric"]:

@@ -21,10 +21,21 @@ from tests.zoo import IMAGES, NETWORKS, build
 LABELS = torch.randint(0, 4, (len(IMAGES),), generator=torch.Generator().manual_seed(1))
 
 
-def search_of(name, *, labels=LABELS, validation=IMAGES, criterion="gram", macs=0.5, multiple=1, **options):
+def search_of(
+    name,
+    *,
+    labels=LABELS,
+    validation=IMAGES,
+    criterion="gram",
+    macs=0.5,
+    multiple=1,
+    outputs=None,
+    metric=None,
+    **options,
+):
     model = build(name)
     prune = PruneSpec(multiple=multiple)
-    problem = build_problem(model, IMAGES, Budget(macs=macs), prune)
+    problem = build_problem(model, IMAGES, Budget(macs=macs), prune, outputs)
     statistics = input_statistics(model, problem.coupling, IMAGES, 32)
     return Search(
         problem,
@@ -35,6 +46,7 @@ def search_of(name, *, labels=LABELS, validation=IMAGES, criterion="gram", macs=
         labels=labels,
         prune=prune,
         mend=MendSpec(**options),
+        metric=metric,
     )
 
 
