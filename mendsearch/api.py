@@ -108,7 +108,7 @@ def mend(
         trials=n_trials, sampler=sampler, reconstruction=reconstruction, score=score_name, early_stopping=early_stopping
     )
     problem = build_problem(model, calibration_images, budget, prune, score_outputs)
-    if labels is not None and (labels.dim() == 1 or score == "loss"):
+    if labels is not None and metric is None and (labels.dim() == 1 or score == "loss"):
         check_labels(labels, classes_of(model, calibration_images, score_outputs), "validation")
     for line in doubts(model, calibration_images, labels, score_outputs):
         warnings.warn(line, CalibrationWarning, stacklevel=2)

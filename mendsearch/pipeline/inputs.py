@@ -74,7 +74,7 @@ def _check_targets(spec: Spec, problem: Problem, splits: Splits) -> None:
     tuned = spec.finetune.epochs and loss_of(spec.finetune) is None and spec.finetune.distillation < 1
     model, (images, labels) = problem.model, splits.validation
     outputs, divergences = outputs_of(model, splits.calibration, problem.outputs)
-    if divergences:
+    if divergences and not is_import_path(spec.mend.score):
         check_labels(labels, Comparison(outputs, divergences).classes, "validation")
     if trained or tuned or (spec.mend.score != "agreement" and not is_import_path(spec.mend.score)):
         comparison = Comparison(outputs, divergences)

@@ -77,7 +77,7 @@ def test_the_loss_of_pixels_with_their_labels():
 def test_labels_that_do_not_fit_are_refused_before_any_trial():
     with pytest.raises(DataError, match="do not fit: expected classes of shape"):
         search_of("pixels", score="loss")
-    with pytest.raises(DataError, match="no built-in loss: got the outputs classes, boxes.0"):
+    with pytest.raises(DataError, match=r"no built-in loss: got the outputs classes, boxes\.0"):
         search_of("two heads", score="loss")
 
 

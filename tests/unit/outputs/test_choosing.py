@@ -113,7 +113,7 @@ def test_several_outputs_have_no_built_in_loss():
 def test_more_outputs_in_training_mode_are_no_trouble_if_the_first_is_the_one():
     logits = torch.randn(2, 5)
     assert torch.equal(LOGITS.prepare((logits, logits * 2))["output"], logits.log_softmax(1))
-    with pytest.raises(ModelError, match="lacks the outputs classes, boxes.0 here: got output"):
+    with pytest.raises(ModelError, match=r"lacks the outputs classes, boxes\.0 here: got output"):
         comparison_of(heads(), IMAGES).prepare(logits)
 
 
