@@ -20,10 +20,11 @@ class Squared(Divergence):
 
     Args:
         scale: variances, in a shape that broadcasts to the leaf's.
+        size: mean squares, likewise.
     """
 
-    def __init__(self, scale: Tensor) -> None:
-        self.scale = scale
+    def __init__(self, scale: Tensor, size: Tensor) -> None:
+        self.scale, self.size = scale, size
 
     @classmethod
     def fitted(cls, dense: Tensor, axis: int = 1) -> Self:
@@ -34,14 +35,10 @@ class Squared(Divergence):
             axis: the axis of features; a variance is the mean over all other axes but the first.
         """
         values = dense.float()
-        spread = values.var(0, correction=0, keepdim=True)
-        if not spread.any():
-            spread = values.square().mean(0, keepdim=True)
-        others = [dim for dim in range(1, values.dim()) if dim != axis]
-        if others:
-            spread = spread.mean(others, keepdim=True)
-        least = float(spread.mean()) * QUIET
-        return cls(spread.clamp_min(least) if least else torch.ones_like(spread))
+        variances = _by_feature(values.var(0, correction=0, keepdim=True), axis)
+        squares = _by_feature(values.square().mean(0, keepdim=True), axis)
+        squares = squares if squares.any() else torch.ones_like(squares)
+        return cls(variances if variances.any() else squares, squares)
 
     def prepare(self, values: Tensor) -> Tensor:
         """As they are."""
@@ -50,6 +47,10 @@ class Squared(Divergence):
     def between(self, found: Tensor, dense: Tensor) -> Tensor:
         return per_item((found - dense).square() / self.scale.to(dense.device))
 
+    def distillation(self, found: Tensor, dense: Tensor) -> Tensor:
+        """Relative to the mean square: gradients of an output that hardly varies would be too steep."""
+        return per_item((found.float() - dense.float()).square() / self.size.to(dense.device))
+
     def own_loss(self, found: Tensor) -> Tensor:
         """The mean square."""
         return (found.square() / self.scale.to(found.device)).mean()
@@ -57,3 +58,11 @@ class Squared(Divergence):
     def loss(self, found: Tensor, targets: Tensor) -> Tensor:
         """The mean squared error."""
         return per_item((found - fitting(targets, found.shape, "targets").to(found)).square())
+
+
+def _by_feature(spread: Tensor, axis: int) -> Tensor:
+    """Means (1, …) over all axes but that of features, none of them much smaller than the others."""
+    others = [dim for dim in range(1, spread.dim()) if dim != axis]
+    found = spread.mean(others, keepdim=True) if others else spread
+    least = float(found.mean()) * QUIET
+    return found.clamp_min(least) if least else found

@@ -89,11 +89,8 @@ def test_a_teacher_alone_can_teach():
     assert not teacher.training
 
 
-@pytest.mark.parametrize(
-    ("name", "learning_rate"),
-    [("pixels", 0.01), ("two heads", 0.003), ("one logit", 0.01), ("embedding", 0.01), ("regression", 1e-4)],
-)
-def test_outputs_of_any_form_are_distilled(name, learning_rate):
+@pytest.mark.parametrize("name", ["pixels", "two heads", "one logit", "embedding", "regression"])
+def test_outputs_of_any_form_are_distilled(name):
     teacher, student = build(name), build(name, seed=3)
     comparison = comparison_of(teacher, IMAGES)
 
@@ -103,7 +100,7 @@ def test_outputs_of_any_form_are_distilled(name, learning_rate):
             return comparison.mean(comparison.divergences(*prepared)).mean()
 
     before = distance()
-    spec = FinetuneSpec(epochs=8, batch_size=16, learning_rate=learning_rate, distillation=1.0)
+    spec = FinetuneSpec(epochs=8, batch_size=16, learning_rate=0.01, distillation=1.0)
     train(student, DATA, spec, seed=0, teacher=teacher, comparison=comparison)
     assert distance() < 0.7 * before
 
