@@ -19,14 +19,16 @@ from mendsearch.config import (
     PruneSpec,
     ReconstructionName,
     SamplerName,
-    ScoreName,
 )
-from mendsearch.errors import BudgetError, DataError, ModelError, UsageError
+from mendsearch.errors import BudgetError, DataError, ModelError, SpecError, UsageError
+from mendsearch.importing import import_factory, is_import_path
+from mendsearch.mending.judges import Metric
 from mendsearch.mending.search import Search, build_problem, rank_channels
+from mendsearch.outputs import Wishes
+from mendsearch.outputs.choosing import classes_of
 from mendsearch.progress import Reporter
 from mendsearch.study.registration import Registration
 from mendsearch.study.running import run_study
-from mendsearch.training.loop import predict
 from mendsearch.training.splits import check_labels
 
 Images = DataLoader[Any] | Dataset[Any] | Tensor | tuple[Tensor, Tensor]
@@ -43,7 +45,8 @@ def mend(
     prune: PruneSpec | None = None,
     sampler: SamplerName = "mending",
     reconstruction: ReconstructionName = "sequence",
-    score: ScoreName = "agreement",
+    score: str | Metric = "agreement",
+    score_outputs: Wishes | None = None,
     early_stopping: bool = True,
     storage: str | None = None,
     name: str = "mend",
@@ -53,10 +56,11 @@ def mend(
     """Rank the channels of a trained network, pre-prune it, and mend it. Fine-tuning is left to the caller.
 
     Args:
-        model: trained network, (N, C, H, W) -> (N, num_classes) logits; not changed. Everything runs on its device.
+        model: trained network, with outputs of any form; not changed. Everything runs on its device.
         calibration: images that the network was trained on; labels are ignored. A DataLoader, a Dataset of images or of
             (image, label), a tensor (N, C, H, W) or a pair of tensors. All images are read; about 1,000 are enough.
-        validation: held-out images, in the same forms; labels are needed only if `score` is `loss`.
+        validation: held-out images, in the same forms; labels are needed only if `score` is `loss`. They may have any
+            shape with a first axis of images.
         budget: limits on the pruned network, such as `Budget(macs=0.4)`.
         n_trials: number of trials that end with a score.
         criterion: criterion of the filter ranking.
@@ -65,7 +69,13 @@ def mend(
         reconstruction: how the remaining weights are compensated before a candidate is scored: `sequence` fits layer
             after layer to the dense network's outputs, `channels` folds removed inputs into the kept ones, `none` only
             recalibrates batch norms.
-        score: `agreement` with the dense network's outputs, or `loss` against the labels of `validation`.
+        score: `agreement` with the dense network's outputs, `loss` against the labels of `validation`, or a metric of
+            your own, as a function or by its import path `package.module:function`: it is given a network and a batch
+            (images, or images and labels if there are labels), and returns one value per image, higher is better. The
+            network is the candidate only while it runs.
+        score_outputs: by output, the divergence that the agreement is made of: a name, a dict as in `[score.outputs]`
+            of a spec, or a function (candidate's values, dense network's values) -> (N,). Outputs that are not named
+            are guessed; docs/outputs.md says how.
         early_stopping: whether to stop scoring a candidate once it is clearly worse than the incumbent.
         storage: URL of a Postgres database; without it, the study is in memory. A study of that name is resumed.
         name: name of the study.
@@ -86,7 +96,7 @@ def mend(
     _check_choice("criterion", criterion, CriterionName)
     _check_choice("sampler", sampler, SamplerName)
     _check_choice("reconstruction", reconstruction, ReconstructionName)
-    _check_choice("score", score, ScoreName)
+    score_name, metric = _metric_of(score)
     reporter, prune = Reporter(quiet=quiet), prune or PruneSpec()
     calibration_images, _ = as_tensors(calibration, "calibration")
     validation_images, labels = as_tensors(validation, "validation")
@@ -96,11 +106,12 @@ def mend(
             f"{tuple(calibration_images.shape[1:])} as the calibration images"
         )
     spec = MendSpec(
-        trials=n_trials, sampler=sampler, reconstruction=reconstruction, score=score, early_stopping=early_stopping
+        trials=n_trials, sampler=sampler, reconstruction=reconstruction, score=score_name, early_stopping=early_stopping
     )
-    problem = build_problem(model, calibration_images, budget, prune)
-    check_labels(labels, predict(model, validation_images[:2]).shape[1], "validation")
-    for line in doubts(model, calibration_images, labels):
+    problem = build_problem(model, calibration_images, budget, prune, score_outputs)
+    if labels is not None and metric is None and (labels.dim() == 1 or score == "loss"):
+        check_labels(labels, classes_of(model, calibration_images, score_outputs), "validation")
+    for line in doubts(model, calibration_images, labels, score_outputs):
         warnings.warn(line, CalibrationWarning, stacklevel=2)
     ranking, statistics = rank_channels(problem, calibration_images, criterion, seed, reporter)
     search = Search(
@@ -112,6 +123,7 @@ def mend(
         labels=labels,
         prune=prune,
         mend=spec,
+        metric=metric,
     )
     registration = None if storage is None else Registration(storage, name)
     study, winner = run_study(search, spec, registration=registration, name=name, seed=seed, reporter=reporter)
@@ -133,8 +145,19 @@ def _check_choice(name: str, given: object, choices: object) -> None:
         raise UsageError(f"{name}: got {given!r}, expected one of {', '.join(allowed)}")
 
 
+def _metric_of(score: object) -> tuple[str, Metric | None]:
+    """The name of a score, and the metric if it is the user's own."""
+    if callable(score):
+        return f"{score.__module__}:{getattr(score, '__qualname__', type(score).__name__)}", score
+    if score in ("agreement", "loss"):
+        return str(score), None
+    if isinstance(score, str) and is_import_path(score):
+        return score, import_factory(score, SpecError)
+    raise UsageError(f"score: got {score!r}, expected one of agreement, loss, package.module:function, or a function")
+
+
 def as_tensors(data: Images, what: str) -> tuple[Tensor, Tensor | None]:
-    """Images (N, C, H, W) float32, and labels (N,) int64 or None.
+    """Images (N, C, H, W) float32, and labels (N, …), int64 or floating-point, or None.
 
     Args:
         data: images, with or without labels, in any of the accepted forms.
@@ -156,11 +179,11 @@ def as_tensors(data: Images, what: str) -> tuple[Tensor, Tensor | None]:
         )
     if images.dim() < 3 or not len(images):
         raise DataError(f"{what}: got images of shape {tuple(images.shape)}, expected (N, C, H, W) with N of 1 or more")
-    if labels is not None and tuple(labels.shape) != (len(images),):
-        raise DataError(f"{what}: got {len(images)} images and labels of shape {tuple(labels.shape)}, expected (N,)")
+    if labels is not None and (not labels.dim() or len(labels) != len(images)):
+        raise DataError(f"{what}: got {len(images)} images and labels of shape {tuple(labels.shape)}, expected (N, …)")
     if not torch.isfinite(images).all():
         raise DataError(f"{what}: some pixels are not finite")
-    return images.float(), None if labels is None else labels.long()
+    return images.float(), labels if labels is None or labels.is_floating_point() else labels.long()
 
 
 def _drain(loader: DataLoader[Any], what: str) -> tuple[Tensor, Tensor | None]:

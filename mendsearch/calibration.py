@@ -8,7 +8,10 @@ import torch
 from torch import Tensor, nn
 
 from mendsearch.holdout import arrange
-from mendsearch.modes import evaluating
+from mendsearch.modes import evaluating, to_network
+from mendsearch.outputs import Wishes, leaves_of, outputs_of
+from mendsearch.outputs.base import Divergence
+from mendsearch.outputs.kl import KL
 from mendsearch.reconstruction.norms import Moments, corrected_norms, recorded
 
 LOOKED_AT = 256
@@ -35,20 +38,25 @@ class CalibrationWarning(UserWarning):
 
 
 @torch.no_grad()
-def doubts(model: nn.Module, images: Tensor, labels: Tensor | None = None) -> list[str]:
+def doubts(model: nn.Module, images: Tensor, labels: Tensor | None = None, wishes: Wishes | None = None) -> list[str]:
     """One line for everything odd.
 
     Args:
-        model: the dense network, trained; logits (N, num_classes). It is not changed.
+        model: the dense network, trained. It is not changed.
         images: (N, C, H, W) float32, for calibration.
-        labels: (n,) int64 of the validation images, or None.
+        labels: (n,) of the validation images, or None.
+        wishes: what the user says of the network's outputs.
     """
     drawn, _ = arrange(torch.arange(len(images)), min(LOOKED_AT, len(images)))
-    device = next(model.parameters()).device
     with evaluating(model), recorded(model) as norms:
-        outputs = torch.cat([model(images[part].to(device)).float() for part in drawn.split(BATCH)])
+        passes = [leaves_of(model(to_network(images[part], model))) for part in drawn.split(BATCH)]
     found = list(_of_images(images, labels))
-    found += _of_outputs(outputs)
+    _, divergences = outputs_of(model, images[drawn], wishes)
+    for name, divergence in divergences.items():
+        leaves = [leaves[name] for leaves in passes]
+        values = [leaf for leaf in leaves if isinstance(leaf, Tensor)]
+        if values:
+            found += _of_outputs(torch.cat(values), divergence, "" if len(divergences) == 1 else f" (`{name}`)")
     moments = {name: seen[-1] for name, seen in norms.items()}
     found += _of_statistics(model, moments, float(images.min()), float(images.max()))
     return [f"calibration: {line}" for line in found]
@@ -57,23 +65,27 @@ def doubts(model: nn.Module, images: Tensor, labels: Tensor | None = None) -> li
 def _of_images(images: Tensor, labels: Tensor | None) -> Iterator[str]:
     if len(images) < FEW:
         yield f"got {len(images)} images, and regressions have little to go by; give {FEW} or more, better 1,000"
-    if labels is not None and len(labels) > 1 and bool((labels == labels[0]).all()):
+    if labels is not None and labels.dim() == 1 and len(labels) > 1 and bool((labels == labels[0]).all()):
         yield f"all validation images have the label {int(labels[0])}; take images of every class"
 
 
-def _of_outputs(outputs: Tensor) -> Iterator[str]:
-    if len(outputs) < 2 or outputs.shape[1] < 2:
+def _of_outputs(outputs: Tensor, divergence: Divergence, of: str) -> Iterator[str]:
+    if len(outputs) < 2:
         return
-    if float(outputs.std(0).mean()) <= VARIES * float(outputs.abs().mean()):
-        yield "the network gives the same outputs for all images; check its weights and how images are normalised"
+    values = outputs.float()
+    if float(values.std(0).mean()) <= VARIES * float(values.abs().mean()):
+        yield f"the network gives the same outputs for all images{of}; check its weights and how images are normalised"
         return
-    likely = outputs.log_softmax(1)
-    entropy = float(-(likely.exp() * likely).sum(1).mean()) / float(torch.tensor(outputs.shape[1]).log())
-    classes = outputs.argmax(1)
+    if not isinstance(divergence, KL):
+        return
+    likely = divergence.prepare(outputs)
+    most = float(torch.tensor(likely.shape[divergence.axis]).log())
+    entropy = float(-(likely.exp() * likely).sum(divergence.axis).mean()) / most
+    classes = likely.argmax(divergence.axis)
     if entropy > FLAT:
-        yield "the network's outputs say nothing (every class is as likely); load trained weights"
-    elif bool((classes == classes[0]).all()):
-        yield f"the network gives class {int(classes[0])} for all images; take images of every class"
+        yield f"the network's outputs say nothing{of} (every class is as likely); load trained weights"
+    elif bool((classes == classes.flatten()[0]).all()):
+        yield f"the network gives class {int(classes.flatten()[0])} for all images{of}; take images of every class"
 
 
 def _of_statistics(model: nn.Module, moments: dict[str, Moments], low: float, high: float) -> Iterator[str]:

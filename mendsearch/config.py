@@ -9,9 +9,34 @@ import tomllib
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, JsonValue, ValidationError, model_validator
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    ConfigDict,
+    Field,
+    JsonValue,
+    ValidationError,
+    field_validator,
+    model_validator,
+)
 
 from mendsearch.errors import SpecError
+
+LOSS = (
+    "Import path `package.module:function` of a loss of your own: it is given the network's outputs and the targets of "
+    "a batch, and returns a scalar. By default cross-entropy where the network has one output with classes, the "
+    "squared error where it has one output of another kind."
+)
+
+
+def _import_path(value: str) -> str:
+    module, colon, function = value.partition(":")
+    if not (module and colon and function) or module == "torchvision":
+        raise ValueError("expected package.module:function")
+    return value
+
+
+ImportPath = Annotated[str, AfterValidator(_import_path)]
 
 
 class SpecPart(BaseModel):
@@ -69,6 +94,7 @@ class TrainSpec(SpecPart):
     learning_rate: float = Field(default=0.1, gt=0, description="Peak of the one-cycle schedule; the optimizer is SGD.")
     momentum: float = Field(default=0.9, ge=0, lt=1, description="Nesterov momentum.")
     weight_decay: float = Field(default=5e-4, ge=0, description="L2 penalty.")
+    loss: ImportPath | None = Field(default=None, description=LOSS)
 
 
 class FinetuneSpec(SpecPart):
@@ -88,14 +114,16 @@ class FinetuneSpec(SpecPart):
         default=0.5,
         ge=0,
         le=1,
-        description="Weight of the dense network's outputs in the loss, against the labels; 0 for labels alone.",
+        description="Weight of the dense network's outputs in the loss, against the labels; 0 for labels alone, 1 for "
+        "the outputs alone.",
     )
+    loss: ImportPath | None = Field(default=None, description=LOSS)
 
 
 CriterionName = Literal["gram", "l1", "l2", "bn_scale", "taylor", "fpgm", "random"]
 RuleName = Literal["curves", "uniform", "global"]
 SamplerName = Literal["mending", "tpe", "random"]
-ScoreName = Literal["agreement", "loss"]
+DivergenceName = Literal["kl", "bernoulli", "squared", "cosine", "detections", "none"]
 ReconstructionName = Literal["sequence", "channels", "none"]
 
 
@@ -176,9 +204,11 @@ class MendSpec(SpecPart):
         default="mending",
         description="How restorations are proposed: by mendsearch's own sampler, or by one of Optuna's.",
     )
-    score: ScoreName = Field(
+    score: str = Field(
         default="agreement",
-        description="`agreement` with the dense network's outputs, which needs no labels, or `loss` on the labels.",
+        description="`agreement` with the dense network's outputs, which needs no labels, `loss` on the labels, or a "
+        "metric of your own: an import path `package.module:function` of a function that is given the network and a "
+        "batch, and returns one value per item, higher is better (docs/outputs.md).",
     )
     early_stopping: bool = Field(
         default=True, description="Stop scoring a candidate once it is clearly worse than the incumbent."
@@ -188,6 +218,40 @@ class MendSpec(SpecPart):
         description="How the remaining weights are compensated before a candidate is scored: `sequence` fits layer "
         "after layer to the dense network's outputs, `channels` folds removed inputs into the kept ones, `none` only "
         "recalibrates batch norms.",
+    )
+
+    @field_validator("score")
+    @classmethod
+    def _known_score(cls, value: str) -> str:
+        if value not in ("agreement", "loss") and ":" not in value:
+            raise ValueError("expected agreement, loss or package.module:function")
+        return value if ":" not in value else _import_path(value)
+
+
+class OutputSpec(SpecPart):
+    """How one output of the network is compared."""
+
+    divergence: DivergenceName = Field(description="How its values are compared.")
+    weight: float = Field(default=1.0, gt=0, description="Weight of its divergence in the score.")
+    axis: int | None = Field(default=None, description="Axis of classes or features, if it is not the one guessed.")
+    probabilities: bool | None = Field(
+        default=None, description="Whether `kl` and `bernoulli` are given probabilities; guessed from the values."
+    )
+
+    @model_validator(mode="before")
+    @classmethod
+    def _from_name(cls, value: Any) -> Any:
+        return {"divergence": value} if isinstance(value, str) else value
+
+
+class ScoreSpec(SpecPart):
+    """What the agreement with the dense network is made of."""
+
+    outputs: dict[str, OutputSpec] = Field(
+        default_factory=dict,
+        description="By output of the network, as `mendsearch inspect` prints them, its divergence: `kl`, `bernoulli`, "
+        "`squared`, `cosine`, `detections` or `none`, or a table `{ divergence, weight, axis, probabilities }`. "
+        "Outputs that are not named are guessed (docs/outputs.md).",
     )
 
 
@@ -207,6 +271,7 @@ class Spec(SpecPart):
     prune: PruneSpec = PruneSpec()
     budget: Budget
     mend: MendSpec = MendSpec()
+    score: ScoreSpec = ScoreSpec()
     finetune: FinetuneSpec = FinetuneSpec()
     fleet: FleetSpec = FleetSpec()
 

@@ -115,6 +115,48 @@ class Normed(nn.Module):
         return self.fc2(torch.relu(self.layer_norm(self.fc1(x))))
 
 
+class UNet(nn.Module):
+    """Classes for every pixel, from two resolutions."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.fine, self.coarse, self.joined = conv(3, 8), conv(8, 12), conv(20, 10)
+        self.head = nn.Conv2d(10, 3, 1)
+
+    def forward(self, x: Tensor) -> Tensor:
+        fine = self.fine(x)
+        coarse = nn.functional.interpolate(self.coarse(nn.functional.max_pool2d(fine, 2)), scale_factor=2.0)
+        return self.head(self.joined(torch.cat([fine, coarse], 1)))
+
+
+class Head(nn.Module):
+    """Convolutions and a linear layer whose outputs take any form."""
+
+    def __init__(self, outputs: int, form: Callable[[Tensor], object]) -> None:
+        super().__init__()
+        self.features = nn.Sequential(conv(3, 8), conv(8, 12))
+        self.fc, self.form = nn.Linear(12, outputs), form
+
+    def forward(self, x: Tensor) -> object:
+        return self.form(4 * self.fc(self.features(x).mean((2, 3))))
+
+
+def two_heads(values: Tensor) -> dict[str, object]:
+    """Classes and boxes, and a tensor that is no output of items."""
+    return {"classes": values[:, :5], "boxes": [values[:, 5:]], "anchors": torch.ones(7, 4)}
+
+
+OUTPUTS: dict[str, Callable[[], nn.Module]] = {
+    "pixels": UNet,
+    "two heads": lambda: Head(9, two_heads),
+    "one logit": lambda: Head(1, lambda values: values.squeeze(1)),
+    "sigmoid": lambda: Head(1, torch.sigmoid),
+    "embedding": lambda: Head(16, lambda values: nn.functional.normalize(values, dim=1)),
+    "regression": lambda: Head(1, lambda values: 50 + 40 * values),
+}
+"""Networks that are no classifiers, by what they give."""
+
+
 def residual() -> nn.Module:
     return ResNet(depth=8, width=4, in_channels=3, num_classes=4)
 
@@ -132,9 +174,9 @@ IMAGES = torch.randn(64, 3, 8, 8, generator=torch.Generator().manual_seed(7))
 
 
 def build(name: str, seed: int = 0) -> nn.Module:
-    """One of `NETWORKS` in evaluation mode, with batch norms that have seen images and weights that differ."""
+    """One of `NETWORKS` or `OUTPUTS` in evaluation mode, with norms that have seen images and weights that differ."""
     torch.manual_seed(seed)
-    model = NETWORKS[name]()
+    model = (NETWORKS | OUTPUTS)[name]()
     for module in model.modules():
         if isinstance(module, nn.BatchNorm2d):
             nn.init.uniform_(module.weight, 0.5, 1.5)

@@ -56,6 +56,8 @@ def structure_of(groups: int, rate: float = 0.4) -> dict[str, Any]:
     return {
         "groups": names, "widths": widths, "floor": floor, "pre_pruned": pre, "uniform": keep, "dense_score": 0.0,
         "controls": {"pre_pruned": -0.36, "uniform": -0.34},
+        "control_divergences": {"pre_pruned": {"output": 0.36}, "uniform": {"output": 0.34}},
+        "outputs": [{"name": "output", "shape": [10], "divergence": "kl", "weight": 1.0, "axis": 1, "reason": "logits"}],
         "budget": {"macs": dense["macs"] * rate}, "dense": dense, "layers": layers, "error_curves": curves,
     }  # fmt: skip
 
@@ -67,15 +69,16 @@ def results_of(
     dense = structure["dense"]
 
     def row(accuracy: float, part: float, **more: Any) -> dict[str, Any]:
+        before = {"metric_before": None} if more else {}
         return {
-            "accuracy": accuracy, "macs": round(dense["macs"] * part), "params": round(dense["params"] * part),
-            "latency_ms": round(2 + 6 * part, 3), **more,
+            **before, "accuracy": accuracy, "macs": round(dense["macs"] * part), "params": round(dense["params"] * part),
+            "latency_ms": round(2 + 6 * part, 3), "metric": None, **more,
         }  # fmt: skip
 
     return {
         "format": 1, "search": name, "model": {"name": "torchvision:resnet18", "kwargs": {}},
         "budget": {"given": {"macs": 0.4}, "absolute": structure["budget"]},
-        "test_images": 10_000, "dense": row(0.934, 1.0),
+        "metric": None, "test_images": 10_000, "dense": row(0.934, 1.0),
         "uniform": row(0.912, 0.4, accuracy_before=0.86, keep_counts=structure["uniform"],
                        score=score - 0.09),
         "pre_pruned": row(0.907, 0.4, accuracy_before=0.84,
@@ -262,6 +265,7 @@ def _trials(
         attributes += [
             (trial, "keep_counts", json.dumps(counts[number])), (trial, "macs", macs), (trial, "params", round(parts)),
             (trial, "top1_agreement", round(0.99 + 0.3 * (scores[number] or 0.0), 4)), (trial, "seconds", round((ended - starts[number]).total_seconds(), 3)),
+            (trial, "divergences", json.dumps({"output": -(scores[number] or 0.0)})),
         ]  # fmt: skip
         if state == "COMPLETE":
             values.append((trial, 0, scores[number], "FINITE"))

@@ -14,7 +14,7 @@ from mendstore.queries.searches import Search
 from mendstore.queries.trials import Trial
 from mendstore.records import CONTROLS, TITLES, Counts, Structure
 from mendview.verdict import Tone, state_of, verdict_of
-from mendview.words import amount, count, percent, plural, score, signed, span
+from mendview.words import agreeing, amount, count, figure, percent, plural, score, signed, span
 
 
 @dataclass(frozen=True)
@@ -186,19 +186,29 @@ def headline(seen: Overview) -> str:
     result = seen.search.result
     if result:
         of = f" (trial {seen.chosen.number})" if seen.chosen else ""
-        return f"{percent(result.mended.accuracy, 2)} test accuracy{of}"
+        return f"{figure(result.figures['mended'], result)} test {result.figure_name}{of}"
     return "no score yet" if seen.best is None else f"score {score(seen.best.score)} (trial {seen.best.number})"
+
+
+def made_of(seen: Overview, trial: Trial | None) -> list[tuple[str, Mapping[str, float]]]:
+    """What scores are made of: divergences by output, of a trial and of the controls that have some.
+
+    Args:
+        seen: the search.
+        trial: the trial in the first column; None leaves it out.
+    """
+    controls = seen.search.structure.control_divergences
+    first = [] if trial is None or not trial.divergences else [(f"trial {trial.number}", trial.divergences)]
+    return [*first, *((TITLES[name], controls[name]) for name in CONTROLS if name in controls)]
 
 
 def controls(seen: Overview) -> list[str]:
     """The controls beside the best network, and its cost, in words."""
     result, best, dense = seen.search.result, seen.best, seen.search.structure.dense
     if result:
-        lines = [f"{TITLES[name]} {percent(result.rows[name].accuracy, 2)}" for name in (*CONTROLS, "dense")]
+        lines = [f"{TITLES[name]} {figure(result.figures[name], result)}" for name in (*CONTROLS, "dense")]
     elif best is not None and best.score is not None:
-        agreeing = f"{percent(best.top1_agreement)} of validation images get the class of"
-        known = best.top1_agreement is not None
-        lines = [f"{agreeing} {seen.search.structure.reference_name}"] if known else []
+        lines = [] if best.top1_agreement is None else [agreeing(best.top1_agreement, seen.search.structure)]
         lines += [
             f"{TITLES[name]} {score(value)} ({signed(best.score - value)})" for name, value in seen.controls.items()
         ]

@@ -11,11 +11,10 @@ from mendstore import Reader, Snapshot
 from mendstore.queries import trials
 from mendstore.queries.searches import find_search
 from mendstore.records import TITLES
-from mendview import figures, overview
+from mendview import figures, overview, words
 from mendview.figures.network import movers
 from mendview.figures.style import Figure
 from mendview.overview import Overview
-from mendview.words import percent
 
 AGREEING = 20
 FIGURES = {
@@ -72,9 +71,9 @@ def note(seen: Overview) -> str:
     if result:
         lines += [
             "",
-            "| network | test accuracy |",
+            f"| network | test {_plain(result.figure_name)} |",
             "|---|---|",
-            *(f"| {TITLES[name]} | {percent(row.accuracy, 2)} |" for name, row in result.rows.items()),
+            *(f"| {TITLES[name]} | {words.figure(value, result)} |" for name, value in result.figures.items()),
         ]
     return "\n".join(lines) + "\n"
 

@@ -11,7 +11,7 @@ from mendview import words
 
 
 def result_rows(result: RunResult | None, dense_score: float | None) -> list[tuple[str, ...]]:
-    """The rows of a result under `HEADINGS`; none where there is no result.
+    """The rows of a result under `headings`; none where there is no result.
 
     Args:
         result: result of a run.
@@ -19,13 +19,15 @@ def result_rows(result: RunResult | None, dense_score: float | None) -> list[tup
     """
     rows: list[tuple[str, ...]] = []
     dense = result.dense.macs if result else None
-    for name, row in result.rows.items() if result else ():
+    if result is None:
+        return []
+    for name, row in result.rows.items():
         pruned = row if isinstance(row, PrunedRow) else None
         rows.append(
             (
                 TITLES[name],
-                words.percent(row.accuracy, 2),
-                "" if pruned is None else words.percent(pruned.accuracy_before, 2),
+                words.figure(result.figures[name], result),
+                "" if pruned is None else words.figure(result.figures_before[name], result),
                 words.score(dense_score if pruned is None else pruned.score),
                 f"{row.macs:,} ({words.percent(row.macs / dense if dense else None)})",
                 words.count(row.params),
@@ -35,12 +37,23 @@ def result_rows(result: RunResult | None, dense_score: float | None) -> list[tup
     return rows
 
 
-HEADINGS = ("network", "test accuracy", "before fine-tuning", "score", "MACs", "parameters", "latency")
-CAPTION = (
-    "test accuracy: after the same fine-tuning for all pruned rows. score: minus the divergence from the dense "
-    "network's outputs on the validation split, before fine-tuning, with refined weights, unlike a trial's. "
-    "latency: one image on this machine."
-)
+def headings(result: RunResult | None) -> tuple[str, ...]:
+    """The headings of the columns."""
+    figure = "accuracy" if result is None else result.figure_name
+    return "network", f"test {figure}", "before fine-tuning", "score", "MACs", "parameters", "latency"
+
+
+def caption(result: RunResult | None) -> str:
+    """What the columns hold."""
+    figure = "accuracy" if result is None else result.figure_name
+    if result is None or result.metric in (None, "agreement"):
+        score = "minus the divergence from the dense network's outputs on the validation split"
+    else:
+        score = f"{figure} on the validation split"
+    return (
+        f"test {figure}: after the same fine-tuning for all pruned rows. score: {score}, before fine-tuning, with "
+        f"refined weights, unlike a trial's. latency: one image on this machine."
+    )
 
 
 def result_table(result: RunResult, dense_score: float) -> Table:
@@ -50,8 +63,8 @@ def result_table(result: RunResult, dense_score: float) -> Table:
         result: result of the run.
         dense_score: score of the dense network.
     """
-    table = Table(title=f"search {result.search}", caption=CAPTION, caption_justify="left")
-    for heading in HEADINGS:
+    table = Table(title=f"search {result.search}", caption=caption(result), caption_justify="left")
+    for heading in headings(result):
         table.add_column(heading, justify="left" if heading == "network" else "right")
     for row in result_rows(result, dense_score):
         table.add_row(*row, style="bold" if row[0] == "mended" else None)
@@ -70,4 +83,17 @@ def structure_table(found: dict[str, Any]) -> Table:
         table.add_row(group["name"], f"{low}-{high}", f"{group['macs_share']:.1%}", ", ".join(group["layers"]))
     for layer, reason in found["whole"].items():
         table.add_row(layer, "whole", "", reason, style="dim")
+    return table
+
+
+def outputs_table(found: dict[str, Any]) -> Table:
+    """The network's outputs, and how candidates are compared by them."""
+    table = Table(title="outputs", caption="score.outputs in the spec sets others", caption_justify="left")
+    for heading in ("output", "shape of an item", "divergence", "weight", "reason"):
+        table.add_column(heading, overflow="fold")
+    for output in found["outputs"]:
+        shape = " x ".join(map(str, output["shape"])) or "1"
+        kind = output["divergence"] if output["axis"] is None else f"{output['divergence']}, axis {output['axis']}"
+        weight = "" if output["divergence"] == "none" else f"{output['weight']:g}"
+        table.add_row(output["name"], shape, kind, weight, output["reason"])
     return table

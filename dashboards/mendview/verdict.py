@@ -83,8 +83,14 @@ def verdict_of(
 def _finished(search: Search, best: Trial | None, controls: Mapping[str, float]) -> tuple[Tone, str]:
     result = search.result
     if result:
-        control = max(("uniform", "pre_pruned"), key=lambda name: result.rows[name].accuracy)
-        reached, level, name = result.mended.accuracy, result.rows[control].accuracy, TITLES[control]
+        figures = {name: value for name, value in result.figures.items() if value is not None}
+        if not {"mended", "uniform", "pre_pruned"} <= figures.keys():
+            return "good", "Finished."
+        control = max(("uniform", "pre_pruned"), key=figures.__getitem__)
+        reached, level, name = figures["mended"], figures[control], TITLES[control]
+        if result.metric is not None:
+            of = f"{name} in {result.figure_name} after fine-tuning ({signed(reached - level)})"
+            return ("good", f"Finished: ahead of {of}.") if reached > level else ("fair", f"Finished: behind {of}.")
         points, noise = 100 * (reached - level), _noise(reached, level, result.test_images)
         if abs(points) <= noise:
             of = f"; the noise of {result.test_images:,} test images is {noise:.2f}" if result.test_images else ""

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from datetime import datetime
 
+from mendstore.records import RunResult, Structure
+
 
 def score(value: float | None) -> str:
     """A score with a true minus sign; -0.0 is shown as 0."""
@@ -38,6 +40,20 @@ def amount(value: float | None) -> str:
 def percent(part: float | None, digits: int = 1) -> str:
     """A fraction as a percentage."""
     return "–" if part is None else f"{part:.{digits}%}"
+
+
+def figure(value: float | None, result: RunResult) -> str:
+    """The figure of a network in a result: a percentage if it is an accuracy, a number otherwise."""
+    return percent(value, 2) if result.metric is None else score(value)
+
+
+def agreeing(part: float, structure: Structure) -> str:
+    """How many decisions are those of the reference."""
+    shapes = [output.shape for output in structure.outputs if output.divergence in ("kl", "bernoulli")]
+    of_images = all(len(shape) <= 1 for shape in shapes)
+    if of_images:
+        return f"{percent(part)} of validation images get the class of {structure.reference_name}"
+    return f"{percent(part)} of positions on validation images get the class of {structure.reference_name}"
 
 
 def span(seconds: float | None) -> str:

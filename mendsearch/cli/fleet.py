@@ -22,7 +22,6 @@ from mendsearch.cli.common import (
 from mendsearch.cli.target import Name, Url, existing_search, search_named
 from mendsearch.config import load_spec
 from mendsearch.errors import UsageError
-from mendsearch.importing import is_import_path
 from mendsearch.progress import Reporter
 from mendview.words import plural
 
@@ -36,6 +35,7 @@ def create(
     set_: SetKeys = None,
 ) -> None:
     """Train and rank, then register the search for workers on any machine. Run it again to resume."""
+    from mendsearch.fleet.compatibility import imported_packages
     from mendsearch.pipeline import stages
 
     loaded = load_spec(spec, tuple(set_ or ()))
@@ -44,8 +44,8 @@ def create(
     registered = stages.create_search(loaded, folder, url, store, reporter)
     shown = mendstore.without_password(url)
     print(f"search `{registered.name}` is registered for {registered.trials} trials in {shown}")
-    model = loaded.model.name
-    allow = f" --allow {model.partition(':')[0].partition('.')[0]}" if is_import_path(model) else ""
+    packages = imported_packages(loaded.model.name, loaded.mend.score)
+    allow = "".join(f" --allow {package}" for package in packages)
     print(f"workers:  mendsearch launch '{shown}' {registered.name} --workers 2{allow}")
     keys = [word for key in set_ or () for word in ("--set", key)]
     rest = shlex.join(["mendsearch", "run", str(spec), "--out", str(folder), *keys])
@@ -58,7 +58,9 @@ def worker(
     name: Name = None,
     allow: Annotated[
         list[str] | None,
-        typer.Option(help="Package that may be imported for the network; also MENDSEARCH_ALLOW, separated by commas."),
+        typer.Option(
+            help="Package that may be imported for network or metric; also MENDSEARCH_ALLOW, separated by commas."
+        ),
     ] = None,
     outage: Annotated[
         float | None,

@@ -10,6 +10,7 @@ from typing import Annotated, Any
 
 import optuna
 import typer
+from rich.console import Group
 
 import mendstore
 from mendsearch.cli.common import Json, SetKeys, Storage, guarded, look_up, show, storage_of
@@ -21,7 +22,7 @@ from mendstore import Reader
 from mendstore.records import RunResult
 from mendview.publish import publish
 from mendview.report import report_named, save
-from mendview.tables import result_table, structure_table
+from mendview.tables import outputs_table, result_table, structure_table
 
 Workers = Annotated[
     int,
@@ -69,7 +70,7 @@ def inspect(
     ] = None,
     as_json: Json = False,
 ) -> None:
-    """Show the coupling groups of a network, their channels and MACs, and why other layers are not pruned."""
+    """Show a network's coupling groups, their channels and MACs, why other layers stay whole, and its outputs."""
     from mendsearch.pipeline.inspection import inspect_model, inspect_spec
 
     if (spec is None) == (model is None):
@@ -79,7 +80,7 @@ def inspect(
     else:
         assert model is not None
         found = inspect_model(model, _shape(input_), tuple(exclude or ()))
-    show(found, structure_table(found), as_json)
+    show(found, Group(structure_table(found), outputs_table(found)), as_json)
 
 
 def _run(spec: Spec, out: Path, storage: str | None, as_json: bool, workers: int) -> None:

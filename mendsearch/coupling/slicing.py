@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from typing import Any
 
@@ -102,6 +102,27 @@ class Slicer:
     def run(self, state: dict[str, Tensor], inputs: tuple[Tensor, ...]) -> Any:
         """As `forward`, of several inputs."""
         return call(self.model, state, self._others, inputs)
+
+    def apply(self, state: dict[str, Tensor], function: Callable[..., Any], *arguments: Any) -> Any:
+        """What a function returns for the network and further arguments; call it within `sized(state)`.
+
+        While it runs, the network holds the tensors of the candidate: hooks, submodules and several calls work.
+        """
+        prefix = "model."
+        held = {prefix + name: tensor for name, tensor in state.items()}
+        others = {prefix + name: prefix + first for name, first in self._others.items()}
+        return call(_Holder(self.model), held, others, (function, *arguments))
+
+
+class _Holder(nn.Module):
+    """A module whose forward pass is any function of another module."""
+
+    def __init__(self, model: nn.Module) -> None:
+        super().__init__()
+        self.model = model
+
+    def forward(self, function: Callable[..., Any], *arguments: Any) -> Any:
+        return function(self.model, *arguments)
 
 
 def _restore(computed: list[tuple[nn.Module, str, Tensor]]) -> None:

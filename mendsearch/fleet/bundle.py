@@ -85,7 +85,7 @@ def download(
     Args:
         database: the study database.
         registered: the search as the database holds it.
-        allow: packages that may be imported for the network.
+        allow: packages that may be imported for the network and the metric.
         reporter: where progress goes.
 
     Raises:
@@ -97,8 +97,10 @@ def download(
             f"search `{registered.name}` was not made for other workers; run `mendsearch create`, or `run --workers N`"
         )
     spec = parse_spec(registered.spec, origin=f"of search `{registered.name}`")
-    check_allowed(spec.model.name, allow)
-    check_versions(registered.versions, own_versions(spec.model.name))
+    names, allow = (spec.model.name, spec.mend.score), list(allow)
+    for imported in names:
+        check_allowed(imported, allow)
+    check_versions(registered.versions, own_versions(*names))
     blobs, tensors = Blobs(database), {}
     with reporter.stage("download", len(registered.blobs)) as stage:
         for role, digest in registered.blobs.items():
@@ -119,7 +121,7 @@ def _search(spec: Spec, tensors: dict[str, dict[str, Tensor]]) -> Search:
     if torch.cuda.is_available():
         model.cuda()
     images = tensors["images"]
-    problem = build_problem(model.eval(), images["calibration"], spec.budget, spec.prune)
+    problem = build_problem(model.eval(), images["calibration"], spec.budget, spec.prune, spec.score.outputs)
     device = next(model.parameters()).device
     ranking, statistics = from_tensors(tensors["ranking"], spec.rank.criterion, device)
     return Search(

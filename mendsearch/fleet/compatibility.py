@@ -16,23 +16,28 @@ ALLOW_VARIABLE = "MENDSEARCH_ALLOW"
 CODE, USER = "mendsearch's code", "code of "
 
 
-def own_versions(model: str) -> dict[str, str]:
+def own_versions(*names: str) -> dict[str, str]:
     """Versions of everything that decides a score, as installed here.
 
     They are PyTorch up to its minor version, a digest of the modules of this package that a score
-    depends on, and a digest of the user's package if the network comes from one.
+    depends on, and digests of the user's packages that the network or the metric comes from.
 
     Args:
-        model: name of the network, as a spec has it.
+        names: names of the network and of the score, as a spec has them.
     """
     found = {
         "torch": ".".join(version("torch").split(".")[:2]),
         CODE: scoring_digest(),
     }
-    if is_import_path(model):
-        top = model.partition(":")[0].partition(".")[0]
+    for top in imported_packages(*names):
         found[USER + top] = source_digest(_source(top))
     return found
+
+
+def imported_packages(*names: str) -> list[str]:
+    """The top-level packages of those names that are import paths."""
+    tops = [name.partition(":")[0].partition(".")[0] for name in names if is_import_path(name)]
+    return list(dict.fromkeys(tops))
 
 
 def check_versions(theirs: Mapping[str, str], ours: Mapping[str, str]) -> None:
@@ -49,20 +54,20 @@ def check_versions(theirs: Mapping[str, str], ours: Mapping[str, str]) -> None:
             )
 
 
-def check_allowed(model: str, allow: Iterable[str]) -> None:
-    """Check that this worker may import the network's module, before any code of it runs.
+def check_allowed(name: str, allow: Iterable[str]) -> None:
+    """Check that this worker may import the module of the network or the metric, before any code of it runs.
 
     Args:
-        model: name of the network, as the database has it.
+        name: name of the network or of the score, as the database has it.
         allow: packages or modules that may be imported.
 
     Raises:
         ModelError: the module is not among them.
     """
-    if not is_import_path(model):
+    if not is_import_path(name):
         return
-    module = model.partition(":")[0]
-    if not any(module == name or module.startswith(f"{name}.") for name in allow):
+    module = name.partition(":")[0]
+    if not any(module == allowed or module.startswith(f"{allowed}.") for allowed in allow):
         raise ModelError(
             f"the search asks to import `{module}`, which this worker does not allow; if you trust it: "
             f"--allow {module.partition('.')[0]}, or {ALLOW_VARIABLE}"

@@ -5,16 +5,16 @@ from __future__ import annotations
 import os
 import sys
 import time
+from collections.abc import Sequence
 from pathlib import Path
 
 import torch
 
 import mendstore
-from mendsearch.fleet.compatibility import ALLOW_VARIABLE
+from mendsearch.fleet.compatibility import ALLOW_VARIABLE, imported_packages
 from mendsearch.fleet.exit_reports import report_ends
 from mendsearch.fleet.launch import Slot, Supervisor, cpu_slots, gpu_slots
 from mendsearch.fleet.launch.devices import visible_gpus
-from mendsearch.importing import is_import_path
 from mendsearch.progress import Reporter
 from mendsearch.study.worker import check_done
 
@@ -27,7 +27,7 @@ def run_local_workers(
     database: mendstore.Database,
     registered: mendstore.Registered,
     workers: int,
-    model: str,
+    imported: Sequence[str],
     log_dir: Path,
     reporter: Reporter,
 ) -> None:
@@ -40,7 +40,7 @@ def run_local_workers(
         database: the study database.
         registered: the search as the database holds it, with its bundle.
         workers: number of workers.
-        model: name of the network, whose package they may import.
+        imported: names of the network and of the score, whose packages they may import.
         log_dir: folder with one log file per worker.
         reporter: where progress goes.
 
@@ -48,8 +48,8 @@ def run_local_workers(
         MendsearchError: all workers ended before the search was done; the message gives the reason of the last one.
     """
     environment = {**os.environ, mendstore.STORAGE_VARIABLE: database.url}
-    if is_import_path(model):
-        environment[ALLOW_VARIABLE] = model.partition(":")[0].partition(".")[0]
+    if packages := imported_packages(*imported):
+        environment[ALLOW_VARIABLE] = ",".join(packages)
     news: list[str] = []
 
     def say(line: str) -> None:

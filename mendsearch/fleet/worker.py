@@ -22,7 +22,7 @@ def run_worker(
     Args:
         url: URL of the study database.
         name: name of the search.
-        allow: packages that may be imported for the network.
+        allow: packages that may be imported for the network and the metric.
         outage_s: seconds to wait for a database that cannot be reached; None for the value of the spec.
         trial_limit_s: seconds that one candidate may take; None for the value of the spec.
         reporter: where progress goes.

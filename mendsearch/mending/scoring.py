@@ -3,17 +3,22 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Literal
 
 import torch
 from torch import Tensor, nn
-from torch.nn import functional
 
 from mendsearch.coupling.copying import dtype_of
 from mendsearch.coupling.layout import Ints
 from mendsearch.coupling.surgery import build_pruned
+from mendsearch.mending.judges import ByDense, ByLabels, ByMetric, Judge, Judged, Metric
 from mendsearch.mending.weights import Weights
 from mendsearch.modes import evaluating, fast_passes
+from mendsearch.outputs import Wishes, comparison_of
+from mendsearch.outputs.guessing import Output
+from mendsearch.reconstruction.targets import affordable
 
 BATCH = 512
 """Images per forward pass, at most."""
@@ -35,52 +40,89 @@ class Scored:
         value: the score; if scoring was stopped, an estimate of it.
         losses: (n,) float32, losses of the images that were used.
         stopped: whether scoring was stopped before the last image.
-        top1_agreement: fraction (0-1) of these images whose largest logit is the dense network's, or the label.
+        top1_agreement: fraction (0-1) of decisions on these images (classes, of each pixel or of the image) that are
+            the dense network's, or the labels; None where nothing is decided, or a metric is the score.
+        divergences: mean divergences on these images, by output; empty unless the dense network is the reference.
     """
 
     value: float
     losses: Tensor
     stopped: bool
-    top1_agreement: float
+    top1_agreement: float | None
+    divergences: Mapping[str, float] = field(default_factory=dict)
 
 
 class Scorer:
     """Scores candidates of one search.
 
-    Without labels, the score is the agreement with the dense network: minus the mean Kullback-Leibler divergence
-    (nats) of the candidate's outputs from the dense ones on the validation images. With labels, it is minus the mean
-    cross-entropy. It is at most 0; higher is better. A trial uses `TRIAL_IMAGES` of the images, a refined candidate
+    Without labels, the score is the agreement with the dense network: minus the mean divergence of the candidate's
+    outputs from the dense ones on the validation images, which for a classifier is the Kullback-Leibler divergence in
+    nats. With labels, it is minus the mean loss, which for a classifier is the cross-entropy. Both are at most 0. With
+    a metric, it is the metric's mean. Higher is better. A trial uses `TRIAL_IMAGES` of the images, a refined candidate
     all of them.
 
     Args:
         weights: weights of the candidates.
         validation: (N, C, H, W) float32, validation images.
-        labels: (N,) int64, their labels; None to compare with the dense network.
-
-    Attributes:
-        by_label: whether the reference is the labels.
+        labels: their labels, with a first axis of N; None to compare with the dense network.
+        outputs: what the user says of the network's outputs.
+        metric: the user's own metric, which is given the labels too; None to use divergences or losses.
+        metric_name: import path of the metric.
     """
 
-    def __init__(self, weights: Weights, validation: Tensor, labels: Tensor | None) -> None:
-        self.weights, self.by_label = weights, labels is not None
+    def __init__(
+        self,
+        weights: Weights,
+        validation: Tensor,
+        labels: Tensor | None,
+        *,
+        outputs: Wishes | None = None,
+        metric: Metric | None = None,
+        metric_name: str = "",
+    ) -> None:
+        self.weights = weights
         # shuffled, so that the first images are a fair sample even if they came sorted
         order = torch.randperm(len(validation), generator=torch.Generator().manual_seed(0))
         self._trial = min(TRIAL_IMAGES, len(validation))
         self._checks = {round(part * self._trial) for part in CHECKS}
-        ends = sorted({*self._checks, self._trial, *range(BATCH, len(validation), BATCH), len(validation)} - {0})
-        sizes = [end - start for start, end in zip([0, *ends[:-1]], ends, strict=True)]
-        self._images = weights.placed(validation[order]).split(sizes)
+        batch = min(BATCH, affordable(weights.model, validation))
+        ends = sorted({*self._checks, self._trial, *range(batch, len(validation), batch), len(validation)} - {0})
+        self._sizes = [end - start for start, end in zip([0, *ends[:-1]], ends, strict=True)]
+        images = weights.placed(validation[order])
+        parts = images.split(self._sizes)
+        targets = None if labels is None else labels[order].to(weights.device).split(self._sizes)
+        self._judge: Judge
+        if metric is not None:
+            given = parts if targets is None else list(zip(parts, targets, strict=True))
+            self._judge = ByMetric(weights.slicer, given, metric, metric_name)
+            return
+        comparison = comparison_of(weights.model, images, outputs)
         with torch.no_grad(), evaluating(weights.model):
-            self._targets = (
-                [weights.model(part).log_softmax(1) for part in self._images]
-                if labels is None
-                else list(labels[order].to(weights.device).split(sizes))
+            self._judge = (
+                ByDense(weights.slicer, parts, comparison)
+                if targets is None
+                else ByLabels(weights.slicer, parts, targets, comparison)
             )
+
+    @property
+    def reference(self) -> Literal["dense", "labels", "metric"]:
+        """What candidates are compared with."""
+        return self._judge.reference
+
+    @property
+    def metric_name(self) -> str:
+        """Import path of the user's own metric; empty without one."""
+        return self._judge.name if isinstance(self._judge, ByMetric) else ""
+
+    @property
+    def outputs(self) -> tuple[Output, ...]:
+        """The network's outputs and how they are compared; empty where a metric is the score."""
+        return self._judge.outputs
 
     @property
     def version(self) -> tuple[object, ...]:
         """Changes whenever the same candidate would get another score."""
-        return VERSION, self.by_label, self._trial, BATCH, CHECKS, *self.weights.version
+        return VERSION, *self._judge.version, self._trial, BATCH, CHECKS, *self.weights.version
 
     @torch.no_grad()
     def score(self, counts: Ints, incumbent: Scored | None = None) -> Scored:
@@ -98,12 +140,12 @@ class Scorer:
     @torch.no_grad()
     def refined_score(self, counts: Ints) -> float:
         """The score of a candidate with refined weights, which are those of `build`."""
-        return self._evaluate(self.weights.refined(counts), sum(map(len, self._images))).value
+        return self._evaluate(self.weights.refined(counts), sum(self._sizes)).value
 
     @torch.no_grad()
     def dense_score(self) -> float:
         """The score of the dense network."""
-        return self._evaluate(dict(self.weights.slicer.dense), sum(map(len, self._images))).value
+        return self._evaluate(dict(self.weights.slicer.dense), sum(self._sizes)).value
 
     def build(self, counts: Ints) -> nn.Module:
         """The candidate as a plain dense network, with refined weights."""
@@ -112,32 +154,35 @@ class Scorer:
 
     def _evaluate(self, state: dict[str, Tensor], images: int, incumbent: Scored | None = None) -> Scored:
         slicer, seen = self.weights.slicer, 0
-        losses: list[Tensor] = []
-        hits: list[Tensor] = []
+        judged: list[Judged] = []
         with self.weights.timings.step("validate"), slicer.sized(state), evaluating(slicer.model):
-            for part, targets in zip(self._images, self._targets, strict=True):
-                outputs = slicer.forward(state, part)
-                losses.append(self._losses(outputs, targets))
-                hits.append(outputs.argmax(1) == (targets if self.by_label else targets.argmax(1)))
-                seen += len(part)
+            for at, size in enumerate(self._sizes):
+                judged.append(self._judge.judge(state, at))
+                seen += size
                 if incumbent is not None and seen in self._checks and seen < images:
-                    behind = torch.cat(losses) - incumbent.losses[:seen]
+                    behind = _losses(judged) - incumbent.losses[:seen]
                     if _beyond_doubt(behind):
-                        return Scored(incumbent.value - float(behind.mean()), torch.cat(losses), True, _share(hits))
+                        return _scored(judged, incumbent.value - float(behind.mean()), stopped=True)
                 if seen >= images:
                     break
-            found = torch.cat(losses)
-            loss = float(found.mean())
-        return Scored(-loss if math.isfinite(loss) else -math.inf, found, False, _share(hits))
-
-    def _losses(self, outputs: Tensor, targets: Tensor) -> Tensor:
-        if self.by_label:
-            return functional.cross_entropy(outputs.float(), targets, reduction="none")
-        return functional.kl_div(outputs.float().log_softmax(1), targets, reduction="none", log_target=True).sum(1)
+            loss = float(_losses(judged).mean())
+        return _scored(judged, -loss if math.isfinite(loss) else -math.inf, stopped=False)
 
 
-def _share(hits: list[Tensor]) -> float:
-    return float(torch.cat(hits).float().mean())
+def _losses(judged: list[Judged]) -> Tensor:
+    return torch.cat([part.losses for part in judged])
+
+
+def _scored(judged: list[Judged], value: float, *, stopped: bool) -> Scored:
+    agreed = [part.agreed for part in judged if part.agreed is not None]
+    parts = {name: torch.cat([part.divergences[name] for part in judged]) for name in judged[0].divergences}
+    return Scored(
+        value,
+        _losses(judged),
+        stopped,
+        float(torch.cat(agreed).mean()) if agreed else None,
+        {name: float(values.mean()) for name, values in parts.items()},
+    )
 
 
 def _beyond_doubt(behind: Tensor) -> bool:

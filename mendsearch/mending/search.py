@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import torch
 from torch import Tensor, nn
@@ -14,11 +14,15 @@ from mendsearch.config import Budget, MendSpec, PruneSpec
 from mendsearch.coupling.copying import unwrapped
 from mendsearch.coupling.graph import find_coupling
 from mendsearch.coupling.layout import Coupling
-from mendsearch.errors import CouplingError, DataError, ModelError
+from mendsearch.errors import CouplingError, DataError, ModelError, SpecError
+from mendsearch.importing import import_factory, is_import_path
+from mendsearch.mending.judges import Metric
 from mendsearch.mending.scoring import Scorer
 from mendsearch.mending.space import Space
 from mendsearch.mending.weights import Weights
 from mendsearch.modes import evaluating, to_network
+from mendsearch.outputs import Wishes, leaves_of
+from mendsearch.outputs.choosing import ignored
 from mendsearch.prepruning import by_curves, cut, error_curves, pre_prune
 from mendsearch.progress import Reporter
 from mendsearch.ranking import CRITERIA, FilterRanking, RankingInputs
@@ -38,14 +42,18 @@ class Problem:
         model: the dense network; the search never changes it.
         coupling: coupling groups of the network.
         limits: the budget in absolute numbers, with the cost model.
+        outputs: what the user says of the network's outputs.
     """
 
     model: nn.Module
     coupling: Coupling
     limits: Limits
+    outputs: Wishes = field(default_factory=dict)
 
 
-def build_problem(model: nn.Module, images: Tensor, budget: Budget, prune: PruneSpec | None = None) -> Problem:
+def build_problem(
+    model: nn.Module, images: Tensor, budget: Budget, prune: PruneSpec | None = None, outputs: Wishes | None = None
+) -> Problem:
     """Find the coupling groups, and check the budget.
 
     Args:
@@ -53,10 +61,11 @@ def build_problem(model: nn.Module, images: Tensor, budget: Budget, prune: Prune
         images: (N, C, H, W) float32; two are enough.
         budget: limits on the pruned network.
         prune: multiple of the keep counts, and layers to exclude.
+        outputs: what the user says of the network's outputs.
 
     Raises:
         DataError: the network does not accept the images.
-        ModelError: its outputs are not logits, or it is no network that can be pruned.
+        ModelError: its outputs hold no tensor or are not finite, or it is no network that can be pruned.
         CouplingError: nothing is prunable.
         BudgetError: the budget cannot be met, or is already met.
     """
@@ -67,15 +76,10 @@ def build_problem(model: nn.Module, images: Tensor, budget: Budget, prune: Prune
         reasons = "; ".join(f"{name}: {reason}" for name, reason in list(coupling.whole.items())[:3])
         raise CouplingError(f"nothing in the network is prunable ({reasons or 'it has no layer with channels'})")
     with evaluating(model), torch.no_grad():
-        outputs = model(to_network(images[:2], model))
-    if not isinstance(outputs, Tensor) or outputs.dim() != 2:
-        raise ModelError(
-            f"the network gives {_shape(outputs)} for two images, expected logits (2, num_classes); "
-            f"wrap it in a module that returns them"
-        )
-    if not torch.isfinite(outputs).all():
-        raise ModelError("the network's outputs are not finite; check its weights and the calibration images")
-    return Problem(model, coupling, Limits(budget, build_cost_model(model, coupling), prune.multiple))
+        given = model(to_network(images[:2], model))
+    _check_outputs(given, {} if outputs is None else outputs)
+    limits = Limits(budget, build_cost_model(model, coupling), prune.multiple)
+    return Problem(model, coupling, limits, outputs or {})
 
 
 def rank_channels(
@@ -93,12 +97,24 @@ def rank_channels(
     passes = -(-len(images) // BATCH)
     with reporter.stage("rank", passes + len(problem.coupling.groups)) as stage:
         statistics = input_statistics(problem.model, problem.coupling, images, BATCH, stage.advance)
-        inputs = RankingInputs(problem.model, problem.coupling, statistics, images, seed)
+        inputs = RankingInputs(problem.model, problem.coupling, statistics, images, seed, problem.outputs)
         return CRITERIA[criterion].rank(inputs, stage.advance), statistics
 
 
-def _shape(outputs: object) -> str:
-    return f"a tensor {tuple(outputs.shape)}" if isinstance(outputs, Tensor) else f"a {type(outputs).__name__}"
+def _check_outputs(given: object, outputs: Wishes) -> None:
+    leaves = leaves_of(given)
+    if not leaves:
+        raise ModelError(
+            f"the network gives {type(given).__name__}, expected a tensor, or tensors in lists, dicts or dataclasses; "
+            f"wrap it in a module that returns them"
+        )
+    for name, leaf in leaves.items():
+        if isinstance(leaf, Tensor) and not torch.isfinite(leaf).all() and not ignored(name, outputs):
+            of = "" if len(leaves) == 1 else f" (`{name}`)"
+            raise ModelError(
+                f"the network's outputs are not finite{of}; check its weights and the calibration images, or set it to "
+                f"`none` in [score.outputs]"
+            )
 
 
 class Search:
@@ -110,12 +126,16 @@ class Search:
         statistics: input statistics, by name of the consumer.
         calibration: (N, C, H, W) float32, calibration images.
         validation: (N, C, H, W) float32, validation images.
-        labels: (N,) int64, labels of the validation images, or None; used only if `mend.score` is `loss`.
+        labels: labels of the validation images with a first axis of N, or None; not used if `mend.score` is
+            `agreement`.
         prune: pre-pruning rule and floor.
         mend: score and reconstruction.
+        metric: the user's own metric; by default the one that `mend.score` is the import path of, if it is one.
 
     Raises:
         DataError: the score needs labels, and none were given.
+        ModelError: the outputs cannot be compared.
+        SpecError: the metric cannot be imported.
 
     Attributes:
         images: calibration images, validation images, and the labels if they are used.
@@ -136,11 +156,14 @@ class Search:
         labels: Tensor | None,
         prune: PruneSpec,
         mend: MendSpec,
+        metric: Metric | None = None,
     ) -> None:
         self.problem, self.ranking, self.statistics = problem, ranking, statistics
         if mend.score == "loss" and labels is None:
             raise DataError('score "loss" needs labels for the validation images; pass them, or use "agreement"')
-        judges = labels if mend.score == "loss" else None
+        if metric is None and is_import_path(mend.score):
+            metric = import_factory(mend.score, SpecError)
+        judges = labels if mend.score != "agreement" else None
         self.images = (calibration, validation, judges)
         limits = problem.limits
         self.curves = error_curves(problem.model, problem.coupling, ranking, statistics)
@@ -151,7 +174,9 @@ class Search:
         by_power = [by_curves(self.curves, limits, power) for power in POWERS]
         self.starts = [self.space.project(counts) for counts in (*by_power, self.pre_pruned, self.uniform)]
         weights = Weights(problem.model, problem.coupling, ranking, statistics, calibration, mend.reconstruction)
-        self.scorer = Scorer(weights, validation, judges)
+        self.scorer = Scorer(
+            weights, validation, judges, outputs=problem.outputs, metric=metric, metric_name=mend.score
+        )
 
     def fingerprint(self) -> str:
         """Digest of weights, data, ranking, floor, budget and scoring: equal if the scores of two searches compare."""

@@ -11,12 +11,16 @@ from mendsearch.coupling.layout import Ints
 POWERS = (0.75, 1.5, 3.0)
 LENGTHS = (0.5, 1.0, 2.0, 4.0)
 NOISES = (1e-3, 1e-2, 1e-1)
+ABOVE = 0.25
+"""Standard deviations of the scores by which the ceiling lies above the best, where scores are not negative."""
 WIDE = 10.0
 """Prior variance of the weights of the features, relative to the variance of the smooth part."""
 
 
 class Surrogate:
-    """Predicts -log(-score) of structures.
+    """Predicts minus the logarithm of how far the scores of structures lie below a ceiling.
+
+    The ceiling of negative scores is 0. A metric may be positive; its ceiling lies a little above the best.
 
     The mean is linear in the error curves, summed after raising them to several powers. The residual is a Gaussian
     process over the logarithms of the keep counts (Matérn 5/2; length and noise by marginal likelihood on a small
@@ -39,7 +43,7 @@ class Surrogate:
 
     def fit(self, counts: Ints, scores: Floats) -> None:
         """Fit to keep counts (n, G) and finite scores (n,), n >= 2."""
-        values = -np.log(np.maximum(-scores, 1e-6))
+        values = -np.log(np.maximum(_ceiling(scores) - scores, 1e-6))
         self._centre, self._spread = float(np.median(values)), float(values.std()) + 1e-9
         self._at = self._log_fractions(counts)
         wanted = (values - self._centre) / self._spread
@@ -60,7 +64,7 @@ class Surrogate:
                     self._amplitude, self._trained = amplitude, basis
 
     def predict(self, counts: Floats) -> tuple[Floats, Floats]:
-        """Mean and standard deviation, each (m,), of -log(-score) at keep counts (m, G)."""
+        """Mean and standard deviation, each (m,), of -log(ceiling - score) at keep counts (m, G)."""
         basis = self._basis(counts)
         distances = _distances(self._log_fractions(counts), self._at)
         cross = _matern(distances / (self._length * np.sqrt(len(self._groups)) / 2)) + WIDE * basis @ self._trained.T
@@ -88,6 +92,11 @@ class Surrogate:
         mean, spread = self._scale
         scaled = np.clip((self._features(counts) - mean) / spread, -5, 5)
         return np.concatenate([np.ones((len(scaled), 1)), scaled], 1)
+
+
+def _ceiling(scores: Floats) -> float:
+    best = float(scores.max())
+    return 0.0 if best < 0 else best + ABOVE * float(scores.std())
 
 
 def _distances(left: Floats, right: Floats) -> Floats:

@@ -15,7 +15,7 @@ from mendsearch.models.resnet import cifar_resnet, digits_resnet
 BUILT_IN: dict[str, Callable[..., nn.Module]] = {"digits-resnet": digits_resnet, "cifar-resnet": cifar_resnet}
 
 
-def complete_kwargs(name: str, kwargs: Mapping[str, Any], **of_data: int) -> dict[str, Any]:
+def complete_kwargs(name: str, kwargs: Mapping[str, Any], **of_data: int | None) -> dict[str, Any]:
     """The factory's arguments, completed from the data.
 
     An argument of `of_data` is added if the factory accepts it and `kwargs` does not have it. torchvision's builders
@@ -24,7 +24,7 @@ def complete_kwargs(name: str, kwargs: Mapping[str, Any], **of_data: int) -> dic
     Args:
         name: name of the network, as in `build_model`.
         kwargs: arguments from the user, which win.
-        of_data: `num_classes` and `in_channels`, if they are known.
+        of_data: `num_classes` and `in_channels`; None if they are not known.
 
     Raises:
         ModelError: there is no network of that name.
@@ -32,7 +32,7 @@ def complete_kwargs(name: str, kwargs: Mapping[str, Any], **of_data: int) -> dic
     accepted = set(inspect.signature(_factory(name)).parameters)
     if name.startswith("torchvision:"):
         accepted = set() if "weights" in kwargs else {"num_classes"}
-    return {key: value for key, value in of_data.items() if key in accepted} | dict(kwargs)
+    return {key: value for key, value in of_data.items() if key in accepted and value is not None} | dict(kwargs)
 
 
 def build_model(name: str, kwargs: Mapping[str, Any]) -> nn.Module:

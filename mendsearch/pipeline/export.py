@@ -19,6 +19,7 @@ from mendsearch.files import write_json
 from mendsearch.mending.search import Search
 from mendsearch.pipeline.finetuning import Finetuned
 from mendsearch.pipeline.latency import latencies_ms
+from mendsearch.pipeline.measuring import Measure
 from mendsearch.pipeline.run import Run
 from mendsearch.study.winner import Winner
 from mendsearch.study.worker import open_database
@@ -60,6 +61,8 @@ def export(
         name: PrunedRow(
             accuracy=row.accuracy,
             accuracy_before=row.accuracy_before,
+            metric=row.metric,
+            metric_before=row.metric_before,
             **costs.cost(row.counts),
             latency_ms=latency[name],
             keep_counts=coupling.keep_counts(row.counts),
@@ -67,14 +70,15 @@ def export(
         )
         for name, row in tuned.items()
     }
-    trained = run.folder["train"]["accuracy"]
-    dense = DenseRow(accuracy=trained, **costs.cost(coupling.widths), latency_ms=latency["dense"])
+    trained = {name: run.folder["train"].get(name) for name in ("accuracy", "metric")}
+    dense = DenseRow(**trained, **costs.cost(coupling.widths), latency_ms=latency["dense"])
     run.folder["export"] = {"seconds": time.perf_counter() - started}
     result = RunResult(
         format=FORMAT,
         search=spec.name,
         model=Model(name=spec.model.name, kwargs=inputs.kwargs),
         budget=Budget(given=spec.budget.limits(), absolute=search.problem.limits.absolute),
+        metric=Measure(run).metric,
         test_images=len(inputs.splits.test),  # type: ignore[arg-type]  # map-style, checked by `split`
         dense=dense,
         **rows,

@@ -7,11 +7,15 @@ from typing import Any
 
 import torch
 
-from mendsearch.config import Spec
+from mendsearch.config import FinetuneSpec, Spec, TrainSpec
+from mendsearch.errors import SpecError
+from mendsearch.importing import import_factory, is_import_path
 from mendsearch.mending.search import Problem, build_problem
 from mendsearch.models.checkpoint import load_checkpoint
 from mendsearch.models.registry import build_model, complete_kwargs
-from mendsearch.training.loop import predict
+from mendsearch.modes import to_network
+from mendsearch.outputs import Comparison, outputs_of
+from mendsearch.training.loop import Loss
 from mendsearch.training.sources import open_source
 from mendsearch.training.splits import Splits, check_labels, split
 
@@ -47,6 +51,31 @@ def read_inputs(spec: Spec) -> Inputs:
         load_checkpoint(model, spec.model.checkpoint)
     if torch.cuda.is_available():
         model.cuda()
-    problem = build_problem(model.eval(), splits.calibration, spec.budget, spec.prune)
-    check_labels(splits.validation[1], predict(model, splits.calibration[:2]).shape[1], "validation")
+    problem = build_problem(model.eval(), splits.calibration, spec.budget, spec.prune, spec.score.outputs)
+    _check_targets(spec, problem, splits)
     return Inputs(problem, splits, kwargs)
+
+
+def loss_of(spec: TrainSpec | FinetuneSpec) -> Loss | None:
+    """The user's own loss, or None.
+
+    Raises:
+        SpecError: it cannot be imported.
+    """
+    return None if spec.loss is None else import_factory(spec.loss, SpecError)
+
+
+@torch.no_grad()
+def _check_targets(spec: Spec, problem: Problem, splits: Splits) -> None:
+    """See whether score and losses can be computed, before any work is done."""
+    if is_import_path(spec.mend.score):
+        import_factory(spec.mend.score, SpecError)
+    trained = spec.model.checkpoint is None and spec.train.epochs and loss_of(spec.train) is None
+    tuned = spec.finetune.epochs and loss_of(spec.finetune) is None and spec.finetune.distillation < 1
+    model, (images, labels) = problem.model, splits.validation
+    outputs, divergences = outputs_of(model, splits.calibration, problem.outputs)
+    if divergences and not is_import_path(spec.mend.score):
+        check_labels(labels, Comparison(outputs, divergences).classes, "validation")
+    if trained or tuned or (spec.mend.score != "agreement" and not is_import_path(spec.mend.score)):
+        comparison = Comparison(outputs, divergences)
+        comparison.loss(comparison.prepare(model(to_network(images[:2], model))), labels[:2])

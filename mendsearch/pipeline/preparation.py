@@ -8,9 +8,12 @@ from mendsearch.calibration import doubts
 from mendsearch.coupling.copying import load_state, state_of
 from mendsearch.files import read_tensors, write_tensors
 from mendsearch.mending.search import Search, rank_channels
+from mendsearch.outputs import LOGITS
+from mendsearch.pipeline.inputs import loss_of
+from mendsearch.pipeline.measuring import Measure, comparison_in
 from mendsearch.pipeline.run import Run
 from mendsearch.ranking.codec import from_tensors, to_tensors
-from mendsearch.training.loop import accuracy, train
+from mendsearch.training.loop import train
 
 
 def train_dense(run: Run) -> None:
@@ -33,10 +36,12 @@ def train_dense(run: Run) -> None:
                 seed=spec.seed,
                 augment=splits.augment,
                 checkpoint=checkpoint,
+                comparison=comparison_in(run) or LOGITS,
+                loss=loss_of(spec.train),
                 on_epoch=lambda loss: stage.advance(f"loss {loss:.4f}"),
             )
     write_tensors(path, state_of(model))
-    run.folder["train"] = {"seconds": time.perf_counter() - started, "accuracy": accuracy(model, splits.test)}
+    run.folder["train"] = {"seconds": time.perf_counter() - started, **Measure(run).of(model)}
     checkpoint.unlink(missing_ok=True)
 
 
@@ -50,7 +55,7 @@ def rank(run: Run) -> Search:
     path, criterion = run.folder.path / "ranking.safetensors", spec.rank.criterion
     if "rank" not in run.folder:
         started = time.perf_counter()
-        for line in doubts(problem.model, splits.calibration, splits.validation[1]):
+        for line in doubts(problem.model, splits.calibration, splits.validation[1], problem.outputs):
             run.reporter.say(f"warning: {line}")
         write_tensors(path, to_tensors(*rank_channels(problem, splits.calibration, criterion, spec.seed, run.reporter)))
         run.folder["rank"] = {"seconds": time.perf_counter() - started}

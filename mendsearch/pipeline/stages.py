@@ -114,7 +114,7 @@ def _prepared(spec: Spec, out: Path, storage: str, reporter: Reporter) -> tuple[
 def _registration(run: Run) -> Registration:
     spec = run.spec
     portable = portable_spec(spec, run.inputs.kwargs)
-    return Registration(run.storage, spec.name, spec.fleet, portable, own_versions(spec.model.name))
+    return Registration(run.storage, spec.name, spec.fleet, portable, own_versions(spec.model.name, spec.mend.score))
 
 
 def _shared(run: Run, database: mendstore.Database, search: Search, store: str | None) -> mendstore.Registered:
@@ -134,7 +134,8 @@ def _mended(run: Run, search: Search, workers: int) -> tuple[optuna.Study, Winne
         )
     database = open_database(run.storage, spec.fleet, reporter)
     registered = _shared(run, database, search, None)
-    run_local_workers(database, registered, workers, spec.model.name, run.folder.path / "workers", reporter)
+    imported = (spec.model.name, spec.mend.score)
+    run_local_workers(database, registered, workers, imported, run.folder.path / "workers", reporter)
     study = optuna.load_study(study_name=spec.name, storage=mendstore.MendStorage(database))
     return study, winner_of(study, search, reporter)
 

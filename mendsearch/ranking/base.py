@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 import numpy.typing as npt
@@ -12,6 +12,7 @@ from torch import Tensor, nn
 
 from mendsearch.coupling.copying import named_tensors
 from mendsearch.coupling.layout import Coupling, Ints
+from mendsearch.outputs import Wishes
 from mendsearch.ranking.statistics import InputStatistics
 
 Scores = npt.NDArray[np.float32]
@@ -45,6 +46,7 @@ class RankingInputs:
         statistics: input statistics, by name of the consumer.
         images: (N, C, H, W) float32, calibration images.
         seed: seed of criteria that are random.
+        outputs: what the user says of the network's outputs.
     """
 
     model: nn.Module
@@ -52,6 +54,7 @@ class RankingInputs:
     statistics: Mapping[str, InputStatistics]
     images: Tensor
     seed: int
+    outputs: Wishes = field(default_factory=dict)
 
     def state(self) -> dict[str, Tensor]:
         """The dense parameters and buffers, by name."""

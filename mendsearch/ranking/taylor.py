@@ -6,9 +6,9 @@ from collections.abc import Callable
 
 import torch
 from torch import Tensor
-from torch.nn import functional
 
 from mendsearch.modes import evaluating, to_network
+from mendsearch.outputs import comparison_of
 from mendsearch.ranking.base import Criterion, FilterRanking, RankingInputs, Scores
 from mendsearch.ranking.filters import over_filters
 
@@ -19,7 +19,8 @@ BATCH = 32
 class Taylor(Criterion):
     """Mean square, over batches, of the inner product of a filter with the gradient of its loss.
 
-    The loss is the cross-entropy with the dense network's own predictions, so that no labels are needed.
+    No labels are needed: the loss is the cross-entropy with the dense network's own predictions, or the mean square of
+    an output that is no classifier's.
 
     Reference: Molchanov et al., "Importance Estimation for Neural Network Pruning", CVPR 2019, equation 8.
     """
@@ -46,14 +47,13 @@ def _products(inputs: RankingInputs) -> dict[str, Tensor]:
     weights = {name: model.get_parameter(name) for name in dims}
     asked = {name: parameter.requires_grad for name, parameter in weights.items()}
     totals = {name: torch.zeros(weight.shape[dims[name]]).to(weight) for name, weight in weights.items()}
-    batches = inputs.images.split(BATCH)
+    batches, comparison = inputs.images.split(BATCH), comparison_of(model, inputs.images, inputs.outputs)
     try:
         for parameter in weights.values():
             parameter.requires_grad_(True)
         with evaluating(model), torch.enable_grad():
             for batch in batches:
-                outputs = model(to_network(batch, model))
-                loss = functional.cross_entropy(outputs, outputs.argmax(1))
+                loss = comparison.own_loss(model(to_network(batch, model)))
                 gradients = torch.autograd.grad(loss, list(weights.values()))
                 for (name, weight), gradient in zip(weights.items(), gradients, strict=True):
                     product = (weight.detach() * gradient).movedim(dims[name], 0).flatten(1).sum(1)

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import json
 import math
+from dataclasses import asdict
 
 import numpy as np
 
 from mendsearch.coupling.layout import Ints
+from mendsearch.mending.scoring import Scored
 from mendsearch.mending.search import Search
-from mendstore.records import STRUCTURE, Layer, Structure
+from mendstore.records import STRUCTURE, Layer, Output, Structure
 
 MOST_CHANNELS = 8192
 """Channels of all coupling groups together, up to which the error curves are included."""
@@ -26,14 +28,21 @@ def description(search: Search) -> dict[str, str]:
         for name, curve in zip(coupling.names, search.curves, strict=True):
             if np.isfinite(curve).all():
                 curves[name] = [float(f"{value:.3g}") for value in curve]
+    controls = _controls(search)
     structure = Structure(
         groups=list(coupling.names),
         widths=coupling.keep_counts(coupling.widths),
         floor=coupling.keep_counts(search.space.floor),
         pre_pruned=coupling.keep_counts(search.pre_pruned),
         uniform=coupling.keep_counts(search.uniform),
-        controls=_controls(search),
-        reference="labels" if search.scorer.by_label else "dense",
+        controls={name: scored.value for name, scored in controls.items()},
+        control_divergences={name: dict(scored.divergences) for name, scored in controls.items() if scored.divergences},
+        reference=search.scorer.reference,
+        metric=search.scorer.metric_name or None,
+        outputs=[
+            Output(**{key: value for key, value in asdict(output).items() if key != "probabilities"})
+            for output in search.scorer.outputs
+        ],
         dense_score=search.scorer.dense_score(),
         dense=limits.costs.cost(coupling.widths),
         budget=limits.absolute,
@@ -43,15 +52,15 @@ def description(search: Search) -> dict[str, str]:
     return {STRUCTURE: json.dumps(structure.written())}
 
 
-def _controls(search: Search) -> dict[str, float]:
+def _controls(search: Search) -> dict[str, Scored]:
     structures = {"pre_pruned": search.pre_pruned, "uniform": search.uniform}
-    scores = {name: _score(search, counts) for name, counts in structures.items()}
-    return {name: score for name, score in scores.items() if score is not None and math.isfinite(score)}
+    found = {name: _score(search, counts) for name, counts in structures.items()}
+    return {name: scored for name, scored in found.items() if scored is not None and math.isfinite(scored.value)}
 
 
-def _score(search: Search, counts: Ints) -> float | None:
+def _score(search: Search, counts: Ints) -> Scored | None:
     try:
-        return search.scorer.score(counts).value
+        return search.scorer.score(counts)
     except Exception:  # a trial that fails reports the reason; here the control is just not shown
         return None
 

@@ -51,8 +51,9 @@ def run_trials(
 ) -> None:
     """Score the candidates of a source until there are no more.
 
-    Every trial records its value and, as user attributes, `keep_counts`, `macs`, `params`, `top1_agreement` and
-    `seconds`. A candidate that was scored before is not scored again; its score is recorded.
+    Every trial records its value and, as user attributes, `keep_counts`, `macs`, `params`, `seconds`, and where the
+    score has them `top1_agreement` and `divergences`. A candidate that was scored before is not scored again; its score
+    is recorded.
 
     Args:
         source: source of the candidates.
@@ -76,7 +77,7 @@ def run_trials(
                 continue
             attrs = _attributes(space, candidate.counts) | {"seconds": time.perf_counter() - started}
             if scored is not None:
-                attrs["top1_agreement"] = scored.top1_agreement
+                attrs |= _made_of(scored)
             value = candidate.known if scored is None else scored.value
             source.record(
                 candidate, value, attrs, len(scored.losses) if scored is not None and scored.stopped else None
@@ -90,6 +91,12 @@ def run_trials(
 def _attributes(space: Space, counts: Ints) -> dict[str, Any]:
     cost = space.limits.costs.cost(counts)
     return {KEEP_COUNTS: space.coupling.keep_counts(counts), "macs": cost["macs"], "params": cost["params"]}
+
+
+def _made_of(scored: Scored) -> dict[str, Any]:
+    agreement = {} if scored.top1_agreement is None else {"top1_agreement": scored.top1_agreement}
+    finite = {name: value for name, value in scored.divergences.items() if math.isfinite(value)}
+    return agreement | ({"divergences": finite} if finite else {})
 
 
 def _beats(scored: Scored, incumbent: Scored | None) -> bool:

@@ -3,24 +3,25 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
 import torch
 from torch import Tensor, nn
-from torch.nn import functional
 from torch.utils.data import Dataset, Subset
 
 from mendsearch.config import FinetuneSpec, TrainSpec
-from mendsearch.errors import MendsearchError
+from mendsearch.errors import MendsearchError, ModelError
 from mendsearch.files import write_torch
 from mendsearch.modes import evaluating, to_network
+from mendsearch.outputs import LOGITS, Comparison, leaves_of
+from mendsearch.outputs.leaves import SINGLE
 from mendsearch.training.sources.base import Augment
 from mendsearch.training.splits import batches
 
-TEMPERATURE = 2.0
-"""Temperature of distillation."""
+Loss = Callable[[Any, Any], Tensor]
+"""(outputs of the network, targets) -> scalar."""
 
 
 def train(
@@ -31,27 +32,34 @@ def train(
     seed: int,
     augment: Augment | None = None,
     teacher: nn.Module | None = None,
+    comparison: Comparison = LOGITS,
+    loss: Loss | None = None,
     checkpoint: Path | None = None,
     on_epoch: Callable[[float], None] = lambda loss: None,
 ) -> None:
-    """Minimise cross-entropy by SGD with Nesterov momentum and a one-cycle schedule.
+    """Minimise a loss by SGD with Nesterov momentum and a one-cycle schedule.
 
-    With a teacher, the loss is (1 - w) cross-entropy + w T² KL(teacher ‖ model) at temperature T, where w is
-    `spec.distillation` (Hinton et al., "Distilling the Knowledge in a Neural Network", 2015).
+    With a teacher, the loss is (1 - w) loss + w divergence from the teacher's outputs, where w is `spec.distillation`.
+    For logits that divergence is T² KL(teacher ‖ model) at temperature T (Hinton et al., "Distilling the Knowledge in a
+    Neural Network", 2015).
 
     Args:
-        model: network, (N, C, H, W) -> (N, num_classes); changed in place on its device, left in evaluation mode.
-        dataset: data set of (image, label).
+        model: network; changed in place on its device, left in evaluation mode.
+        dataset: data set of (image, targets).
         spec: epochs, batch size, learning rate, momentum and weight decay.
         seed: seed of shuffling and augmentation; the same seed gives the same batches.
         augment: function that augments a batch of images.
         teacher: the dense network, in evaluation mode, whose outputs are learned too.
+        comparison: what the network's outputs are; by default logits (N, num_classes).
+        loss: the loss; by default cross-entropy for an output with classes, and the squared error for another one.
         checkpoint: file written after every epoch, from which training resumes; the caller removes it once it has saved
             the weights.
         on_epoch: function called with the mean loss after every epoch, and once for each epoch done before resuming.
 
     Raises:
         MendsearchError: the loss is no longer finite.
+        DataError: there is no default loss for these outputs and targets.
+        ModelError: the network gives other outputs in training mode than `comparison` says.
     """
     rows = _subset(dataset, spec, seed)
     if not spec.epochs:
@@ -69,39 +77,48 @@ def train(
     )
     saved: dict[str, Any] = {"model": model, "optimizer": optimizer, "schedule": schedule}
     distillation = getattr(spec, "distillation", 0.0) if teacher is not None else 0.0
-    criterion = _Criterion(teacher if distillation else None, distillation)
+    criterion = _Criterion(comparison, loss, teacher if distillation else None, distillation)
     first = _take_up(checkpoint, saved, on_epoch)
     losses: list[float] = []
     for epoch in range(first, spec.epochs):
         model.train()
-        loss = _epoch(model, rows, spec.batch_size, optimizer, schedule, augment, criterion, seed * 1000 + epoch)
-        if not math.isfinite(loss):
+        mean = _epoch(model, rows, spec.batch_size, optimizer, schedule, augment, criterion, seed * 1000 + epoch)
+        if not math.isfinite(mean):
             raise MendsearchError(
-                f"training diverged in epoch {epoch + 1}: got a loss of {loss}; try a lower learning_rate"
+                f"training diverged in epoch {epoch + 1}: got a loss of {mean}; try a lower learning_rate"
             )
-        losses.append(loss)
+        losses.append(mean)
         if checkpoint is not None:
-            write_torch(checkpoint, {"epoch": epoch + 1, "loss": loss, **{k: v.state_dict() for k, v in saved.items()}})
-        on_epoch(loss)
+            write_torch(checkpoint, {"epoch": epoch + 1, "loss": mean, **{k: v.state_dict() for k, v in saved.items()}})
+        on_epoch(mean)
     model.eval()
 
 
 class _Criterion:
-    """The loss of a batch: cross-entropy, and with a teacher the divergence from its outputs."""
+    """The loss of a batch: that of the targets, and with a teacher the divergence from its outputs."""
 
-    def __init__(self, teacher: nn.Module | None, weight: float) -> None:
-        self._teacher, self._weight = teacher, weight
+    def __init__(self, comparison: Comparison, loss: Loss | None, teacher: nn.Module | None, weight: float) -> None:
+        self._comparison, self._loss, self._teacher, self._weight = comparison, loss, teacher, weight
 
-    def __call__(self, model: nn.Module, images: Tensor, labels: Tensor) -> Tensor:
+    def __call__(self, model: nn.Module, images: Tensor, targets: Any) -> Tensor:
         outputs = model(images)
-        loss = functional.cross_entropy(outputs, labels)
         if self._teacher is None:
-            return loss
+            return self._of_targets(outputs, targets)
         with torch.no_grad(), evaluating(self._teacher):
-            wanted = functional.log_softmax(self._teacher(images) / TEMPERATURE, 1)
-        found = functional.log_softmax(outputs / TEMPERATURE, 1)
-        distance = functional.kl_div(found, wanted, reduction="batchmean", log_target=True)
-        return (1 - self._weight) * loss + self._weight * TEMPERATURE**2 * distance
+            wanted = self._teacher(images)
+        distance = self._comparison.distillation(outputs, wanted)
+        if self._weight == 1:
+            return distance
+        return (1 - self._weight) * self._of_targets(outputs, targets) + self._weight * distance
+
+    def _of_targets(self, outputs: Any, targets: Any) -> Tensor:
+        if self._loss is None:
+            return self._comparison.loss(self._comparison.prepare(outputs), targets).mean()
+        found = self._loss(outputs, targets)
+        if not isinstance(found, Tensor) or found.numel() != 1:
+            got = f"a tensor {tuple(found.shape)}" if isinstance(found, Tensor) else f"a {type(found).__name__}"
+            raise ModelError(f"the loss gives {got}, expected a scalar; take the mean over items")
+        return found
 
 
 def _epoch(
@@ -124,7 +141,7 @@ def _epoch(
             continue
         if augment is not None:
             images = augment(images, generator)
-        loss = criterion(model, to_network(images, model), labels.to(device))
+        loss = criterion(model, to_network(images, model), _placed(labels, device))
         optimizer.zero_grad()
         loss.backward()
         optimizer.step()
@@ -132,6 +149,15 @@ def _epoch(
         total += loss.item() * len(images)
         count += len(images)
     return total / max(1, count)
+
+
+def _placed(targets: Any, device: torch.device) -> Any:
+    """Targets, which may be nested, on a device."""
+    if isinstance(targets, Tensor):
+        return targets.to(device)
+    if isinstance(targets, Mapping):
+        return {key: _placed(part, device) for key, part in targets.items()}
+    return [_placed(part, device) for part in targets] if isinstance(targets, list | tuple) else targets
 
 
 def _subset(dataset: Dataset[Any], spec: TrainSpec | FinetuneSpec, seed: int) -> Any:
@@ -154,18 +180,35 @@ def _take_up(checkpoint: Path | None, saved: dict[str, Any], on_epoch: Callable[
 
 
 @torch.no_grad()
-def predict(model: nn.Module, images: Tensor, batch_size: int = 500) -> Tensor:
-    """Logits (N, num_classes) of images (N, C, H, W), in evaluation mode, batch by batch."""
+def predict(model: nn.Module, images: Tensor, batch_size: int = 500) -> Any:
+    """Outputs for images (N, C, H, W), in evaluation mode, batch by batch: one tensor, or tensors by name."""
     with evaluating(model):
-        return torch.cat([model(to_network(part, model)) for part in images.split(batch_size)])
+        parts = [leaves_of(model(to_network(part, model))) for part in images.split(batch_size)]
+    joined = {name: torch.cat([part[name] for part in parts]) for name in parts[0]}  # type: ignore[misc]
+    return joined[SINGLE] if joined.keys() == {SINGLE} else joined
 
 
 @torch.no_grad()
-def accuracy(model: nn.Module, dataset: Dataset[Any], batch_size: int = 500) -> float:
-    """Fraction (0-1) of the images of `dataset` whose label has the largest logit."""
-    right = count = 0
+def accuracy(
+    model: nn.Module, dataset: Dataset[Any], batch_size: int = 500, *, comparison: Comparison = LOGITS
+) -> float | None:
+    """Fraction (0-1) of decisions that are as the labels say: of images, or of their pixels.
+
+    Args:
+        model: network.
+        dataset: data set of (image, targets).
+        batch_size: images per pass.
+        comparison: what the network's outputs are; by default logits (N, num_classes).
+
+    Returns:
+        None if the network decides nothing, or the targets are no labels.
+    """
+    right, count = 0.0, 0
     with evaluating(model):
         for images, labels in batches(dataset, batch_size):
-            right += int((model(to_network(images, model)).argmax(1).cpu() == labels).sum())
-            count += len(labels)
+            found = comparison.right(comparison.prepare(model(to_network(images, model))), labels)
+            if found is None:
+                return None
+            right += float(found.double().sum())
+            count += len(images)
     return right / count

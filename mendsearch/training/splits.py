@@ -26,7 +26,7 @@ class Splits:
         validation: images (N, C, H, W) float32 and labels (N,) int64, held out of `train`, that trials are scored on.
         calibration: images (N, C, H, W) float32 from `train`, for ranking, reconstruction and BN recalibration.
         test: data set of (image, label) that the search never sees.
-        num_classes: number of classes; labels are 0 .. `num_classes` - 1.
+        num_classes: number of classes; labels are 0 .. `num_classes` - 1. None if they are no classes.
         augment: function that augments a batch of training images.
     """
 
@@ -34,7 +34,7 @@ class Splits:
     validation: tuple[Tensor, Tensor]
     calibration: Tensor
     test: Dataset[Any]
-    num_classes: int
+    num_classes: int | None
     augment: Augment | None
 
 
@@ -66,9 +66,9 @@ def split(source: DataSource, spec: DataSpec, seed: int) -> Splits:
     )
 
 
-def check_labels(labels: Tensor | None, num_classes: int, name: str) -> None:
-    """Raise `DataError` unless every label is in 0 .. `num_classes` - 1."""
-    if labels is None or not len(labels):
+def check_labels(labels: Tensor | None, num_classes: int | None, name: str) -> None:
+    """Raise `DataError` unless every label is in 0 .. `num_classes` - 1, where labels are classes."""
+    if labels is None or num_classes is None or labels.is_floating_point() or not labels.numel():
         return
     low, high = int(labels.min()), int(labels.max())
     if low < 0 or high >= num_classes:

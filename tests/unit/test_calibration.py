@@ -75,6 +75,24 @@ def test_constant_outputs_and_outputs_that_say_nothing():
     assert "outputs say nothing" in line
 
 
+def test_outputs_of_any_form_are_looked_at():
+    model = build("two heads")
+    assert not [line for line in doubts(model, IMAGES) if "outputs" in line]
+    with torch.no_grad():
+        model.fc.weight[5:] = 0
+    (line,) = (line for line in doubts(model, IMAGES) if "outputs" in line)
+    assert "gives the same outputs for all images (`boxes.0`)" in line
+    pixels = build("pixels")
+    with torch.no_grad():
+        pixels.head.bias[2] = 100
+    assert any("gives class 2 for all images" in line for line in doubts(pixels, IMAGES))
+    one = build("one logit")
+    with torch.no_grad():
+        one.fc.weight.zero_()
+        one.fc.bias.fill_(3)
+    assert any("gives the same outputs" in line for line in doubts(one, IMAGES))
+
+
 def test_a_network_that_was_never_trained():
     model = nn.Sequential(nn.Conv2d(3, 6, 3), nn.BatchNorm2d(6), nn.ReLU(), nn.Flatten(), nn.Linear(216, 4)).eval()
     assert "calibration: the batch norms hold what they hold before training; load trained weights" in doubts(

@@ -32,6 +32,14 @@ def test_a_missing_key_is_named(missing):
         ({"budget": {}}, "a budget needs `macs`, `params` or both"),
         ({"name": "no/slash"}, "name: got 'no/slash'"),
         ({"prune": {"floor": 1.5}}, "prune.floor: got 1.5"),
+        (
+            {"mend": {"score": "accuracy"}},
+            "mend.score: got 'accuracy', expected agreement, loss or package.module:function",
+        ),
+        ({"mend": {"score": "metrics:"}}, "mend.score: got 'metrics:', expected package.module:function"),
+        ({"train": {"loss": "mse"}}, "train.loss: got 'mse', expected package.module:function"),
+        ({"score": {"outputs": {"aux": "mse"}}}, "score.outputs.aux.divergence: got 'mse', Input should be 'kl'"),
+        ({"score": {"outputs": {"aux": {"divergence": "kl", "wieght": 2}}}}, "unknown key `score.outputs.aux.wieght`"),
     ],
 )
 def test_what_is_wrong_is_said_in_one_line(change, message):
@@ -39,6 +47,13 @@ def test_what_is_wrong_is_said_in_one_line(change, message):
         parse_spec(SMALLEST | change, "here")
     assert message in str(caught.value)
     assert "\n" not in str(caught.value)
+
+
+def test_a_divergence_is_a_name_or_a_table():
+    table = {"outputs": {"aux": "none", "mask": {"divergence": "kl", "axis": 2, "weight": 0.4}}}
+    outputs = parse_spec(SMALLEST | {"score": table}, "here").score.outputs
+    assert (outputs["aux"].divergence, outputs["aux"].weight) == ("none", 1)
+    assert (outputs["mask"].divergence, outputs["mask"].axis, outputs["mask"].weight) == ("kl", 2, 0.4)
 
 
 def test_overrides_win_over_the_file(tmp_path):

@@ -16,17 +16,21 @@ COSTS = {"macs": "MACs", "params": "parameters", "latency_ms": "latency (ms)"}
 
 
 def front(runs: Mapping[str, RunResult], cost: str) -> Figure:
-    """The Pareto front of finished searches: test accuracy against one cost, for each of their networks.
+    """The Pareto front of finished searches: test accuracy or metric against one cost, for each of their networks.
 
     Args:
-        runs: results by the name of the search.
+        runs: results by the name of the search, all measured alike.
         cost: `macs`, `params` or `latency_ms`.
     """
     data = []
+    percents = all(result.metric is None for result in runs.values())
+    value = "%{y:.2%}" if percents else "%{y:.4f}"
+    name_of_figure = next((result.figure_name for result in runs.values()), "accuracy")
     for kind in sorted(ROWS, key=lambda kind: kind != "mended") if runs else ():  # the largest mark, below the others
         title = TITLES[kind]
-        rows = [(result.rows[kind], name) for name, result in runs.items()]
-        points = sorted((getattr(row, cost), row.accuracy, name) for row, name in rows)
+        figures = {name: result.figures[kind] for name, result in runs.items()}
+        rows = [(result.rows[kind], figures[name], name) for name, result in runs.items()]
+        points = sorted((getattr(row, cost), reached, name) for row, reached, name in rows if reached is not None)
         colour = "--dense-line" if kind == "dense" else f"--{kind.replace('_', '-')}"
         data.append(
             {
@@ -35,12 +39,13 @@ def front(runs: Mapping[str, RunResult], cost: str) -> Figure:
                 "text": labels([point[2] for point in points]),
                 "line": {"color": colour, "width": 2, "dash": "solid" if kind == "mended" else "dot"},
                 "marker": {"symbol": SYMBOLS[kind], "size": 12 if kind in ("dense", "mended") else 9, "color": colour},
-                "hovertemplate": "%{y:.2%} at %{x:.4s}<extra>" + title + ", %{text}</extra>",
+                "hovertemplate": value + " at %{x:.4s}<extra>" + title + ", %{text}</extra>",
             }
         )  # fmt: skip
-    alt = f"Test accuracy against {COSTS[cost]} of {plural(len(runs), 'finished search', 'finished searches')}."
+    alt = f"Test {name_of_figure} against {COSTS[cost]} of {plural(len(runs), 'finished search', 'finished searches')}."
     xaxis = {"rangemode": "tozero"} | ({} if cost == "latency_ms" else {"tickformat": ".3~s"})
-    return figure(data, alt, x=COSTS[cost], y="test accuracy", height=360, xaxis=xaxis, yaxis={"tickformat": ".2~%"})
+    yaxis = {"tickformat": ".2~%"} if percents else {}
+    return figure(data, alt, x=COSTS[cost], y=f"test {name_of_figure}", height=360, xaxis=xaxis, yaxis=yaxis)
 
 
 class Known(NamedTuple):

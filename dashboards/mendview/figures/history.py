@@ -96,20 +96,23 @@ def by_worker(workers: Sequence[Worker]) -> Figure:
 
 
 def fidelity(result: RunResult) -> Figure:
-    """Score before fine-tuning against accuracy after it, of the networks that were fine-tuned."""
+    """Score before fine-tuning against accuracy or metric after it, of the networks that were fine-tuned."""
+    figures, percents = result.figures, result.metric is None
     data = [
         {
             "type": "scatter", "mode": "markers+text", "name": TITLES[name], "x": [round(row.score, 5)],
-            "y": [row.accuracy], "text": [TITLES[name]], "textposition": "top center", "cliponaxis": False,
+            "y": [figures[name]], "text": [TITLES[name]], "textposition": "top center", "cliponaxis": False,
             "marker": {"size": 13, "color": f"--{name.replace('_', '-')}", "symbol": SYMBOLS[name]},
-            "hovertemplate": "score %{x:.4f}, accuracy %{y:.2%}<extra>" + TITLES[name] + "</extra>",
+            "hovertemplate": "score %{x:.4f}, " + result.figure_name + (" %{y:.2%}" if percents else " %{y:.4f}")
+            + "<extra>" + TITLES[name] + "</extra>",
         }
         for name, row in result.pruned.items()
-        if row.score is not None
+        if row.score is not None and figures[name] is not None
     ]  # fmt: skip
-    alt = "Score before fine-tuning against test accuracy after it."
+    alt = f"Score before fine-tuning against test {result.figure_name} after it."
+    yaxis = {"tickformat": ".2~%"} if percents else {}
     return figure(
-        data, alt, x="score", y="test accuracy", height=300, showlegend=False, yaxis={"tickformat": ".2~%"},
+        data, alt, x="score", y=f"test {result.figure_name}", height=300, showlegend=False, yaxis=yaxis,
         margin={"t": 28, "r": 40, "b": 44, "l": 58},
     )  # fmt: skip
 

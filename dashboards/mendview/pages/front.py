@@ -8,7 +8,7 @@ from mendstore.queries.searches import Search, find_search, with_results
 from mendstore.records import RunResult
 from mendview import figures, words
 from mendview.pages.base import Importances, Page, Panel, begin, render
-from mendview.tables import CAPTION, HEADINGS, result_rows
+from mendview.tables import caption, headings, result_rows
 
 
 def front_page(snapshot: Snapshot, search: Search, importances: Importances, number: int | None = None) -> Page:
@@ -16,17 +16,13 @@ def front_page(snapshot: Snapshot, search: Search, importances: Importances, num
     _, page = begin(snapshot, search, "front")
     runs = _runs(snapshot, search)
     if runs:
-        titles = {
-            "macs": "Accuracy against MACs",
-            "params": "Accuracy against parameters",
-            "latency_ms": "Accuracy against latency",
-        }
-        for cost, title in titles.items():
+        figure = next(iter(runs.values())).figure_name.capitalize()
+        for cost, against in (("macs", "MACs"), ("params", "parameters"), ("latency_ms", "latency")):
             page.figures[f"front_{cost}"] = figures.front(runs, cost)
             page.layout.append(
                 Panel(
                     f"front_{cost}",
-                    title,
+                    f"{figure} against {against}",
                     f"Of {words.plural(len(runs), 'finished search', 'finished searches')} of this network.",
                 )
             )
@@ -41,19 +37,21 @@ def front_page(snapshot: Snapshot, search: Search, importances: Importances, num
             page.figures[f"trials_{cost}"] = figures.scatter(points, cost, search.sign)
             page.layout.append(Panel(f"trials_{cost}", title, "The best trials and an even sample of the others."))
     page.parts["results"] = render(
-        "results", rows=result_rows(search.result, search.structure.dense_score), headings=HEADINGS, caption=CAPTION
-    )
+        "results", rows=result_rows(search.result, search.structure.dense_score), headings=headings(search.result),
+        caption=caption(search.result),
+    )  # fmt: skip
     page.layout.append(Panel("results", "Networks", whole=True))
     return page
 
 
 def _runs(snapshot: Snapshot, search: Search) -> dict[str, RunResult]:
-    """Results of this search, and of others of the same network."""
+    """Results of this search, and of others of the same network that were measured alike."""
     runs = {search.name: search.result} if search.result else {}
     for study_id in with_results(snapshot):
         other = find_search(snapshot, study_id=study_id)
         if other is None or other.result is None:
             continue
-        if other.model == search.model and other.structure.dense == search.structure.dense:
+        alike = search.result is None or other.result.metric == search.result.metric
+        if other.model == search.model and other.structure.dense == search.structure.dense and alike:
             runs[other.name] = other.result
     return runs

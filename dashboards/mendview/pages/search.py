@@ -10,7 +10,7 @@ from mendstore.queries.searches import Search
 from mendview import figures, overview, words
 from mendview.figures.network import movers
 from mendview.pages.base import Importances, Page, Panel, begin, render
-from mendview.tables import CAPTION, HEADINGS, result_rows
+from mendview.tables import caption, headings, result_rows
 
 BARS = 24
 """Number of spans in which endings are counted; with few, fractions are easier to see."""
@@ -30,8 +30,9 @@ def search_page(snapshot: Snapshot, search: Search, importances: Importances, nu
     page.figures["endings"] = figures.endings(trials.spans(snapshot, search, total, BARS))
     page.parts["top"] = render("top", top=seen.top, base=page.base)
     page.parts["results"] = render(
-        "results", rows=result_rows(search.result, search.structure.dense_score), headings=HEADINGS, caption=CAPTION
-    )
+        "results", rows=result_rows(search.result, search.structure.dense_score), headings=headings(search.result),
+        caption=caption(search.result),
+    )  # fmt: skip
     note = "Higher is better." if search.sign > 0 else "Lower is better."
     if total > trials.EACH:
         note += f" {words.count(total)} trials in {len(shown)} spans; click a point for its trial."
@@ -46,8 +47,14 @@ def search_page(snapshot: Snapshot, search: Search, importances: Importances, nu
         page.layout.append(Panel("by_worker", "By worker", note))
     if search.result:
         page.figures["fidelity"] = figures.fidelity(search.result)
-        page.layout.append(Panel("fidelity", "Score against accuracy", "Before and after fine-tuning."))
+        page.layout.append(
+            Panel("fidelity", f"Score against {search.result.figure_name}", "Before and after fine-tuning.")
+        )
     page.layout.append(Panel("top", "Trials"))
+    if search.structure.outputs:
+        columns = overview.made_of(seen, seen.best)
+        page.parts["outputs"] = render("outputs", outputs=search.structure.outputs, columns=columns)
+        page.layout.append(Panel("outputs", "What the score is made of"))
     if search.wanted is not None or search.result:
         page.layout.append(Panel("results", "Networks", whole=True))
     return page

@@ -9,7 +9,7 @@ from mendstore.queries import trials, workers
 from mendstore.queries.searches import Search
 from mendstore.queries.trials import Trial
 from mendstore.records import Counts
-from mendview import figures
+from mendview import figures, overview
 from mendview.pages.base import Importances, Page, Panel, begin, render
 
 
@@ -23,6 +23,10 @@ def trial_page(snapshot: Snapshot, search: Search, importances: Importances, num
         worker=names.get(trial.worker) if trial and trial.worker else None,
     )  # fmt: skip
     page.layout.append(Panel("trial"))
+    if trial is not None and trial.divergences and search.structure.outputs:
+        columns = overview.made_of(seen, trial)
+        page.parts["outputs"] = render("outputs", outputs=search.structure.outputs, columns=columns)
+        page.layout.append(Panel("outputs", "What the score is made of"))
     if trial is not None and trial.keep_counts and search.structure.widths:
         other = {"best": seen.best.keep_counts} if seen.best and seen.best.number != trial.number else {}
         page.figures["channels"] = figures.channels(search.structure, trial.keep_counts, f"trial {trial.number}", other)

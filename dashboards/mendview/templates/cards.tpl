@@ -2,19 +2,19 @@
 <section class="cards" aria-label="The search at a glance">
 <div class="card best"><h2>{{"Mended network" if result else "Best network so far" if seen.live else "Best network"}}</h2>
 % if result:
-<div class="big" id="best">{{words.percent(result.mended.accuracy, 2)}}</div>
-<p>test accuracy, fine-tuned; dense {{words.percent(result.dense.accuracy, 2)}}</p>
+<div class="big" id="best">{{words.figure(result.figures["mended"], result)}}</div>
+<p>test {{result.figure_name}}, fine-tuned; dense {{words.figure(result.figures["dense"], result)}}</p>
 % if seen.chosen is not None:
 <p><a href="{{page.base}}trial/{{seen.chosen.number}}">trial {{seen.chosen.number}}</a>, score {{words.score(seen.chosen.score)}}, {{words.score(result.mended.score)}} once refined</p>
 % end
 % for name in ("uniform", "pre_pruned"):
-<p>{{titles[name]}} <strong>{{words.percent(result.rows[name].accuracy, 2)}}</strong></p>
+<p>{{titles[name]}} <strong>{{words.figure(result.figures[name], result)}}</strong></p>
 % end
 % elif best is not None:
 <div class="big" id="best">{{words.score(best.score)}}</div>
 <p>score of <a href="{{page.base}}trial/{{best.number}}">trial {{best.number}}</a>, {{words.plural(seen.since_best, "trial")}} ago{{"" if seen.search.structure.dense_score is None else "; dense " + words.score(seen.search.structure.dense_score)}}</p>
 % if best.top1_agreement is not None:
-<p><strong>{{words.percent(best.top1_agreement)}}</strong> of validation images get the class of {{seen.search.structure.reference_name}}</p>
+<p>{{words.agreeing(best.top1_agreement, seen.search.structure)}}</p>
 % end
 % for name, value in seen.controls.items():
 <p>{{titles[name]}} <strong>{{words.score(value)}}</strong> ({{words.signed(best.score - value)}})</p>

@@ -6,7 +6,7 @@
 <div class="card"><h2>Trial {{trial.number}}</h2><div class="big">{{words.score(trial.score)}}</div>
 <p>{{"expected score, stopped early" if trial.state == "pruned" else "score" if trial.state == "complete" else {"fail": "the attempt failed", "running": "being scored"}.get(trial.state, trial.state)}}</p>
 % if trial.top1_agreement is not None and trial.state == "complete":
-<p><strong>{{words.percent(trial.top1_agreement)}}</strong> of validation images get the class of {{structure.reference_name}}</p>
+<p>{{words.agreeing(trial.top1_agreement, structure)}}</p>
 % end
 </div>
 % if best is not None:

@@ -48,14 +48,14 @@ class DataSource:
     Attributes:
         train: data set of (image (C, H, W) float32, label).
         test: data set of (image (C, H, W) float32, label) that the search never sees.
-        num_classes: number of classes; labels are 0 .. `num_classes` - 1.
+        num_classes: number of classes; labels are 0 .. `num_classes` - 1. None if targets are no classes.
         augment: function that augments a batch (N, C, H, W) of training images; None for no augmentation.
         plain_train: the training images without augmentation, if `train` augments them itself.
     """
 
     train: Dataset[Any]
     test: Dataset[Any]
-    num_classes: int
+    num_classes: int | None
     augment: Augment | None = None
     plain_train: Dataset[Any] | None = None
 

@@ -35,7 +35,9 @@ class Trial:
         keep_counts: the candidate, or empty.
         macs: multiply-accumulates of the candidate.
         params: parameters of the candidate.
-        top1_agreement: fraction of validation images with the class of the search's reference.
+        top1_agreement: fraction of decisions (classes of validation images, or of their pixels) that are those of the
+            search's reference; None where nothing is decided.
+        divergences: mean divergences from the dense network by output, or empty.
         seconds: seconds that scoring took.
         worker: id of the worker, or None.
         failed: log of an attempt that failed, or an empty string.
@@ -50,6 +52,7 @@ class Trial:
     macs: float | None
     params: float | None
     top1_agreement: float | None
+    divergences: dict[str, float]
     seconds: float | None
     worker: int | None
     failed: str
@@ -273,7 +276,8 @@ def _trials(snapshot: Snapshot, ids: Sequence[int]) -> list[Trial]:
             SELECT t.trial_id, t.number, lower(t.state::text) AS state, t.datetime_start AS started,
                 t.datetime_complete AS ended, coalesce(v.value, {STOPPED_SCORE}) AS score,
                 (SELECT jsonb_object_agg(a.key, a.value_json) FROM trial_user_attributes a WHERE a.trial_id = t.trial_id
-                 AND a.key IN ('keep_counts', 'macs', 'params', 'top1_agreement', 'seconds', 'worker', 'failed'))
+                 AND a.key IN ('keep_counts', 'macs', 'params', 'top1_agreement', 'divergences', 'seconds', 'worker',
+                               'failed'))
                     AS attributes
             FROM trials t LEFT JOIN trial_values v ON v.trial_id = t.trial_id AND v.objective = 0
             WHERE t.trial_id = ANY (:ids)
@@ -295,6 +299,7 @@ def _trial(row: Row) -> Trial:
         macs=number_of(attributes.get("macs")),
         params=number_of(attributes.get("params")),
         top1_agreement=number_of(attributes.get("top1_agreement")),
+        divergences=numbers_of(attributes.get("divergences")),
         seconds=number_of(attributes.get("seconds")),
         worker=None if worker is None else int(worker),
         failed=_text(attributes.get("failed")),
@@ -309,6 +314,14 @@ def counts_of(text: Any) -> Counts:
     if not isinstance(value, dict):
         return {}
     return {str(name): int(count) for name, count in value.items() if _is_number(count) and 0 <= count < 10**9}
+
+
+def numbers_of(text: Any) -> dict[str, float]:
+    """Numbers by name that an attribute's JSON text holds; what is no number is left out."""
+    value = _json(text)
+    if not isinstance(value, dict):
+        return {}
+    return {str(name): float(number) for name, number in value.items() if _is_number(number)}
 
 
 def number_of(text: Any) -> float | None:

@@ -19,9 +19,9 @@ from mendstore.records.result import (
     RunResult,
     TrialCounts,
 )
-from mendstore.records.structure import STRUCTURE, Layer, Structure
+from mendstore.records.structure import STRUCTURE, Layer, Output, Structure
 
 __all__ = [
     "CONTROLS", "FORMAT", "RESULTS", "ROWS", "STRUCTURE", "TITLES", "Budget", "Counts", "DenseRow", "Layer", "Model",
-    "PrunedRow", "Record", "RecordError", "RunResult", "Structure", "TrialCounts",
+    "Output", "PrunedRow", "Record", "RecordError", "RunResult", "Structure", "TrialCounts",
 ]  # fmt: skip

@@ -35,7 +35,10 @@ class Budget(Record):
 class DenseRow(Record):
     """Figures of the dense network."""
 
-    accuracy: Number = Field(description="Top-1 accuracy on the test split, 0 to 1.")
+    accuracy: Number | None = Field(
+        None, description="Top-1 accuracy on the test split, 0 to 1, of images or of pixels; null without classes."
+    )
+    metric: Number | None = Field(None, description="What `metric` of the result names, on the test split.")
     macs: Cost = Field(description="Multiply-accumulates of one image.")
     params: Cost = Field(description="Parameters.")
     latency_ms: Number = Field(description="Milliseconds for one image on the machine of the run.")
@@ -44,7 +47,8 @@ class DenseRow(Record):
 class PrunedRow(DenseRow):
     """Figures of a pruned network after fine-tuning."""
 
-    accuracy_before: Number | None = Field(None, description="The same before fine-tuning.")
+    accuracy_before: Number | None = Field(None, description="`accuracy` before fine-tuning.")
+    metric_before: Number | None = Field(None, description="`metric` before fine-tuning.")
     keep_counts: Counts = Field(description="Channels that stay, by coupling group.")
     score: Number | None = Field(None, description="Score on the validation split before fine-tuning, if finite.")
 
@@ -64,6 +68,11 @@ class RunResult(Record):
     search: str = Field(description="Name of the search, which is that of its Optuna study.")
     model: Model
     budget: Budget
+    metric: str | None = Field(
+        None,
+        description="Import path of the metric that was the score, or `agreement` where nothing can be right or wrong: "
+        "minus the mean divergence from the dense network's outputs. Null where accuracy is all that was measured.",
+    )
     test_images: int | None = Field(None, gt=0, description="Images of the test split.")
     dense: DenseRow
     uniform: PrunedRow = Field(description="The control in which every coupling group is cut alike.")
@@ -83,6 +92,22 @@ class RunResult(Record):
     def pruned(self) -> dict[str, PrunedRow]:
         """The pruned networks by name."""
         return {"uniform": self.uniform, "pre_pruned": self.pre_pruned, "mended": self.mended}
+
+    @property
+    def figures(self) -> dict[str, float | None]:
+        """The figure that networks are judged by, by row: the metric, or where there is none the accuracy."""
+        return {name: row.accuracy if self.metric is None else row.metric for name, row in self.rows.items()}
+
+    @property
+    def figures_before(self) -> dict[str, float | None]:
+        """The same before fine-tuning, of the pruned networks."""
+        pruned = self.pruned.items()
+        return {name: row.accuracy_before if self.metric is None else row.metric_before for name, row in pruned}
+
+    @property
+    def figure_name(self) -> str:
+        """What that figure is, for people: `accuracy`, `agreement`, or the name of the user's function."""
+        return "accuracy" if self.metric is None else self.metric.rpartition(":")[2].rpartition(".")[2]
 
     @property
     def scored_trials(self) -> int:

@@ -41,6 +41,26 @@ class Layer(Record):
         return [self.group_in] if isinstance(self.group_in, str) else self.group_in or []
 
 
+class Output(Record):
+    """One output of the network, and how candidates are compared by it.
+
+    Attributes:
+        name: path in the network's outputs.
+        shape: shape for one item.
+        divergence: `kl`, `bernoulli`, `squared`, `cosine`, `detections`, `none`, or the path of a user's function.
+        weight: weight in the score.
+        axis: axis of classes or features, where there is one.
+        reason: why it is compared so.
+    """
+
+    name: str
+    shape: list[int] = Field(default_factory=list)
+    divergence: str
+    weight: Number = 1.0
+    axis: int | None = None
+    reason: str = ""
+
+
 class Structure(Record):
     """Coupling groups, the structures that need no search, and what they cost.
 
@@ -51,7 +71,11 @@ class Structure(Record):
         pre_pruned: channels of the control that mending must beat.
         uniform: channels of the other control.
         controls: scores of `pre_pruned` and `uniform`, as trials are scored.
-        reference: what candidates are compared with: the dense network's outputs, or the labels; stored as `yardstick`.
+        control_divergences: what the controls' scores are made of: mean divergences by output.
+        reference: what candidates are compared with: the dense network's outputs or the labels; or `metric`, where they
+            are judged by a metric of the user's own. Stored as `yardstick`.
+        metric: import path of that metric, or None.
+        outputs: the network's outputs; empty where a metric judges.
         dense_score: score of the dense network.
         dense: costs of the dense network.
         budget: limits in absolute numbers.
@@ -65,7 +89,10 @@ class Structure(Record):
     pre_pruned: Counts = Field(default_factory=dict)
     uniform: Counts = Field(default_factory=dict)
     controls: dict[str, Number] = Field(default_factory=dict)
-    reference: Literal["dense", "labels"] = Field("dense", alias="yardstick")
+    control_divergences: dict[str, dict[str, Number]] = Field(default_factory=dict)
+    reference: Literal["dense", "labels", "metric"] = Field("dense", alias="yardstick")
+    metric: str | None = None
+    outputs: list[Output] = Field(default_factory=list)
     dense_score: Number | None = None
     dense: dict[str, Number] = Field(default_factory=dict)
     budget: dict[str, Number] = Field(default_factory=dict)
@@ -90,7 +117,7 @@ class Structure(Record):
             counts: Counts = getattr(self, name)
             if any(count > self.widths.get(group, -1) for group, count in counts.items()):
                 raise ValueError(f"`{name}` has more channels than the dense network")
-        if not self.controls.keys() <= {"pre_pruned", "uniform"}:
+        if not self.controls.keys() | self.control_divergences.keys() <= {"pre_pruned", "uniform"}:
             raise ValueError("`controls` names a structure that is no control")
         if not all(self.error_curves.get(group, [0.0]) for group in self.groups):
             raise ValueError("`error_curves` holds an empty curve")
@@ -99,7 +126,8 @@ class Structure(Record):
     @property
     def reference_name(self) -> str:
         """What candidates are compared with, in words."""
-        return "the labels" if self.reference == "labels" else "the dense network"
+        names = {"labels": "the labels", "metric": self.metric or "a metric"}
+        return names.get(self.reference, "the dense network")
 
     def share(self, layer: Layer, counts: Mapping[str, int]) -> float:
         """The fraction of a dense layer's MACs that is left.

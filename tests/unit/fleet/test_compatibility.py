@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from mendsearch.errors import ModelError, UsageError
-from mendsearch.fleet.compatibility import check_allowed, check_versions, own_versions
+from mendsearch.fleet.compatibility import check_allowed, check_versions, imported_packages, own_versions
 
 
 def test_other_versions_are_refused_by_name():
@@ -34,6 +34,15 @@ def test_only_what_the_worker_allows_is_imported(model, allow, allowed):
     else:
         with pytest.raises(ModelError, match="does not allow"):
             check_allowed(model, allow)
+
+
+def test_the_metric_is_code_too(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "freshmetric.py").write_text("score = None\n")
+    assert own_versions("digits-resnet", "freshmetric:score").keys() - own_versions("digits-resnet").keys() == {
+        "code of freshmetric"
+    }
+    assert imported_packages("a.b:make", "agreement", "c:score", "a:other", "torchvision:resnet18") == ["a", "c"]
 
 
 def test_code_is_told_apart_without_running_it(tmp_path, monkeypatch):

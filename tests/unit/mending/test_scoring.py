@@ -21,10 +21,21 @@ from tests.zoo import IMAGES, NETWORKS, build
 LABELS = torch.randint(0, 4, (len(IMAGES),), generator=torch.Generator().manual_seed(1))
 
 
-def search_of(name, *, labels=LABELS, validation=IMAGES, criterion="gram", macs=0.5, multiple=1, **options):
+def search_of(
+    name,
+    *,
+    labels=LABELS,
+    validation=IMAGES,
+    criterion="gram",
+    macs=0.5,
+    multiple=1,
+    outputs=None,
+    metric=None,
+    **options,
+):
     model = build(name)
     prune = PruneSpec(multiple=multiple)
-    problem = build_problem(model, IMAGES, Budget(macs=macs), prune)
+    problem = build_problem(model, IMAGES, Budget(macs=macs), prune, outputs)
     statistics = input_statistics(model, problem.coupling, IMAGES, 32)
     return Search(
         problem,
@@ -35,6 +46,7 @@ def search_of(name, *, labels=LABELS, validation=IMAGES, criterion="gram", macs=
         labels=labels,
         prune=prune,
         mend=MendSpec(**options),
+        metric=metric,
     )
 
 
@@ -153,9 +165,13 @@ def test_a_score_by_labels_needs_labels():
         search_of("residual", labels=None, score="loss")
 
 
-def test_a_network_that_gives_no_logits_is_refused():
-    model = nn.Sequential(nn.Conv2d(3, 6, 1), nn.ReLU(), nn.Conv2d(6, 5, 1)).eval()
-    with pytest.raises(ModelError, match=r"gives a tensor \(2, 5, 8, 8\) for two images, expected logits"):
+def test_a_network_that_gives_no_tensor_is_refused():
+    class Silent(nn.Sequential):
+        def forward(self, x):
+            super().forward(x)
+
+    model = Silent(nn.Conv2d(3, 6, 1), nn.ReLU(), nn.Conv2d(6, 5, 1)).eval()
+    with pytest.raises(ModelError, match="gives NoneType, expected a tensor, or tensors in lists"):
         build_problem(model, IMAGES, Budget(macs=0.5))
 
 

@@ -32,6 +32,14 @@ def test_it_predicts_structures_that_it_has_not_seen():
     assert (deviation > 0).all()
 
 
+def test_it_learns_from_a_metric_that_is_positive():
+    seen, unseen = drawn(60), drawn(40, seed=1)
+    surrogate = Surrogate(SPACE.coupling.widths, SEARCH.curves)
+    surrogate.fit(seen, 0.9 + 0.1 * score(seen))
+    mean, _ = surrogate.predict(unseen.astype(float))
+    assert np.corrcoef(mean, score(unseen))[0, 1] > 0.8
+
+
 def test_it_is_surer_of_what_it_has_seen():
     seen = drawn(30)
     surrogate = Surrogate(SPACE.coupling.widths, SEARCH.curves)

@@ -1,7 +1,7 @@
 from rich.console import Console
 
 from mendstore.records import RunResult
-from mendview.tables import result_rows, result_table
+from mendview.tables import caption, headings, outputs_table, result_rows, result_table
 
 ROW = {"accuracy": 0.975, "macs": 2000, "params": 300, "latency_ms": 0.25}
 KEPT = {"accuracy_before": 0.95, "keep_counts": {"conv1": 7, "layer1.0.conv1": 9}, "score": -0.4321}
@@ -29,6 +29,34 @@ def test_the_table_has_every_row_and_figure():
     console = Console(width=140, record=True)
     console.print(result_table(result, -0.1))
     assert "pre-pruned" in console.export_text()
+
+
+def test_a_metric_takes_the_place_of_accuracy():
+    figures = {"accuracy": None, "accuracy_before": None, "metric": 0.8123, "metric_before": 0.7}
+    change = {name: RESULT[name] | figures for name in ("uniform", "pre_pruned", "mended")}
+    dense = RESULT["dense"] | {"accuracy": None, "metric": 0.9}
+    result = RunResult.read(RESULT | change | {"dense": dense, "metric": "shapes.scores:mean_iou"})
+    rows = result_rows(result, 0.91)
+    assert rows[0][:3] == ("dense", "0.9000", "")
+    assert rows[3][:3] == ("mended", "0.8123", "0.7000")
+    assert headings(result)[1] == "test mean_iou"
+    assert "score: mean_iou on the validation split" in caption(result)
+    agreement = RunResult.read(RESULT | change | {"dense": dense, "metric": "agreement"})
+    assert headings(agreement)[1] == "test agreement"
+    assert "minus the divergence" in caption(agreement)
+
+
+def test_outputs_are_listed_with_their_reasons():
+    outputs = [
+        {"name": "classes", "shape": [3, 8, 8], "divergence": "kl", "axis": 1, "weight": 1.0, "reason": "logits"},
+        {"name": "anchors", "shape": [], "divergence": "none", "axis": None, "weight": 1.0, "reason": "its first axis"},
+    ]
+    console = Console(width=140, record=True)
+    console.print(outputs_table({"outputs": outputs}))
+    text = console.export_text()
+    assert "3 x 8 x 8" in text
+    assert "kl, axis 1" in text
+    assert "its first axis" in text
 
 
 def test_without_a_result_there_are_no_rows():

@@ -35,6 +35,24 @@ def test_controls_have_the_score_that_a_trial_of_them_has(search, told):
     assert told.controls == {name: search.scorer.score(counts).value for name, counts in structures.items()}
 
 
+def test_what_the_score_is_made_of(search, told):
+    (output,) = told.outputs
+    assert (output.name, output.divergence, output.shape, output.axis) == ("output", "kl", [4], 1)
+    assert told.reference == "dense"
+    for name, score in told.controls.items():
+        assert told.control_divergences[name] == {"output": pytest.approx(-score)}
+
+
+def test_a_metric_is_named():
+    def metric(model, batch):
+        return model(batch).amax(1)
+
+    search = search_of("residual", labels=None, metric=metric, score="mine:metric")
+    told = Structure.read(json.loads(description(search)[STRUCTURE]))
+    assert (told.reference, told.metric, told.outputs) == ("metric", "mine:metric", [])
+    assert told.reference_name == "mine:metric"
+
+
 @pytest.mark.parametrize("name", ["widths", "pre_pruned", "uniform"])
 def test_macs_by_layer_add_up_to_the_cost_of_a_structure(search, told, name):
     counts = getattr(told, name)

@@ -5,7 +5,8 @@ import torch
 from torch.utils.data import TensorDataset
 
 from mendsearch.config import FinetuneSpec, TrainSpec
-from mendsearch.errors import MendsearchError
+from mendsearch.errors import MendsearchError, ModelError
+from mendsearch.outputs import comparison_of
 from mendsearch.training.loop import accuracy, predict, train
 from tests.zoo import IMAGES, build
 
@@ -86,6 +87,67 @@ def test_a_teacher_alone_can_teach():
     assert torch.equal(*outputs)
     assert (outputs[0].softmax(1) - wanted).square().mean() < 0.5 * before
     assert not teacher.training
+
+
+@pytest.mark.parametrize("name", ["pixels", "two heads", "one logit", "embedding", "regression"])
+def test_outputs_of_any_form_are_distilled(name):
+    teacher, student = build(name), build(name, seed=3)
+    comparison = comparison_of(teacher, IMAGES)
+
+    def distance():
+        with torch.no_grad():
+            prepared = [comparison.prepare(model(IMAGES)) for model in (student, teacher)]
+            return comparison.mean(comparison.divergences(*prepared)).mean()
+
+    before = distance()
+    spec = FinetuneSpec(epochs=8, batch_size=16, learning_rate=0.01, distillation=1.0)
+    train(student, DATA, spec, seed=0, teacher=teacher, comparison=comparison)
+    assert distance() < 0.7 * before
+
+
+def test_pixels_are_learnt_from_their_labels():
+    labels = (IMAGES.mean(1) > 0).long()
+    model, data = build("pixels"), TensorDataset(IMAGES, labels)
+    comparison = comparison_of(model, IMAGES)
+    before = accuracy(model, data, comparison=comparison)
+    train(model, data, TrainSpec(epochs=20, batch_size=16, learning_rate=0.05), seed=0, comparison=comparison)
+    assert accuracy(model, data, comparison=comparison) > max(0.9, before)
+
+
+def test_a_loss_of_ones_own_is_lowered():
+    seen = []
+
+    def loss(outputs, targets):
+        seen.append((sorted(outputs), targets.shape))
+        return outputs["boxes"][0].square().mean() + 0 * targets.sum()
+
+    model = build("two heads")
+    size = [model(IMAGES)["boxes"][0].square().mean().item()]
+    train(model, DATA, SPEC, seed=0, loss=loss)
+    assert model(IMAGES)["boxes"][0].square().mean().item() < 0.5 * size[0]
+    assert seen[0] == (["anchors", "boxes", "classes"], (16,))
+    with pytest.raises(ModelError, match=r"the loss gives a tensor \(16, 4\), expected a scalar"):
+        train(model, DATA, SPEC, seed=0, loss=lambda outputs, targets: outputs["boxes"][0])
+
+
+def test_accuracy_is_none_where_nothing_can_be_right():
+    model = build("two heads")
+    assert accuracy(model, DATA, comparison=comparison_of(model, IMAGES)) is None
+    embedding = build("embedding")
+    assert accuracy(embedding, DATA, comparison=comparison_of(embedding, IMAGES)) is None
+    one = build("one logit")
+    right = ((predict(one, IMAGES) > 0) == (LABELS == 1)).float().mean()
+    assert accuracy(one, DATA, comparison=comparison_of(one, IMAGES)) == pytest.approx(float(right))
+    soft = TensorDataset(IMAGES, torch.rand(64))
+    assert accuracy(one, soft, comparison=comparison_of(one, IMAGES)) is None
+
+
+@torch.no_grad()
+def test_predictions_of_several_outputs_are_joined_by_name():
+    model = build("two heads")
+    found = predict(model, IMAGES, batch_size=10)
+    assert found["classes"].shape == (64, 5)
+    torch.testing.assert_close(found["boxes.0"], model(IMAGES)["boxes"][0])
 
 
 def test_without_weight_the_teacher_is_not_asked():
