@@ -14,7 +14,7 @@ import torch
 from torch import Tensor
 
 from mendsearch.errors import UsageError
-from mendsearch.files import read_tensors, write_tensors
+from mendsearch.files import read_metadata, read_tensors, write_tensors
 
 PLAIN, INDEX, PALETTE = "plain/", "index/", "palette/"
 COLOURS = 256
@@ -25,13 +25,14 @@ BITS = {2: torch.int16, 4: torch.int32, 8: torch.int64}
 """Integers of the same size as a float: they distinguish -0.0 from 0.0, and NaNs, as a bit-exact copy must."""
 
 
-def pack(path: Path, tensors: Mapping[str, Tensor]) -> None:
+def pack(path: Path, tensors: Mapping[str, Tensor], metadata: Mapping[str, str] | None = None) -> None:
     """Write tensors, on any device and with any strides, to a safetensors file.
 
     Args:
         path: path of the file, which exists complete or not at all.
         tensors: tensors by name. A float tensor with at most 256 values, or (N, C, H, W) with at most 256 in each
             channel, is stored as indices if that takes less space.
+        metadata: text by name, kept in the file's header.
     """
     packed: dict[str, Tensor] = {}
     for name, tensor in tensors.items():
@@ -41,11 +42,11 @@ def pack(path: Path, tensors: Mapping[str, Tensor]) -> None:
             packed[PLAIN + name] = kept
         else:
             packed[INDEX + name], packed[PALETTE + name] = _indices(kept, palette), palette
-    write_tensors(path, packed)
+    write_tensors(path, packed, metadata)
 
 
-def unpack(path: Path) -> dict[str, Tensor]:
-    """Read the tensors of a file that `pack` wrote: contiguous, on the CPU.
+def unpack(path: Path) -> tuple[dict[str, Tensor], dict[str, str]]:
+    """Read the tensors of a file that `pack` wrote, contiguous and on the CPU, and its metadata.
 
     Raises:
         UsageError: the file is missing, damaged, or of another kind.
@@ -60,7 +61,7 @@ def unpack(path: Path) -> dict[str, Tensor]:
             tensors[bare] = _restored(tensor, packed[PALETTE + bare])
         elif not name.startswith(PALETTE):
             raise UsageError(f"{path} holds a tensor `{name}`, expected {PLAIN}NAME; the file is not part of a bundle")
-    return tensors
+    return tensors, read_metadata(path)
 
 
 def _palette(tensor: Tensor) -> Tensor | None:

@@ -9,11 +9,13 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from mendsearch.batches import Batch, BatchLike
 from mendsearch.coupling.copying import dtype_of
 from mendsearch.coupling.layout import Ints
 from mendsearch.coupling.surgery import build_pruned
 from mendsearch.mending.weights import Weights
 from mendsearch.modes import evaluating, fast_passes
+from mendsearch.reconstruction.targets import affordable
 
 BATCH = 512
 """Images per forward pass, at most."""
@@ -54,25 +56,27 @@ class Scorer:
 
     Args:
         weights: weights of the candidates.
-        validation: (N, C, H, W) float32, validation images.
+        validation: inputs of the validation items.
         labels: (N,) int64, their labels; None to compare with the dense network.
 
     Attributes:
         by_label: whether the reference is the labels.
     """
 
-    def __init__(self, weights: Weights, validation: Tensor, labels: Tensor | None) -> None:
+    def __init__(self, weights: Weights, validation: BatchLike, labels: Tensor | None) -> None:
         self.weights, self.by_label = weights, labels is not None
+        validation = Batch.of(validation)
         # shuffled, so that the first images are a fair sample even if they came sorted
         order = torch.randperm(len(validation), generator=torch.Generator().manual_seed(0))
         self._trial = min(TRIAL_IMAGES, len(validation))
         self._checks = {round(part * self._trial) for part in CHECKS}
-        ends = sorted({*self._checks, self._trial, *range(BATCH, len(validation), BATCH), len(validation)} - {0})
+        most = min(BATCH, affordable(weights.model, validation))
+        ends = sorted({*self._checks, self._trial, *range(most, len(validation), most), len(validation)} - {0})
         sizes = [end - start for start, end in zip([0, *ends[:-1]], ends, strict=True)]
         self._images = weights.placed(validation[order]).split(sizes)
         with torch.no_grad(), evaluating(weights.model):
             self._targets = (
-                [weights.model(part).log_softmax(1) for part in self._images]
+                [part.call(weights.model).log_softmax(1) for part in self._images]
                 if labels is None
                 else list(labels[order].to(weights.device).split(sizes))
             )

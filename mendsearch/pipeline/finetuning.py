@@ -57,19 +57,24 @@ def _finetune_one(run: Run, search: Search, key: str, counts: Ints, advance: Cal
     if found is None:
         score = search.scorer.refined_score(counts)
         pruned = search.scorer.build(counts)
-        before = accuracy(pruned, splits.test)
+        before = accuracy(pruned, splits.test, batch=splits.batch)
         train(
             pruned,
             splits.train,
             spec.finetune,
             seed=spec.seed,
+            batch=splits.batch,
             augment=splits.augment,
             teacher=model,
             checkpoint=folder / f"{key}.pt",
             on_epoch=lambda loss: advance(f"loss {loss:.4f}"),
         )
         write_tensors(folder / f"{key}.safetensors", state_of(pruned))
-        found = {"score": score, "accuracy_before": before, "accuracy": accuracy(pruned, splits.test)}
+        found = {
+            "score": score,
+            "accuracy_before": before,
+            "accuracy": accuracy(pruned, splits.test, batch=splits.batch),
+        }
         write_json(folder / f"{key}.json", found)
         (folder / f"{key}.pt").unlink(missing_ok=True)
     else:

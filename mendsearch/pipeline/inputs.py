@@ -7,6 +7,7 @@ from typing import Any
 
 import torch
 
+from mendsearch.batches import Batch
 from mendsearch.config import Spec
 from mendsearch.mending.search import Problem, build_problem
 from mendsearch.models.checkpoint import load_checkpoint
@@ -39,9 +40,8 @@ def read_inputs(spec: Spec) -> Inputs:
     """
     torch.manual_seed(spec.seed)
     splits = split(open_source(spec.data, spec.seed), spec.data, spec.seed)
-    kwargs = complete_kwargs(
-        spec.model.name, spec.model.kwargs, num_classes=splits.num_classes, in_channels=splits.calibration.shape[1]
-    )
+    of_data = {"num_classes": splits.num_classes} | channels_of(splits.calibration)
+    kwargs = complete_kwargs(spec.model.name, spec.model.kwargs, **of_data)
     model = build_model(spec.model.name, kwargs)
     if spec.model.checkpoint is not None:
         load_checkpoint(model, spec.model.checkpoint)
@@ -50,3 +50,8 @@ def read_inputs(spec: Spec) -> Inputs:
     problem = build_problem(model.eval(), splits.calibration, spec.budget, spec.prune)
     check_labels(splits.validation[1], predict(model, splits.calibration[:2]).shape[1], "validation")
     return Inputs(problem, splits, kwargs)
+
+
+def channels_of(inputs: Batch) -> dict[str, int]:
+    """`in_channels`, if the network takes one tensor (N, C, ...) with positions."""
+    return {"in_channels": inputs.tensor.shape[1]} if inputs.is_one_tensor and inputs.tensor.dim() > 2 else {}

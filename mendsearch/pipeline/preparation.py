@@ -31,12 +31,16 @@ def train_dense(run: Run) -> None:
                 splits.train,
                 spec.train,
                 seed=spec.seed,
+                batch=splits.batch,
                 augment=splits.augment,
                 checkpoint=checkpoint,
                 on_epoch=lambda loss: stage.advance(f"loss {loss:.4f}"),
             )
     write_tensors(path, state_of(model))
-    run.folder["train"] = {"seconds": time.perf_counter() - started, "accuracy": accuracy(model, splits.test)}
+    run.folder["train"] = {
+        "seconds": time.perf_counter() - started,
+        "accuracy": accuracy(model, splits.test, batch=splits.batch),
+    }
     checkpoint.unlink(missing_ok=True)
 
 

@@ -10,6 +10,7 @@ import numpy as np
 import numpy.typing as npt
 from torch import Tensor, nn
 
+from mendsearch.batches import Batch
 from mendsearch.coupling.copying import named_tensors
 from mendsearch.coupling.layout import Coupling, Ints
 from mendsearch.ranking.statistics import InputStatistics
@@ -43,14 +44,14 @@ class RankingInputs:
         model: the dense network.
         coupling: its coupling groups.
         statistics: input statistics, by name of the consumer.
-        images: (N, C, H, W) float32, calibration images.
+        batch: inputs of the calibration items.
         seed: seed of criteria that are random.
     """
 
     model: nn.Module
     coupling: Coupling
     statistics: Mapping[str, InputStatistics]
-    images: Tensor
+    batch: Batch
     seed: int
 
     def state(self) -> dict[str, Tensor]:

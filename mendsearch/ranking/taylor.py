@@ -13,7 +13,7 @@ from mendsearch.ranking.base import Criterion, FilterRanking, RankingInputs, Sco
 from mendsearch.ranking.filters import over_filters
 
 BATCH = 32
-"""Images per gradient."""
+"""Items per gradient."""
 
 
 class Taylor(Criterion):
@@ -46,13 +46,13 @@ def _products(inputs: RankingInputs) -> dict[str, Tensor]:
     weights = {name: model.get_parameter(name) for name in dims}
     asked = {name: parameter.requires_grad for name, parameter in weights.items()}
     totals = {name: torch.zeros(weight.shape[dims[name]]).to(weight) for name, weight in weights.items()}
-    batches = inputs.images.split(BATCH)
+    batches = inputs.batch.split(BATCH)
     try:
         for parameter in weights.values():
             parameter.requires_grad_(True)
         with evaluating(model), torch.enable_grad():
             for batch in batches:
-                outputs = model(to_network(batch, model))
+                outputs = to_network(batch, model).call(model)
                 loss = functional.cross_entropy(outputs, outputs.argmax(1))
                 gradients = torch.autograd.grad(loss, list(weights.values()))
                 for (name, weight), gradient in zip(weights.items(), gradients, strict=True):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any
 
@@ -12,10 +12,12 @@ from torch import Tensor, nn
 from torch.nn import functional
 from torch.utils.data import Dataset, Subset
 
+from mendsearch.batches import Batch, BatchLike
 from mendsearch.config import FinetuneSpec, TrainSpec
 from mendsearch.errors import MendsearchError
 from mendsearch.files import write_torch
 from mendsearch.modes import evaluating, to_network
+from mendsearch.training.reading import ToInputs
 from mendsearch.training.sources.base import Augment
 from mendsearch.training.splits import batches
 
@@ -29,6 +31,7 @@ def train(
     spec: TrainSpec | FinetuneSpec,
     *,
     seed: int,
+    batch: ToInputs | None = None,
     augment: Augment | None = None,
     teacher: nn.Module | None = None,
     checkpoint: Path | None = None,
@@ -40,11 +43,12 @@ def train(
     `spec.distillation` (Hinton et al., "Distilling the Knowledge in a Neural Network", 2015).
 
     Args:
-        model: network, (N, C, H, W) -> (N, num_classes); changed in place on its device, left in evaluation mode.
-        dataset: data set of (image, label).
+        model: network that gives (N, num_classes) logits; changed in place on its device, left in evaluation mode.
+        dataset: data set of (inputs, label).
         spec: epochs, batch size, learning rate, momentum and weight decay.
         seed: seed of shuffling and augmentation; the same seed gives the same batches.
-        augment: function that augments a batch of images.
+        batch: function that turns a batch of `dataset` into (inputs, labels), where `parted` does not.
+        augment: function that augments the inputs of a batch.
         teacher: the dense network, in evaluation mode, whose outputs are learned too.
         checkpoint: file written after every epoch, from which training resumes; the caller removes it once it has saved
             the weights.
@@ -74,7 +78,8 @@ def train(
     losses: list[float] = []
     for epoch in range(first, spec.epochs):
         model.train()
-        loss = _epoch(model, rows, spec.batch_size, optimizer, schedule, augment, criterion, seed * 1000 + epoch)
+        given = batches(rows, spec.batch_size, shuffle_seed=seed * 1000 + epoch, batch=batch)
+        loss = _epoch(model, given, optimizer, schedule, augment, criterion, seed * 1000 + epoch)
         if not math.isfinite(loss):
             raise MendsearchError(
                 f"training diverged in epoch {epoch + 1}: got a loss of {loss}; try a lower learning_rate"
@@ -92,13 +97,13 @@ class _Criterion:
     def __init__(self, teacher: nn.Module | None, weight: float) -> None:
         self._teacher, self._weight = teacher, weight
 
-    def __call__(self, model: nn.Module, images: Tensor, labels: Tensor) -> Tensor:
-        outputs = model(images)
+    def __call__(self, model: nn.Module, inputs: Batch, labels: Tensor) -> Tensor:
+        outputs = inputs.call(model)
         loss = functional.cross_entropy(outputs, labels)
         if self._teacher is None:
             return loss
         with torch.no_grad(), evaluating(self._teacher):
-            wanted = functional.log_softmax(self._teacher(images) / TEMPERATURE, 1)
+            wanted = functional.log_softmax(inputs.call(self._teacher) / TEMPERATURE, 1)
         found = functional.log_softmax(outputs / TEMPERATURE, 1)
         distance = functional.kl_div(found, wanted, reduction="batchmean", log_target=True)
         return (1 - self._weight) * loss + self._weight * TEMPERATURE**2 * distance
@@ -106,8 +111,7 @@ class _Criterion:
 
 def _epoch(
     model: nn.Module,
-    dataset: Dataset[Any],
-    batch_size: int,
+    given: Iterable[tuple[Batch, Tensor]],
     optimizer: torch.optim.Optimizer,
     schedule: torch.optim.lr_scheduler.LRScheduler,
     augment: Augment | None,
@@ -118,19 +122,19 @@ def _epoch(
     generator = torch.Generator().manual_seed(seed)
     torch.manual_seed(seed)
     total, count = 0.0, 0
-    for images, labels in batches(dataset, batch_size, shuffle_seed=seed):
-        if len(images) < 2:  # batch norm needs two values per channel
+    for inputs, labels in given:
+        if len(inputs) < 2:  # batch norm needs two values per channel
             schedule.step()
             continue
         if augment is not None:
-            images = augment(images, generator)
-        loss = criterion(model, to_network(images, model), labels.to(device))
+            inputs = Batch.of(augment(inputs.tensor if inputs.is_one_tensor else inputs, generator))
+        loss = criterion(model, to_network(inputs, model), labels.to(device))
         optimizer.zero_grad()
         loss.backward()
         optimizer.step()
         schedule.step()
-        total += loss.item() * len(images)
-        count += len(images)
+        total += loss.item() * len(inputs)
+        count += len(inputs)
     return total / max(1, count)
 
 
@@ -154,18 +158,18 @@ def _take_up(checkpoint: Path | None, saved: dict[str, Any], on_epoch: Callable[
 
 
 @torch.no_grad()
-def predict(model: nn.Module, images: Tensor, batch_size: int = 500) -> Tensor:
-    """Logits (N, num_classes) of images (N, C, H, W), in evaluation mode, batch by batch."""
+def predict(model: nn.Module, inputs: BatchLike, batch_size: int = 500) -> Tensor:
+    """Logits (N, num_classes), in evaluation mode, batch by batch."""
     with evaluating(model):
-        return torch.cat([model(to_network(part, model)) for part in images.split(batch_size)])
+        return torch.cat([to_network(part, model).call(model) for part in Batch.of(inputs).split(batch_size)])
 
 
 @torch.no_grad()
-def accuracy(model: nn.Module, dataset: Dataset[Any], batch_size: int = 500) -> float:
-    """Fraction (0-1) of the images of `dataset` whose label has the largest logit."""
+def accuracy(model: nn.Module, dataset: Dataset[Any], batch_size: int = 500, batch: ToInputs | None = None) -> float:
+    """Fraction (0-1) of the items of `dataset` whose label has the largest logit."""
     right = count = 0
     with evaluating(model):
-        for images, labels in batches(dataset, batch_size):
-            right += int((model(to_network(images, model)).argmax(1).cpu() == labels).sum())
+        for inputs, labels in batches(dataset, batch_size, batch=batch):
+            right += int((to_network(inputs, model).call(model).argmax(1).cpu() == labels).sum())
             count += len(labels)
     return right / count
