@@ -102,10 +102,9 @@ def _of_statistics(model: nn.Module, moments: dict[str, Moments], low: float, hi
 
 def _range(inputs: Batch) -> tuple[float, float]:
     """The least and the largest value of inputs in floating point; zeros where there are none."""
-    values = [tensor for tensor in inputs.tensors if tensor.is_floating_point() and tensor.numel()]
-    return min((float(part.min()) for part in values), default=0.0), max(
-        (float(part.max()) for part in values), default=0.0
-    )
+    ends = [part.aminmax() for part in inputs.tensors if part.is_floating_point() and part.numel()]
+    lows, highs = [float(end.min) for end in ends], [float(end.max) for end in ends]
+    return min(lows, default=0.0), max(highs, default=0.0)
 
 
 def _is_fresh(norm: nn.Module) -> bool:

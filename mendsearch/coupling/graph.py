@@ -62,13 +62,13 @@ def find_coupling(model: nn.Module, example: BatchLike, exclude: tuple[str, ...]
             kept.append((fault.units, fault.reason))
 
 
-def trace_network(model: nn.Module, inputs: Batch, chosen: Mapping[tuple[str, int], int]) -> Trace:
+def trace_network(model: nn.Module, inputs: BatchLike, chosen: Mapping[tuple[str, int], int]) -> Trace:
     """What one pass in evaluation mode tells, and one in training mode, where there is more to see.
 
     Raises:
         DataError: the network refuses the inputs.
     """
-    trace = Trace(chosen=dict(chosen))
+    inputs, trace = Batch.of(inputs), Trace(chosen=dict(chosen))
     with evaluating(model):
         try:
             _pass(model, trace, inputs, lambda: inputs.call(model), "evaluation", None)

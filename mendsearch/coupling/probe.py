@@ -15,7 +15,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from mendsearch.batches import Batch
+from mendsearch.batches import Batch, BatchLike
 from mendsearch.coupling.layout import Coupling, Ints
 from mendsearch.coupling.nesting import tensors_in
 from mendsearch.coupling.silencing import Silenced
@@ -44,7 +44,7 @@ class Fault:
 
 
 @torch.no_grad()
-def find_fault(model: nn.Module, coupling: Coupling, trace: Trace, inputs: Batch) -> Fault | None:
+def find_fault(model: nn.Module, coupling: Coupling, trace: Trace, inputs: BatchLike) -> Fault | None:
     """The first fault; None where the least candidate runs, and for one of half the channels the law holds.
 
     Args:
@@ -53,7 +53,7 @@ def find_fault(model: nn.Module, coupling: Coupling, trace: Trace, inputs: Batch
         trace: trace from which the groups were made.
         inputs: of the network, two items.
     """
-    generator = np.random.default_rng(0)
+    inputs, generator = Batch.of(inputs), np.random.default_rng(0)
     orders = [generator.permutation(width) for width in coupling.widths]
     with evaluating(model), noisy(model) as tensors:
         slicer = Slicer(model, coupling, orders, tensors)
@@ -235,7 +235,7 @@ def _after_modules(model: nn.Module, outputs: list[tuple[str, list[Tensor]]]) ->
 
 
 @torch.no_grad()
-def bears_channels_last(model: nn.Module, coupling: Coupling, inputs: Batch) -> bool:
+def bears_channels_last(model: nn.Module, coupling: Coupling, inputs: BatchLike) -> bool:
     """Whether a candidate runs on inputs and weights in channels-last memory; `view` on a map may not."""
     if not coupling.groups:
         return True
@@ -243,7 +243,7 @@ def bears_channels_last(model: nn.Module, coupling: Coupling, inputs: Batch) -> 
     state = {name: _last(tensor) for name, tensor in slicer.slice((coupling.widths + 1) // 2).items()}
     with evaluating(model), slicer.sized(state):
         try:
-            slicer.forward(state, inputs.to(memory_format=torch.channels_last))
+            slicer.forward(state, Batch.of(inputs).to(memory_format=torch.channels_last))
         except Exception:  # a forward may raise anything; in its own memory format it has run already
             return False
     return True

@@ -14,6 +14,7 @@ import mendstore
 from mendsearch.config import Spec, parse_spec
 from mendsearch.coupling.copying import load_state, state_of
 from mendsearch.errors import UsageError
+from mendsearch.files import read_metadata
 from mendsearch.fleet.compatibility import check_allowed, check_versions, own_versions
 from mendsearch.fleet.inputs import flattened, restored
 from mendsearch.fleet.tensors import pack, unpack
@@ -24,6 +25,8 @@ from mendsearch.ranking.codec import from_tensors, to_tensors
 from mendstore.blobs import Blobs
 
 CALIBRATION, VALIDATION, LABELS = "calibration", "validation", "labels"
+Part = tuple[dict[str, Tensor], dict[str, str]]
+"""Tensors and metadata of a file."""
 
 
 def portable_spec(spec: Spec, kwargs: Mapping[str, Any]) -> dict[str, Any]:
@@ -68,7 +71,7 @@ def upload(
     mendstore.name_blobs(database, registered, digests)
 
 
-def _parts(search: Search) -> dict[str, tuple[dict[str, Tensor], dict[str, str]]]:
+def _parts(search: Search) -> dict[str, Part]:
     """By role, the tensors and the metadata of a file."""
     calibration, validation, labels = search.data
     tensors, forms = {} if labels is None else {LABELS: labels}, {}
@@ -104,10 +107,11 @@ def download(
     spec = parse_spec(registered.spec, origin=f"of search `{registered.name}`")
     check_allowed(spec.model.name, allow)
     check_versions(registered.versions, own_versions(spec.model.name))
-    blobs, parts = Blobs(database), {}
+    blobs, parts = Blobs(database), dict[str, Part]()
     with reporter.stage("download", len(registered.blobs)) as stage:
         for role, digest in registered.blobs.items():
-            parts[role] = unpack(blobs.fetch(digest))
+            path = blobs.fetch(digest)
+            parts[role] = unpack(path), read_metadata(path)
             stage.advance(role)
     search = _search(spec, parts)
     if search.fingerprint() != registered.fingerprint:
@@ -118,7 +122,7 @@ def download(
     return spec, search
 
 
-def _search(spec: Spec, parts: dict[str, tuple[dict[str, Tensor], dict[str, str]]]) -> Search:
+def _search(spec: Spec, parts: Mapping[str, Part]) -> Search:
     model = build_model(spec.model.name, spec.model.kwargs)
     load_state(model, parts["weights"][0])
     if torch.cuda.is_available():

@@ -14,7 +14,7 @@ import torch
 from torch import Tensor
 
 from mendsearch.errors import UsageError
-from mendsearch.files import read_metadata, read_tensors, write_tensors
+from mendsearch.files import read_tensors, write_tensors
 
 PLAIN, INDEX, PALETTE = "plain/", "index/", "palette/"
 COLOURS = 256
@@ -32,7 +32,7 @@ def pack(path: Path, tensors: Mapping[str, Tensor], metadata: Mapping[str, str] 
         path: path of the file, which exists complete or not at all.
         tensors: tensors by name. A float tensor with at most 256 values, or (N, C, H, W) with at most 256 in each
             channel, is stored as indices if that takes less space.
-        metadata: text by name, kept in the file's header.
+        metadata: text by name, kept in the file's header, where `files.read_metadata` finds it.
     """
     packed: dict[str, Tensor] = {}
     for name, tensor in tensors.items():
@@ -45,8 +45,8 @@ def pack(path: Path, tensors: Mapping[str, Tensor], metadata: Mapping[str, str] 
     write_tensors(path, packed, metadata)
 
 
-def unpack(path: Path) -> tuple[dict[str, Tensor], dict[str, str]]:
-    """Read the tensors of a file that `pack` wrote, contiguous and on the CPU, and its metadata.
+def unpack(path: Path) -> dict[str, Tensor]:
+    """Read the tensors of a file that `pack` wrote: contiguous, on the CPU.
 
     Raises:
         UsageError: the file is missing, damaged, or of another kind.
@@ -61,7 +61,7 @@ def unpack(path: Path) -> tuple[dict[str, Tensor], dict[str, str]]:
             tensors[bare] = _restored(tensor, packed[PALETTE + bare])
         elif not name.startswith(PALETTE):
             raise UsageError(f"{path} holds a tensor `{name}`, expected {PLAIN}NAME; the file is not part of a bundle")
-    return tensors, read_metadata(path)
+    return tensors
 
 
 def _palette(tensor: Tensor) -> Tensor | None:

@@ -15,7 +15,6 @@ from mendsearch.coupling.layout import Ints
 from mendsearch.coupling.surgery import build_pruned
 from mendsearch.mending.weights import Weights
 from mendsearch.modes import evaluating, fast_passes
-from mendsearch.reconstruction.targets import affordable
 
 BATCH = 512
 """Images per forward pass, at most."""
@@ -70,7 +69,7 @@ class Scorer:
         order = torch.randperm(len(validation), generator=torch.Generator().manual_seed(0))
         self._trial = min(TRIAL_IMAGES, len(validation))
         self._checks = {round(part * self._trial) for part in CHECKS}
-        most = min(BATCH, affordable(weights.model, validation))
+        most = min(BATCH, weights.affordable)
         ends = sorted({*self._checks, self._trial, *range(most, len(validation), most), len(validation)} - {0})
         sizes = [end - start for start, end in zip([0, *ends[:-1]], ends, strict=True)]
         self._images = weights.placed(validation[order]).split(sizes)

@@ -80,6 +80,9 @@ class Weights:
             the batch norms; `none` only corrects them.
         groups: (N,) int64, which calibration items belong together, such as crops of one photograph; None where each
             is on its own.
+
+    Attributes:
+        affordable: items that one forward pass takes within memory.
     """
 
     def __init__(
@@ -100,6 +103,7 @@ class Weights:
         # in an order of their own, so that items that came sorted are no trouble
         order, self._fitted = arrange(self._groups, len(calibration))
         self._calibration, self._groups = self.placed(calibration[order]), self._groups[order]
+        self.affordable = affordable(model, self._calibration)
         self._refined: dict[tuple[int, ...], dict[str, Tensor]] = {}
         self._rebuilt: list[tuple[Consumer, Reconstruction]] = []
         if kind != "none":
@@ -134,7 +138,7 @@ class Weights:
 
     @cached_property
     def _trial(self) -> list[_Reference]:
-        most = min(TRIAL_IMAGES, affordable(self.model, self._calibration))
+        most = min(TRIAL_IMAGES, self.affordable)
         if most >= len(self._calibration):
             return self._references(self._calibration, self._fitted, 1, TRIAL_ROWS)
         drawn, fitted = arrange(self._groups, most)
@@ -142,7 +146,7 @@ class Weights:
 
     @cached_property
     def _whole(self) -> list[_Reference]:
-        passes = -(-len(self._calibration) // affordable(self.model, self._calibration))
+        passes = -(-len(self._calibration) // self.affordable)
         return self._references(self._calibration, self._fitted, passes, REFINED_ROWS)
 
     def _references(self, inputs: Batch, fitted: int, passes: int, rows_per_feature: int) -> list[_Reference]:
@@ -171,7 +175,7 @@ class Weights:
         return norms
 
     def _passes(self, state: dict[str, Tensor]) -> None:
-        most = min(BATCH, affordable(self.model, self._calibration))
+        most = min(BATCH, self.affordable)
         for part in self._calibration.tensor_split(max(1, -(-len(self._calibration) // most))):
             self.slicer.forward(state, part)
 

@@ -23,7 +23,8 @@ def open_source(spec: DataSpec, seed: int) -> DataSource:
     """Open the data source that a spec names.
 
     Raises:
-        DataError: the name is unknown, `batch` does not import, the folder is missing or empty, or a label is out of range.
+        DataError: the name is unknown, `batch` does not import, the folder is missing or empty, or a label is out of
+            range.
     """
     source = _open(spec, seed)
     return source if spec.batch is None else replace(source, batch=import_factory(spec.batch, DataError))
