@@ -58,7 +58,7 @@ class UserSearch:
         self.model, self.budget = network.model, budget_macs
         self.example = network.calibration[:1]
         self.loader = batches(network.splits.train, 128, shuffle_seed=0)
-        self.validation = DataLoader(TensorDataset(*network.splits.validation), batch_size=500)
+        self.validation = DataLoader(TensorDataset(network.splits.validation[0].tensor, network.splits.validation[1]), batch_size=500)
 
     def pruned(self, trial: optuna.Trial) -> nn.Module:
         """A copy, pruned by magnitude. Raises `TrialPruned` if it costs more than the budget."""

@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 from torch import Tensor, nn
 
-from mendsearch.batches import Batch
+from mendsearch.batches import BatchLike
 from mendsearch.coupling.copying import named_tensors
 from mendsearch.coupling.layout import Coupling, Ints
 from mendsearch.ranking.statistics import InputStatistics
@@ -51,7 +51,7 @@ class RankingInputs:
     model: nn.Module
     coupling: Coupling
     statistics: Mapping[str, InputStatistics]
-    batch: Batch
+    batch: BatchLike
     seed: int
 
     def state(self) -> dict[str, Tensor]:

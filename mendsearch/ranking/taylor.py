@@ -8,6 +8,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
+from mendsearch.batches import Batch
 from mendsearch.modes import evaluating, to_network
 from mendsearch.ranking.base import Criterion, FilterRanking, RankingInputs, Scores
 from mendsearch.ranking.filters import over_filters
@@ -46,7 +47,7 @@ def _products(inputs: RankingInputs) -> dict[str, Tensor]:
     weights = {name: model.get_parameter(name) for name in dims}
     asked = {name: parameter.requires_grad for name, parameter in weights.items()}
     totals = {name: torch.zeros(weight.shape[dims[name]]).to(weight) for name, weight in weights.items()}
-    batches = inputs.batch.split(BATCH)
+    batches = Batch.of(inputs.batch).split(BATCH)
     try:
         for parameter in weights.values():
             parameter.requires_grad_(True)

@@ -37,7 +37,7 @@ def test_a_worker_scores_as_the_creator_does(created, tmp_path, score):
     assert search.fingerprint() == registered.fingerprint
     _, again = download(database, registered, (), QUIET)
     assert again.scorer.score(search.uniform).value == search.scorer.score(search.uniform).value
-    assert (search.images[2] is None) == (score == "agreement")
+    assert (search.data[2] is None) == (score == "agreement")
     database.close()
 
 
