@@ -75,7 +75,7 @@ class Scorer:
         self._images = weights.placed(validation[order]).split(sizes)
         with torch.no_grad(), evaluating(weights.model):
             self._targets = (
-                [part.call(weights.model).log_softmax(1) for part in self._images]
+                [part.call(weights.model).float().log_softmax(1) for part in self._images]
                 if labels is None
                 else list(labels[order].to(weights.device).split(sizes))
             )

@@ -243,4 +243,4 @@ class Weights:
         weight, shift = reconstruction.rebuild(kept[consumer.inputs], rows)
         state[name] = weight.movedim(1, 2).reshape(state[name].shape).to(state[name].dtype).contiguous()
         if bias in state:
-            state[bias] = state[bias] + shift
+            state[bias] = (state[bias] + shift).to(state[bias].dtype)

@@ -46,7 +46,8 @@ def _products(inputs: RankingInputs) -> dict[str, Tensor]:
     dims = {name: dim for group in inputs.coupling.groups for name, dim in group.outputs}
     weights = {name: model.get_parameter(name) for name in dims}
     asked = {name: parameter.requires_grad for name, parameter in weights.items()}
-    totals = {name: torch.zeros(weight.shape[dims[name]]).to(weight) for name, weight in weights.items()}
+    exact = {name: torch.promote_types(weight.dtype, torch.float32) for name, weight in weights.items()}
+    totals = {name: weight.new_zeros(weight.shape[dims[name]], dtype=exact[name]) for name, weight in weights.items()}
     batches = Batch.of(inputs.batch).split(BATCH)
     try:
         for parameter in weights.values():
@@ -57,7 +58,7 @@ def _products(inputs: RankingInputs) -> dict[str, Tensor]:
                 loss = functional.cross_entropy(outputs, outputs.argmax(1))
                 gradients = torch.autograd.grad(loss, list(weights.values()))
                 for (name, weight), gradient in zip(weights.items(), gradients, strict=True):
-                    product = (weight.detach() * gradient).movedim(dims[name], 0).flatten(1).sum(1)
+                    product = (weight.detach().to(exact[name]) * gradient).movedim(dims[name], 0).flatten(1).sum(1)
                     totals[name] += product.square() / len(batches)
     finally:
         for name, parameter in weights.items():
