@@ -42,7 +42,7 @@ class Batch:
             raise DataError("got inputs without a tensor whose first axis is the items; give one or more")
         if len(set(sizes)) > 1:
             raise DataError(
-                f"inputs differ in their number of items: got {' and '.join(map(str, sizes))}; the first axis of every "
+                f"inputs differ in their number of items: got {' and '.join(map(str, dict.fromkeys(sizes)))}; the first axis of every "
                 f"tensor is the items, and a list holds one tensor for each item"
             )
         self._size = sizes[0]

@@ -141,7 +141,8 @@ def _excluded(model: nn.Module, exclude: tuple[str, ...]) -> dict[str, str]:
     for pattern in exclude:
         matching = [layer for layer in layers if fnmatchcase(layer, pattern)]
         if not matching:
-            raise CouplingError(f"exclude: {pattern!r} matches no layer; `mendsearch inspect` lists them")
+            some = ", ".join(sorted(layers)[:5])
+            raise CouplingError(f"exclude: {pattern!r} matches no layer; expected a name such as {some}")
         found.update(dict.fromkeys(matching, pattern))
     return found
 
