@@ -41,9 +41,10 @@ class Batch:
         if not sizes:
             raise DataError("got inputs without a tensor whose first axis is the items; give one or more")
         if len(set(sizes)) > 1:
+            got = " and ".join(map(str, dict.fromkeys(sizes)))
             raise DataError(
-                f"inputs differ in their number of items: got {' and '.join(map(str, dict.fromkeys(sizes)))}; the first axis of every "
-                f"tensor is the items, and a list holds one tensor for each item"
+                f"inputs differ in their number of items: got {got}; the first axis of every tensor is the items, and a "
+                f"list holds one tensor for each item"
             )
         self._size = sizes[0]
 

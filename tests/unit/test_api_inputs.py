@@ -147,7 +147,7 @@ def test_of_a_data_set_items_are_drawn():
 @pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16, torch.float64])
 @pytest.mark.parametrize("reconstruction", ["sequence", "channels"])
 def test_a_network_is_pruned_in_its_own_dtype(dtype, reconstruction):
-    model, pruned = mend(lambda: classifier().to(dtype), IMAGES, reconstruction=reconstruction)
+    _, pruned = mend(lambda: classifier().to(dtype), IMAGES, reconstruction=reconstruction)
     assert {parameter.dtype for parameter in pruned.model.parameters()} == {dtype}
     assert pruned.model(IMAGES.to(dtype)).dtype == dtype
     _, single = mend(classifier, IMAGES, reconstruction=reconstruction)
@@ -182,11 +182,14 @@ def test_bytes_are_floats_and_token_ids_stay_integers():
 @pytest.mark.parametrize(
     ("data", "message"),
     [
-        ((IMAGES, NOTES), r"labels of shape \(64, 7\) float32, expected integers \(N,\); .* mendsearch.Batch\(a, b\)"),
+        (
+            (IMAGES, NOTES),
+            r"got labels of shape \(64, 7\) float32, expected integers \(N,\); .* mendsearch.Batch\(a, b\)",
+        ),
         ((IMAGES, LABELS[:9]), r"got 64 items and labels of shape \(9,\)"),
         (DataLoader(TensorDataset(IMAGES[:0])), "it holds no items"),
         (Items(lambda index: object()), "got object among inputs"),
-        ({"image": IMAGES, "notes": NOTES[:9]}, "differ in their number of items: got 64 and 9"),
+        ({"image": IMAGES, "notes": NOTES[:9]}, "inputs differ in their number of items: got 64 and 9"),
     ],
 )
 def test_data_that_cannot_be_read_are_refused_by_the_name_of_the_argument(data, message):

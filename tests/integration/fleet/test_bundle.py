@@ -41,6 +41,21 @@ def test_a_worker_scores_as_the_creator_does(created, tmp_path, score):
     database.close()
 
 
+def test_a_worker_gets_inputs_by_position_and_by_keyword(created):
+    """The network and its data are those of tests/cases; the worker needs neither data set nor function."""
+    database, registered = created(
+        model={"name": "tests.cases.inputs:Two"},
+        data={"name": "tests.cases.inputs:two_inputs", "batch": "tests.cases.inputs:apart"},
+        train={"epochs": 1, "batch_size": 16},
+    )
+    _, search = download(database, registered, ("tests",), QUIET)
+    assert search.fingerprint() == registered.fingerprint
+    calibration, validation, _ = search.data
+    assert str(calibration) == str(validation) == "(3, 12, 12) float32 and notes=(7,) float32"
+    assert search.scorer.score(search.uniform).value < 0
+    database.close()
+
+
 def test_a_search_that_comes_out_other_is_refused(created):
     database, registered = created()
     other = mendstore.Registered(**(vars(registered) | {"fingerprint": "other"}))
