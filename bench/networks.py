@@ -93,7 +93,7 @@ class Trained:
     @property
     def calibration(self) -> torch.Tensor:
         """Calibration images, (1024, 1, 28, 28) float32."""
-        return self.splits.calibration
+        return self.splits.calibration.tensor
 
 
 def digits(depth: int, seed: int = 0) -> Trained:

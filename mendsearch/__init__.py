@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from mendsearch.api import mend
     from mendsearch.artifacts import Pruned, PrunedStructure, apply, load, save
+    from mendsearch.batches import Batch
     from mendsearch.calibration import CalibrationWarning
     from mendsearch.config import Budget, PruneSpec, Spec, load_spec
     from mendsearch.errors import MendsearchError, UsageError
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
 
 _HOMES = {
     "ArrayDataset": "mendsearch.training.sources.base",
+    "Batch": "mendsearch.batches",
     "Budget": "mendsearch.config",
     "CalibrationWarning": "mendsearch.calibration",
     "DataSource": "mendsearch.training.sources.base",
@@ -39,6 +41,7 @@ _HOMES = {
 
 __all__ = [
     "ArrayDataset",
+    "Batch",
     "Budget",
     "CalibrationWarning",
     "DataSource",

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import warnings
-from typing import Any, get_args
+from typing import get_args
 
-import torch
 from torch import Tensor, nn
-from torch.utils.data import DataLoader, Dataset
 
 from mendsearch.artifacts import Pruned
 from mendsearch.artifacts.result import result_of
+from mendsearch.batches import Batch
 from mendsearch.calibration import CalibrationWarning, doubts
 from mendsearch.config import (
     Budget,
@@ -20,6 +19,7 @@ from mendsearch.config import (
     ReconstructionName,
     SamplerName,
 )
+from mendsearch.coupling.copying import dtype_of, unwrapped
 from mendsearch.errors import BudgetError, DataError, ModelError, SpecError, UsageError
 from mendsearch.importing import import_factory, is_import_path
 from mendsearch.mending.judges import Metric
@@ -29,18 +29,20 @@ from mendsearch.outputs.choosing import classes_of
 from mendsearch.progress import Reporter
 from mendsearch.study.registration import Registration
 from mendsearch.study.running import run_study
+from mendsearch.training.reading import Data, ToInputs, read
 from mendsearch.training.splits import check_labels
-
-Images = DataLoader[Any] | Dataset[Any] | Tensor | tuple[Tensor, Tensor]
 
 
 def mend(
     model: nn.Module,
     *,
-    calibration: Images,
-    validation: Images,
+    calibration: Data,
+    validation: Data,
     budget: Budget,
     n_trials: int = 100,
+    batch: ToInputs | None = None,
+    calibration_items: int = 1024,
+    validation_items: int = 2000,
     criterion: CriterionName = "gram",
     prune: PruneSpec | None = None,
     sampler: SamplerName = "mending",
@@ -57,12 +59,18 @@ def mend(
 
     Args:
         model: trained network, with outputs of any form; not changed. Everything runs on its device.
-        calibration: images that the network was trained on; labels are ignored. A DataLoader, a Dataset of images or of
-            (image, label), a tensor (N, C, H, W) or a pair of tensors. All images are read; about 1,000 are enough.
-        validation: held-out images, in the same forms; labels are needed only if `score` is `loss`. They may have any
-            shape with a first axis of images.
+        calibration: what the network was trained on; labels are ignored. A DataLoader, a Dataset, or one batch: a
+            tensor, whose first axis is the items; a dict of keyword arguments; a list with one tensor for each item; a
+            `Batch` of any arguments; or a pair of these and labels. docs/inputs.md has the rule.
+        validation: held-out items, in the same forms; labels are needed only if `score` is `loss`. They may have any
+            shape with a first axis of items.
         budget: limits on the pruned network, such as `Budget(macs=0.4)`.
         n_trials: number of trials that end with a score.
+        batch: function that turns a batch of a DataLoader or Dataset into the network's inputs, or into (inputs,
+            labels), where the rule does not.
+        calibration_items: items that are kept of `calibration`: drawn from a Dataset, the first ones of a DataLoader. A
+            batch that is given as it is, is used as a whole.
+        validation_items: likewise, of `validation`.
         criterion: criterion of the filter ranking.
         prune: pre-pruning rule, floor, multiple of the keep counts, and layers to exclude.
         sampler: sampler that proposes restorations.
@@ -86,7 +94,7 @@ def mend(
         The best candidate as a plain dense network, its structure, the controls, and the study.
 
     Warns:
-        CalibrationWarning: the calibration images, or the network's outputs on them, look odd.
+        CalibrationWarning: the calibration items, or the network's outputs on them, look odd.
 
     Raises:
         UsageError: the data, the network or the budget cannot be used; the message says why.
@@ -98,28 +106,25 @@ def mend(
     _check_choice("reconstruction", reconstruction, ReconstructionName)
     score_name, metric = _metric_of(score)
     reporter, prune = Reporter(quiet=quiet), prune or PruneSpec()
-    calibration_images, _ = as_tensors(calibration, "calibration")
-    validation_images, labels = as_tensors(validation, "validation")
-    if calibration_images.shape[1:] != validation_images.shape[1:]:
-        raise DataError(
-            f"validation images are of shape {tuple(validation_images.shape[1:])}, expected "
-            f"{tuple(calibration_images.shape[1:])} as the calibration images"
-        )
+    seen, _ = _read("calibration", calibration, calibration_items, model, batch, seed)
+    held, labels = _read("validation", validation, validation_items, model, batch, seed)
+    if repr(seen) != repr(held):
+        raise DataError(f"validation: got inputs {held}, expected {seen} as in calibration")
     spec = MendSpec(
         trials=n_trials, sampler=sampler, reconstruction=reconstruction, score=score_name, early_stopping=early_stopping
     )
-    problem = build_problem(model, calibration_images, budget, prune, score_outputs)
+    problem = build_problem(model, seen, budget, prune, score_outputs)
     if labels is not None and metric is None and (labels.dim() == 1 or score == "loss"):
-        check_labels(labels, classes_of(model, calibration_images, score_outputs), "validation")
-    for line in doubts(model, calibration_images, labels, score_outputs):
+        check_labels(labels, classes_of(model, seen, score_outputs), "validation")
+    for line in doubts(model, seen, labels, score_outputs):
         warnings.warn(line, CalibrationWarning, stacklevel=2)
-    ranking, statistics = rank_channels(problem, calibration_images, criterion, seed, reporter)
+    ranking, statistics = rank_channels(problem, seen, criterion, seed, reporter)
     search = Search(
         problem,
         ranking,
         statistics,
-        calibration=calibration_images,
-        validation=validation_images,
+        calibration=seen,
+        validation=held,
         labels=labels,
         prune=prune,
         mend=spec,
@@ -156,45 +161,14 @@ def _metric_of(score: object) -> tuple[str, Metric | None]:
     raise UsageError(f"score: got {score!r}, expected one of agreement, loss, package.module:function, or a function")
 
 
-def as_tensors(data: Images, what: str) -> tuple[Tensor, Tensor | None]:
-    """Images (N, C, H, W) float32, and labels (N, …), int64 or floating-point, or None.
-
-    Args:
-        data: images, with or without labels, in any of the accepted forms.
-        what: name of the argument, for messages.
-
-    Raises:
-        DataError: there are no images, or `data` holds something else.
-    """
-    if isinstance(data, Tensor):
-        images, labels = data, None
-    elif isinstance(data, tuple) and len(data) == 2 and all(isinstance(part, Tensor) for part in data):
-        images, labels = data
-    elif isinstance(data, Dataset | DataLoader):
-        loader = data if isinstance(data, DataLoader) else DataLoader(data, batch_size=128)
-        images, labels = _drain(loader, what)
-    else:
-        raise DataError(
-            f"{what}: got {type(data).__name__}, expected a DataLoader, a Dataset, a tensor or a pair of tensors"
-        )
-    if images.dim() < 3 or not len(images):
-        raise DataError(f"{what}: got images of shape {tuple(images.shape)}, expected (N, C, H, W) with N of 1 or more")
-    if labels is not None and (not labels.dim() or len(labels) != len(images)):
-        raise DataError(f"{what}: got {len(images)} images and labels of shape {tuple(labels.shape)}, expected (N, …)")
-    if not torch.isfinite(images).all():
-        raise DataError(f"{what}: some pixels are not finite")
-    return images.float(), labels if labels is None or labels.is_floating_point() else labels.long()
-
-
-def _drain(loader: DataLoader[Any], what: str) -> tuple[Tensor, Tensor | None]:
-    images: list[Tensor] = []
-    labels: list[Tensor] = []
-    for batch in loader:
-        parts = batch if isinstance(batch, list | tuple) else (batch,)
-        if not all(isinstance(part, Tensor) for part in parts[:2]):
-            raise DataError(f"{what}: got batches of {type(parts[0]).__name__}, expected images or (images, labels)")
-        images.append(parts[0])
-        labels.extend(parts[1:2])
-    if not images:
-        raise DataError(f"{what} holds no images")
-    return torch.cat(images), torch.cat(labels) if labels else None
+def _read(
+    argument: str, data: Data, most: int, model: nn.Module, batch: ToInputs | None, seed: int
+) -> tuple[Batch, Tensor | None]:
+    """What an argument of `mend` holds, in the network's dtype."""
+    if most < 1:
+        raise UsageError(f"{argument}_items: got {most}, expected 1 or more")
+    try:
+        inputs, labels = read(data, most, to_inputs=batch, seed=seed)
+    except DataError as error:
+        raise DataError(f"{argument}: {error}") from error
+    return inputs.to(dtype=dtype_of(unwrapped(model))), labels

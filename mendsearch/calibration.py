@@ -1,4 +1,4 @@
-"""What calibration images, or the network, look too odd for: said before work, in one line each."""
+"""What calibration items, or the network, look too odd for: said before work, in one line each."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from collections.abc import Iterator
 import torch
 from torch import Tensor, nn
 
+from mendsearch.batches import Batch, BatchLike
 from mendsearch.holdout import arrange
 from mendsearch.modes import evaluating, to_network
 from mendsearch.outputs import Wishes, leaves_of, outputs_of
@@ -15,13 +16,13 @@ from mendsearch.outputs.kl import KL
 from mendsearch.reconstruction.norms import Moments, corrected_norms, recorded
 
 LOOKED_AT = 256
-"""Images that are run."""
+"""Items that are run."""
 FEW = 64
-"""Images below which regressions have little to go by."""
+"""Items below which regressions have little to go by."""
 BATCH = 64
-"""Images of one forward pass."""
+"""Items of one forward pass."""
 VARIES = 1e-3
-"""Outputs whose spread over images is below this part of their size are constant."""
+"""Outputs whose spread over items is below this part of their size are constant."""
 FLAT = 0.98
 """Mean entropy, as a fraction of the largest, above which outputs say nothing."""
 BYTES = 32.0
@@ -34,39 +35,42 @@ of the training set, 0.1 on photographs for a network trained on ImageNet, 0.26 
 
 
 class CalibrationWarning(UserWarning):
-    """Calibration images, or outputs of the network on them, that are not as they are of a trained network."""
+    """Calibration items, or outputs of the network on them, that are not as they are of a trained network."""
 
 
 @torch.no_grad()
-def doubts(model: nn.Module, images: Tensor, labels: Tensor | None = None, wishes: Wishes | None = None) -> list[str]:
+def doubts(
+    model: nn.Module, inputs: BatchLike, labels: Tensor | None = None, wishes: Wishes | None = None
+) -> list[str]:
     """One line for everything odd.
 
     Args:
         model: the dense network, trained. It is not changed.
-        images: (N, C, H, W) float32, for calibration.
-        labels: (n,) of the validation images, or None.
+        inputs: of the calibration items.
+        labels: (n,) of the validation items, or None.
         wishes: what the user says of the network's outputs.
     """
-    drawn, _ = arrange(torch.arange(len(images)), min(LOOKED_AT, len(images)))
+    inputs = Batch.of(inputs)
+    drawn, _ = arrange(torch.arange(len(inputs)), min(LOOKED_AT, len(inputs)))
     with evaluating(model), recorded(model) as norms:
-        passes = [leaves_of(model(to_network(images[part], model))) for part in drawn.split(BATCH)]
-    found = list(_of_images(images, labels))
-    _, divergences = outputs_of(model, images[drawn], wishes)
+        passes = [leaves_of(to_network(inputs[part], model).call(model)) for part in drawn.split(BATCH)]
+    found = list(_of_items(inputs, labels))
+    _, divergences = outputs_of(model, inputs[drawn], wishes)
     for name, divergence in divergences.items():
         leaves = [leaves[name] for leaves in passes]
         values = [leaf for leaf in leaves if isinstance(leaf, Tensor)]
         if values:
             found += _of_outputs(torch.cat(values), divergence, "" if len(divergences) == 1 else f" (`{name}`)")
     moments = {name: seen[-1] for name, seen in norms.items()}
-    found += _of_statistics(model, moments, float(images.min()), float(images.max()))
+    found += _of_statistics(model, moments, *_range(inputs))
     return [f"calibration: {line}" for line in found]
 
 
-def _of_images(images: Tensor, labels: Tensor | None) -> Iterator[str]:
-    if len(images) < FEW:
-        yield f"got {len(images)} images, and regressions have little to go by; give {FEW} or more, better 1,000"
+def _of_items(inputs: Batch, labels: Tensor | None) -> Iterator[str]:
+    if len(inputs) < FEW:
+        yield f"got {len(inputs)} items, and regressions have little to go by; give {FEW} or more, better 1,000"
     if labels is not None and labels.dim() == 1 and len(labels) > 1 and bool((labels == labels[0]).all()):
-        yield f"all validation images have the label {int(labels[0])}; take images of every class"
+        yield f"all validation items have the label {int(labels[0])}; take items of every class"
 
 
 def _of_outputs(outputs: Tensor, divergence: Divergence, of: str) -> Iterator[str]:
@@ -74,7 +78,7 @@ def _of_outputs(outputs: Tensor, divergence: Divergence, of: str) -> Iterator[st
         return
     values = outputs.float()
     if float(values.std(0).mean()) <= VARIES * float(values.abs().mean()):
-        yield f"the network gives the same outputs for all images{of}; check its weights and how images are normalised"
+        yield f"the network gives the same outputs for all items{of}; check its weights and how inputs are normalised"
         return
     if not isinstance(divergence, KL):
         return
@@ -85,7 +89,7 @@ def _of_outputs(outputs: Tensor, divergence: Divergence, of: str) -> Iterator[st
     if entropy > FLAT:
         yield f"the network's outputs say nothing{of} (every class is as likely); load trained weights"
     elif bool((classes == classes.flatten()[0]).all()):
-        yield f"the network gives class {int(classes.flatten()[0])} for all images{of}; take images of every class"
+        yield f"the network gives class {int(classes.flatten()[0])} for all items{of}; take items of every class"
 
 
 def _of_statistics(model: nn.Module, moments: dict[str, Moments], low: float, high: float) -> Iterator[str]:
@@ -106,9 +110,16 @@ def _of_statistics(model: nn.Module, moments: dict[str, Moments], low: float, hi
     shift = sum(found for found, _ in distances.values()) / len(distances)
     if shift > FAR:
         yield (
-            f"the images are far from what the network was trained on (its batch norms see means {shift:.2g} standard "
-            f"deviations off); take images as in training, normalised alike"
+            f"the inputs are far from what the network was trained on (its batch norms see means {shift:.2g} standard "
+            f"deviations off); take inputs as in training, normalised alike"
         )
+
+
+def _range(inputs: Batch) -> tuple[float, float]:
+    """The least and the largest value of inputs in floating point; zeros where there are none."""
+    ends = [part.aminmax() for part in inputs.tensors if part.is_floating_point() and part.numel()]
+    lows, highs = [float(end.min) for end in ends], [float(end.max) for end in ends]
+    return min(lows, default=0.0), max(highs, default=0.0)
 
 
 def _is_fresh(norm: nn.Module) -> bool:

@@ -65,7 +65,7 @@ class ModelSpec(SpecPart):
 
 
 class DataSpec(SpecPart):
-    """Images and labels."""
+    """Inputs and labels."""
 
     name: str = Field(
         description="`digits`, `fashion-mnist`, `cifar10`, `folder`, or an import path `package.module:factory`."
@@ -74,23 +74,28 @@ class DataSpec(SpecPart):
     kwargs: dict[str, JsonValue] = Field(
         default_factory=dict, description="Keyword arguments of the factory, if `name` is an import path."
     )
+    batch: str | None = Field(
+        default=None,
+        description="Import path `package.module:function` of a function that turns a batch of the data set into the "
+        "network's inputs and the labels; see docs/inputs.md.",
+    )
     validation: int = Field(
         default=2000,
         ge=1,
-        description="Images held out of training to score trials; at most a quarter of the training images.",
+        description="Items held out of training to score trials; at most a quarter of the training items.",
     )
     calibration: int = Field(
         default=1024,
         ge=2,
-        description="Training images for ranking, reconstruction and BN recalibration; their labels are not used.",
+        description="Training items for ranking, reconstruction and BN recalibration; their labels are not used.",
     )
 
 
 class TrainSpec(SpecPart):
     """Training of the dense network."""
 
-    epochs: int = Field(default=30, ge=0, description="Passes over the training images.")
-    batch_size: int = Field(default=128, ge=2, description="Images per step.")
+    epochs: int = Field(default=30, ge=0, description="Passes over the training items.")
+    batch_size: int = Field(default=128, ge=2, description="Items per step.")
     learning_rate: float = Field(default=0.1, gt=0, description="Peak of the one-cycle schedule; the optimizer is SGD.")
     momentum: float = Field(default=0.9, ge=0, lt=1, description="Nesterov momentum.")
     weight_decay: float = Field(default=5e-4, ge=0, description="L2 penalty.")
@@ -100,8 +105,8 @@ class TrainSpec(SpecPart):
 class FinetuneSpec(SpecPart):
     """Fine-tuning; the same for every pruned network of the result."""
 
-    epochs: int = Field(default=5, ge=0, description="Passes over the training images.")
-    batch_size: int = Field(default=128, ge=2, description="Images per step.")
+    epochs: int = Field(default=5, ge=0, description="Passes over the training items.")
+    batch_size: int = Field(default=128, ge=2, description="Items per step.")
     learning_rate: float = Field(
         default=0.02,
         gt=0,
@@ -109,7 +114,7 @@ class FinetuneSpec(SpecPart):
     )
     momentum: float = Field(default=0.9, ge=0, lt=1, description="Nesterov momentum.")
     weight_decay: float = Field(default=5e-4, ge=0, description="L2 penalty.")
-    images: int | None = Field(default=None, ge=1, description="Training images per pass; all of them by default.")
+    images: int | None = Field(default=None, ge=1, description="Training items per pass; all of them by default.")
     distillation: float = Field(
         default=0.5,
         ge=0,
@@ -170,7 +175,7 @@ Limit = Annotated[float, Field(gt=0)]
 class Budget(SpecPart):
     """Limits on the pruned network: up to 1 fractions of the dense network, above 1 absolute. All must hold."""
 
-    macs: Limit | None = Field(default=None, description="Multiply-accumulates of one image.")
+    macs: Limit | None = Field(default=None, description="Multiply-accumulates of one item.")
     params: Limit | None = Field(default=None, description="Parameters.")
 
     @model_validator(mode="after")

@@ -69,12 +69,20 @@ def read_tensors(path: Path, device: str = "cpu") -> dict[str, Any]:
         ) from error
 
 
-def write_tensors(path: Path, tensors: Mapping[str, Any]) -> None:
+def read_metadata(path: Path) -> dict[str, str]:
+    """Text by name in the header of a safetensors file, which `read_tensors` has read."""
+    from safetensors import safe_open
+
+    with safe_open(path, "pt") as file:
+        return file.metadata() or {}
+
+
+def write_tensors(path: Path, tensors: Mapping[str, Any], metadata: Mapping[str, str] | None = None) -> None:
     """Write tensors, by name, to a safetensors file; they may be views, share memory, or be on any device."""
     from safetensors.torch import save_file
 
     packed = {name: tensor.detach().cpu().contiguous().clone() for name, tensor in tensors.items()}
-    write_whole(path, lambda partial: save_file(packed, partial))
+    write_whole(path, lambda partial: save_file(packed, partial, dict(metadata) if metadata else None))
 
 
 def write_torch(path: Path, value: Any) -> None:

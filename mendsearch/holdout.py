@@ -1,4 +1,4 @@
-"""Which calibration images layers are fitted to, and which ones choose how far."""
+"""Which calibration items layers are fitted to, and which ones choose how far."""
 
 from __future__ import annotations
 
@@ -6,21 +6,21 @@ import torch
 from torch import Tensor
 
 HELD = 0.25
-"""Fraction of the images that is held out, at the least one group of them."""
+"""Fraction of the items that is held out, at the least one group of them."""
 
 
 def arrange(groups: Tensor, count: int) -> tuple[Tensor, int]:
-    """Draw images, and hold some out; the same draw every time, however the images were sorted.
+    """Draw items, and hold some out; the same draw every time, however the items were sorted.
 
     Images that belong together (crops of one photograph, frames of one video) are fitted to or held out together, and
-    as many groups as possible take part. Where all images are of one group, each counts as its own.
+    as many groups as possible take part. Where all items are of one group, each counts as its own.
 
     Args:
-        groups: (N,) int64, which images belong together.
-        count: images wanted, up to N.
+        groups: (N,) int64, which items belong together.
+        count: items wanted, up to N.
 
     Returns:
-        (count,) int64, indices of images, those held out last; and the number of those that are not.
+        (count,) int64, indices of items, those held out last; and the number of those that are not.
     """
     _, groups = torch.unique(groups.cpu(), return_inverse=True)
     if not groups.any():

@@ -6,7 +6,9 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 import torch
-from torch import Tensor, nn
+from torch import nn
+
+from mendsearch.batches import Batch, BatchLike
 
 
 @contextmanager
@@ -36,10 +38,10 @@ def fast_attention(enabled: bool) -> Iterator[None]:
         torch.backends.mha.set_fastpath_enabled(before)
 
 
-def to_network(images: Tensor, model: nn.Module) -> Tensor:
-    """Images on the device of a network, and in the dtype in which it computes."""
+def to_network(inputs: BatchLike, model: nn.Module) -> Batch:
+    """Inputs on the device of a network, those in floating point in the dtype in which it computes."""
     parameter = next(parameter for parameter in model.parameters() if parameter.is_floating_point())
-    return images.to(parameter.device, parameter.dtype if images.is_floating_point() else images.dtype)
+    return Batch.of(inputs).to(parameter.device, parameter.dtype)
 
 
 BatchNorm = nn.modules.batchnorm._BatchNorm

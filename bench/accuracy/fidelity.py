@@ -71,7 +71,8 @@ def measures(found: Tensor, dense: Tensor, labels: Tensor) -> dict[str, Tensor]:
 
 def scored(network: Trained, by_l1: Trained, name: str) -> dict[str, list[dict[str, Any]]]:
     """For each set of structures: accuracies, and the value of every way and measure by number of validation images."""
-    images, labels = network.splits.validation
+    inputs, labels = network.splits.validation
+    images = inputs.tensor
     bare = network.weights("none")
     dense = logits(bare, dict(bare.slicer.dense), images)
     methods = dict(ways(network, by_l1))

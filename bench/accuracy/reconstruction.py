@@ -69,10 +69,10 @@ def main() -> None:
         many, _ = gather(network.splits.train, list(range(4096)))
         for rate in rates:
             counts = pre_prune("uniform", network.ranking, [], network.limits(rate))
-            rows = found[f"{name} {rate:.0%}"] = compare(network, counts, many)
+            rows = found[f"{name} {rate:.0%}"] = compare(network, counts, many.tensor)
             if name == "mobilenetv2":
                 ridges, regression_module.RIDGES = regression_module.RIDGES, regression_module.RIDGES[:1]
-                rows["sequence, blocks as wholes, small ridge"] = compare(network, counts, many)[
+                rows["sequence, blocks as wholes, small ridge"] = compare(network, counts, many.tensor)[
                     "sequence, blocks as wholes"
                 ]
                 regression_module.RIDGES = ridges

@@ -57,8 +57,9 @@ class UserSearch:
     def __init__(self, network: Trained, budget_macs: float) -> None:
         self.model, self.budget = network.model, budget_macs
         self.example = network.calibration[:1]
-        self.loader = batches(network.splits.train, 128, shuffle_seed=0)
-        self.validation = DataLoader(TensorDataset(*network.splits.validation), batch_size=500)
+        self.train = network.splits.train
+        images, labels = network.splits.validation
+        self.validation = DataLoader(TensorDataset(images.tensor, labels), batch_size=500)
 
     def pruned(self, trial: optuna.Trial) -> nn.Module:
         """A copy, pruned by magnitude. Raises `TrialPruned` if it costs more than the budget."""
@@ -95,10 +96,10 @@ class UserSearch:
                 module.reset_running_stats()
                 module.momentum = None
         model.train()
-        for index, (images, _) in enumerate(self.loader):
+        for index, (inputs, _) in enumerate(batches(self.train, 128, shuffle_seed=0)):
             if index == BATCHES:
                 break
-            model(images)
+            inputs.call(model)
         for module in model.modules():
             if isinstance(module, nn.BatchNorm2d):
                 module.momentum = 0.1

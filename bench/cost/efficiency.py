@@ -87,9 +87,9 @@ def bare(plain: nn.Module, batches: list[torch.Tensor], scorer: Scorer, fast: bo
                 plain(images)
         with evaluating(plain):
             seen = 0
-            for images in scorer._images:
-                plain(images)
-                seen += len(images)
+            for inputs in scorer._images:
+                inputs.call(plain)
+                seen += len(inputs)
                 if seen >= scoring_module.TRIAL_IMAGES:
                     break
 
@@ -102,7 +102,7 @@ def main() -> None:
     found: dict[str, Any] = {}
     for name in ("resnet20", "mobilenetv2"):
         network = trained(name, arguments.data)
-        keep(found, name, measure(network.model, network.calibration, network.splits.validation[0], 7))
+        keep(found, name, measure(network.model, network.calibration, network.splits.validation[0].tensor, 7))
     if arguments.resnet50:
         torch.manual_seed(0)
         big = resnet50().eval()

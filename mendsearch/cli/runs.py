@@ -15,7 +15,7 @@ from rich.console import Group
 import mendstore
 from mendsearch.cli.common import Json, SetKeys, Storage, guarded, look_up, show, storage_of
 from mendsearch.config import Spec, load_spec
-from mendsearch.errors import ModelError, UsageError
+from mendsearch.errors import UsageError
 from mendsearch.pipeline.demo import demo_spec
 from mendsearch.progress import Reporter
 from mendstore import Reader
@@ -64,7 +64,15 @@ def run(
 def inspect(
     spec: Annotated[Path | None, typer.Argument(help="Spec file (TOML).")] = None,
     model: Annotated[str | None, typer.Option(help="Name of a network, instead of a spec.")] = None,
-    input_: Annotated[str, typer.Option("--input", help="With --model: shape of an image, CxHxW.")] = "3x224x224",
+    input_: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--input",
+            metavar="[NAME=]SHAPE[:DTYPE]",
+            help="With --model: shape of one item, such as 3x224x224 (the default), 1024 or 128:int64; once for each "
+            "argument of the network, with NAME= if it is given by keyword; [SHAPE] for a list of tensors.",
+        ),
+    ] = None,
     exclude: Annotated[
         list[str] | None, typer.Option(help="With --model: layer or pattern that keeps all its output channels.")
     ] = None,
@@ -79,7 +87,7 @@ def inspect(
         found = inspect_spec(load_spec(spec))
     else:
         assert model is not None
-        found = inspect_model(model, _shape(input_), tuple(exclude or ()))
+        found = inspect_model(model, input_ or ["3x224x224"], tuple(exclude or ()))
     show(found, Group(structure_table(found), outputs_table(found)), as_json)
 
 
@@ -133,13 +141,3 @@ def _report(name: str, url: str, path: Path) -> None:
     reader.close()
     if text is not None:
         save(path, text)
-
-
-def _shape(text: str) -> tuple[int, ...]:
-    try:
-        shape = tuple(int(part) for part in text.lower().split("x"))
-    except ValueError:
-        shape = ()
-    if len(shape) < 2 or min(shape) < 1:
-        raise ModelError(f"--input: got {text!r}, expected CxHxW such as 3x224x224")
-    return shape

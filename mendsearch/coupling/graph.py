@@ -12,29 +12,29 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from mendsearch.coupling.copying import call, dtype_of, other_names, unwrapped
+from mendsearch.batches import Batch, BatchLike
+from mendsearch.coupling.copying import call, other_names, unwrapped
 from mendsearch.coupling.grouping import EXCLUDED, OUTPUT, coupling_of, layer_of, prunable
 from mendsearch.coupling.layout import Coupling, Ints
 from mendsearch.coupling.nesting import tensors_in
 from mendsearch.coupling.probe import Fault, bears_channels_last, find_fault
 from mendsearch.coupling.tracing import Trace, Tracer, own_tensors
 from mendsearch.errors import CouplingError, DataError
-from mendsearch.modes import evaluating
+from mendsearch.modes import evaluating, to_network
 
 logger = logging.getLogger(__name__)
-Example = Tensor | tuple[Tensor, ...]
 PROBING_S = 120.0
 """Time after which groups that may still hold a fault are all kept whole."""
 
 
-def find_coupling(model: nn.Module, example: Example, exclude: tuple[str, ...] = ()) -> Coupling:
+def find_coupling(model: nn.Module, example: BatchLike, exclude: tuple[str, ...] = ()) -> Coupling:
     """The coupling groups of a network, each checked against the law: slices equal the dense network, silenced.
 
     A layer that cannot be followed stays whole, with the reason in `Coupling.whole`.
 
     Args:
         model: not changed.
-        example: (N, C, H, W) images, or a tuple of its inputs, each with a first axis of items; two are enough.
+        example: inputs of the network; two items are enough.
         exclude: layers that keep all their output channels, names or patterns.
 
     Raises:
@@ -43,7 +43,7 @@ def find_coupling(model: nn.Module, example: Example, exclude: tuple[str, ...] =
         CouplingError: a pattern of `exclude` matches no layer, or tracing takes too long.
     """
     model = unwrapped(model)
-    inputs = _inputs(model, example)
+    inputs = _two(model, example)
     excluded = _excluded(model, exclude)
     chosen: dict[tuple[str, int], int] = {}
     kept: list[tuple[Ints, str]] = []
@@ -62,16 +62,16 @@ def find_coupling(model: nn.Module, example: Example, exclude: tuple[str, ...] =
             kept.append((fault.units, fault.reason))
 
 
-def trace_network(model: nn.Module, inputs: tuple[Tensor, ...], chosen: Mapping[tuple[str, int], int]) -> Trace:
+def trace_network(model: nn.Module, inputs: BatchLike, chosen: Mapping[tuple[str, int], int]) -> Trace:
     """What one pass in evaluation mode tells, and one in training mode, where there is more to see.
 
     Raises:
         DataError: the network refuses the inputs.
     """
-    trace = Trace(chosen=dict(chosen))
+    inputs, trace = Batch.of(inputs), Trace(chosen=dict(chosen))
     with evaluating(model):
         try:
-            _pass(model, trace, inputs, lambda: model(*inputs), "evaluation", None)
+            _pass(model, trace, inputs, lambda: inputs.call(model), "evaluation", None)
         except CouplingError:
             raise
         except Exception as error:  # a forward may raise anything
@@ -96,15 +96,14 @@ def trace_network(model: nn.Module, inputs: tuple[Tensor, ...], chosen: Mapping[
     return trace
 
 
-def _run_untraced(model: nn.Module, inputs: tuple[Tensor, ...]) -> None:
+def _run_untraced(model: nn.Module, inputs: Batch) -> None:
     """See whether it is the inputs that the network refuses."""
     try:
         with torch.no_grad():
-            model(*inputs)
+            inputs.call(model)
     except Exception as error:  # a forward may raise anything
-        shapes = ", ".join(str(tuple(tensor.shape[1:])) for tensor in inputs)
         raise DataError(
-            f"the network refuses images of shape {shapes}: {_first_line(error)}; give inputs as it was trained on"
+            f"the network refuses inputs {inputs}: {_first_line(error)}; give inputs as it was trained on"
         ) from error
 
 
@@ -113,10 +112,10 @@ def _first_line(error: Exception) -> str:
 
 
 def _pass(
-    model: nn.Module, trace: Trace, inputs: tuple[Tensor, ...], run: Callable[[], object], kind: str,
+    model: nn.Module, trace: Trace, inputs: Batch, run: Callable[[], object], kind: str,
     tensors: Mapping[str, Tensor] | None,
 ) -> None:  # fmt: skip
-    tracer = Tracer(model, trace, tensors, kind=kind, items=len(inputs[0]))
+    tracer = Tracer(model, trace, tensors, kind=kind, items=len(inputs))
     tracer.give(inputs)
     with tracer.following():
         outputs = run()
@@ -128,12 +127,11 @@ def _pass(
             trace.units.settle(traced.debts)
 
 
-def _inputs(model: nn.Module, example: Example) -> tuple[Tensor, ...]:
-    """Two items of every input, on the network's device and in its dtype."""
-    device, dtype = next(model.parameters()).device, dtype_of(model)
-    given = example if isinstance(example, tuple) else (example,)
-    taken = [tensor[:2] if len(tensor) > 1 else torch.cat([tensor, tensor]) for tensor in given]
-    return tuple(t.to(device, dtype if t.is_floating_point() else t.dtype).contiguous() for t in taken)
+def _two(model: nn.Module, example: BatchLike) -> Batch:
+    """Two items, on the network's device and in its dtype."""
+    given = Batch.of(example)
+    pair = given[:2] if len(given) > 1 else Batch.cat([given, given])
+    return to_network(pair, model).to(memory_format=torch.contiguous_format)
 
 
 def _excluded(model: nn.Module, exclude: tuple[str, ...]) -> dict[str, str]:
@@ -143,7 +141,8 @@ def _excluded(model: nn.Module, exclude: tuple[str, ...]) -> dict[str, str]:
     for pattern in exclude:
         matching = [layer for layer in layers if fnmatchcase(layer, pattern)]
         if not matching:
-            raise CouplingError(f"exclude: {pattern!r} matches no layer; `mendsearch inspect` lists them")
+            some = ", ".join(sorted(layers)[:5])
+            raise CouplingError(f"exclude: {pattern!r} matches no layer; expected a name such as {some}")
         found.update(dict.fromkeys(matching, pattern))
     return found
 

@@ -12,7 +12,7 @@ from mendsearch.coupling.layout import Consumer, Coupling, CouplingGroup, Ints, 
 from mendsearch.coupling.tracing import Trace
 
 OUTPUT = "its channels are the network's output"
-EXCLUDED = "excluded by [prune] exclude"
+EXCLUDED = "excluded by `prune.exclude`"
 SINGLE = "all its channels hang together, so that none can go alone"
 ONE = "it has one output channel"
 UNUSED = "the forward pass does not use it"

@@ -15,6 +15,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from mendsearch.batches import Batch, BatchLike
 from mendsearch.coupling.layout import Coupling, Ints
 from mendsearch.coupling.nesting import tensors_in
 from mendsearch.coupling.silencing import Silenced
@@ -45,16 +46,16 @@ class Fault:
 
 
 @torch.no_grad()
-def find_fault(model: nn.Module, coupling: Coupling, trace: Trace, inputs: tuple[Tensor, ...]) -> Fault | None:
+def find_fault(model: nn.Module, coupling: Coupling, trace: Trace, inputs: BatchLike) -> Fault | None:
     """The first fault; None where the least candidate runs, and for one of about half the channels the law holds.
 
     Args:
         model: the dense network; not changed.
         coupling: its coupling groups.
         trace: trace from which the groups were made.
-        inputs: inputs of the network, two items each.
+        inputs: of the network, two items.
     """
-    generator = np.random.default_rng(0)
+    inputs, generator = Batch.of(inputs), np.random.default_rng(0)
     orders = [generator.permutation(width) for width in coupling.widths]
     with evaluating(model), noisy(model) as tensors:
         slicer = Slicer(model, coupling, orders, tensors)
@@ -103,7 +104,7 @@ def noisy(model: nn.Module) -> Iterator[dict[str, Tensor]]:
 
 
 class _Check:
-    def __init__(self, slicer: Slicer, trace: Trace, counts: Ints, inputs: tuple[Tensor, ...]) -> None:
+    def __init__(self, slicer: Slicer, trace: Trace, counts: Ints, inputs: Batch) -> None:
         self.slicer, self.trace, self.counts, self.inputs = slicer, trace, counts, inputs
         self.model, self.coupling = slicer.model, slicer.coupling
         self.kept = slicer.kept(counts)
@@ -125,7 +126,7 @@ class _Check:
         state = self.slicer.take(self.kept)
         try:
             with self.slicer.sized(state), _after_modules(self.model, self.outputs):
-                self.slicer.run(state, self.inputs)
+                self.slicer.forward(state, self.inputs)
         except Exception as error:  # a forward may raise anything
             return self._failure(state, f"{type(error).__name__}: {error}".split("\n")[0])
         return None
@@ -152,7 +153,7 @@ class _Check:
         silenced.give(self.inputs)
         try:
             with silenced.following():
-                self.slicer.run(dict(self.slicer.dense), self.inputs)
+                self.slicer.forward(dict(self.slicer.dense), self.inputs)
         except Exception as error:  # a forward may raise anything, functional transforms at what is done between
             reason = f"{type(error).__name__}: {error}".split("\n")[0]
             return Fault(self.held(), f"the dense network cannot be run with channels silenced: {reason}")
@@ -187,7 +188,7 @@ class _Check:
         tracer = Tracer(self.model, self.trace.fork(places), {name: state[name] for name in own_tensors(self.model)})
         tracer.give(self.inputs)
         with contextlib.suppress(Exception), self.slicer.sized(state), tracer.following():
-            self.slicer.run(state, self.inputs)
+            self.slicer.forward(state, self.inputs)
         chain = [tracer.failed, *(tracer.inputs.get(name, []) for name in reversed(tracer.modules))]
         return Fault(
             self._blamed(chain), f"the forward pass fails once channels go, in {_where(tracer.module)}: {reason}"
@@ -240,15 +241,15 @@ def _after_modules(model: nn.Module, outputs: list[tuple[str, list[Tensor]]]) ->
 
 
 @torch.no_grad()
-def bears_channels_last(model: nn.Module, coupling: Coupling, inputs: tuple[Tensor, ...]) -> bool:
-    """Whether a candidate runs on images and weights in channels-last memory; `view` on a map may not."""
+def bears_channels_last(model: nn.Module, coupling: Coupling, inputs: BatchLike) -> bool:
+    """Whether a candidate runs on inputs and weights in channels-last memory; `view` on a map may not."""
     if not coupling.groups:
         return True
     slicer = Slicer(model, coupling, [np.arange(width) for width in coupling.widths])
     state = {name: _last(tensor) for name, tensor in slicer.slice((coupling.widths + 1) // 2).items()}
     with evaluating(model), slicer.sized(state):
         try:
-            slicer.run(state, tuple(_last(tensor) for tensor in inputs))
+            slicer.forward(state, Batch.of(inputs).to(memory_format=torch.channels_last))
         except Exception:  # a forward may raise anything; in its own memory format it has run already
             return False
     return True

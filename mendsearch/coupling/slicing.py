@@ -10,6 +10,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from mendsearch.batches import Batch, BatchLike
 from mendsearch.coupling.copying import call, named_tensors, other_names
 from mendsearch.coupling.layout import Coupling, Ints, Layout
 from mendsearch.coupling.sizes import set_sizes
@@ -95,13 +96,9 @@ class Slicer:
             if isinstance(value, Tensor)
         ]
 
-    def forward(self, state: dict[str, Tensor], images: Tensor) -> Any:
-        """The output of the candidate for images (N, C, H, W); call it within `sized(state)`."""
-        return self.run(state, (images,))
-
-    def run(self, state: dict[str, Tensor], inputs: tuple[Tensor, ...]) -> Any:
-        """As `forward`, of several inputs."""
-        return call(self.model, state, self._others, inputs)
+    def forward(self, state: dict[str, Tensor], inputs: BatchLike) -> Any:
+        """The outputs of the candidate; call it within `sized(state)`."""
+        return call(self.model, state, self._others, Batch.of(inputs))
 
     def apply(self, state: dict[str, Tensor], function: Callable[..., Any], *arguments: Any) -> Any:
         """What a function returns for the network and further arguments; call it within `sized(state)`.

@@ -22,6 +22,7 @@ from torch import Tensor, nn
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 
+from mendsearch.batches import Batch
 from mendsearch.coupling.copying import named_tensors
 from mendsearch.coupling.layout import Ints
 from mendsearch.coupling.nesting import tensors_in
@@ -171,9 +172,9 @@ class Tracer(TorchDispatchMode):
             axes[dim] = self.trace.places[name, dim]
         return Traced(axes, source=name)
 
-    def give(self, inputs: tuple[Tensor, ...]) -> None:
+    def give(self, inputs: Batch) -> None:
         """Say which tensors are the network's inputs."""
-        for tensor in inputs:
+        for tensor in inputs.tensors:
             self.put(tensor, Traced({}, self.trace.input))
 
     @contextmanager

@@ -14,13 +14,19 @@ import mendstore
 from mendsearch.config import Spec, parse_spec
 from mendsearch.coupling.copying import load_state, state_of
 from mendsearch.errors import UsageError
+from mendsearch.files import read_metadata
 from mendsearch.fleet.compatibility import check_allowed, check_versions, own_versions
+from mendsearch.fleet.inputs import flattened, restored
 from mendsearch.fleet.tensors import pack, unpack
 from mendsearch.mending.search import Search, build_problem
 from mendsearch.models.registry import build_model
 from mendsearch.progress import Reporter
 from mendsearch.ranking.codec import from_tensors, to_tensors
 from mendstore.blobs import Blobs
+
+CALIBRATION, VALIDATION, LABELS = "calibration", "validation", "labels"
+Part = tuple[dict[str, Tensor], dict[str, str]]
+"""Tensors and metadata of a file."""
 
 
 def portable_spec(spec: Spec, kwargs: Mapping[str, Any]) -> dict[str, Any]:
@@ -42,7 +48,7 @@ def upload(
     store: str | None,
     reporter: Reporter,
 ) -> None:
-    """Put weights, ranking with its statistics, and images where every worker of the search finds them.
+    """Put weights, ranking with its statistics, and inputs where every worker of the search finds them.
 
     Args:
         database: the study database.
@@ -56,24 +62,26 @@ def upload(
     """
     blobs, parts, digests = Blobs(database, store=store), _parts(search), {}
     with reporter.stage("upload", len(parts)) as stage, tempfile.TemporaryDirectory() as folder:
-        for role, tensors in parts.items():
+        for role, (tensors, metadata) in parts.items():
             path = Path(folder) / f"{role}.safetensors"
-            pack(path, tensors)
+            pack(path, tensors, metadata)
             digests[role] = blobs.put(path)
             stage.advance(f"{role}: {path.stat().st_size / 2**20:.1f} MiB")
             path.unlink()
     mendstore.name_blobs(database, registered, digests)
 
 
-def _parts(search: Search) -> dict[str, dict[str, Tensor]]:
-    calibration, validation, labels = search.images
-    images = {"calibration": calibration, "validation": validation}
-    if labels is not None:
-        images["labels"] = labels
+def _parts(search: Search) -> dict[str, Part]:
+    """By role, the tensors and the metadata of a file."""
+    calibration, validation, labels = search.data
+    tensors, forms = {} if labels is None else {LABELS: labels}, {}
+    for name, batch in ((CALIBRATION, calibration), (VALIDATION, validation)):
+        own, forms[name] = flattened(name, batch)
+        tensors |= own
     return {
-        "weights": state_of(search.problem.model),
-        "ranking": to_tensors(search.ranking, search.statistics),
-        "images": images,
+        "weights": (state_of(search.problem.model), {}),
+        "ranking": (to_tensors(search.ranking, search.statistics), {}),
+        "inputs": (tensors, forms),
     }
 
 
@@ -101,12 +109,13 @@ def download(
     for imported in names:
         check_allowed(imported, allow)
     check_versions(registered.versions, own_versions(*names))
-    blobs, tensors = Blobs(database), {}
+    blobs, parts = Blobs(database), dict[str, Part]()
     with reporter.stage("download", len(registered.blobs)) as stage:
         for role, digest in registered.blobs.items():
-            tensors[role] = unpack(blobs.fetch(digest))
+            path = blobs.fetch(digest)
+            parts[role] = unpack(path), read_metadata(path)
             stage.advance(role)
-    search = _search(spec, tensors)
+    search = _search(spec, parts)
     if search.fingerprint() != registered.fingerprint:
         raise UsageError(
             f"search `{registered.name}` comes out other here than at its creator, so scores would not compare; "
@@ -115,22 +124,23 @@ def download(
     return spec, search
 
 
-def _search(spec: Spec, tensors: dict[str, dict[str, Tensor]]) -> Search:
+def _search(spec: Spec, parts: Mapping[str, Part]) -> Search:
     model = build_model(spec.model.name, spec.model.kwargs)
-    load_state(model, tensors["weights"])
+    load_state(model, parts["weights"][0])
     if torch.cuda.is_available():
         model.cuda()
-    images = tensors["images"]
-    problem = build_problem(model.eval(), images["calibration"], spec.budget, spec.prune, spec.score.outputs)
+    tensors, forms = parts["inputs"]
+    calibration, validation = (restored(tensors, forms[name]) for name in (CALIBRATION, VALIDATION))
+    problem = build_problem(model.eval(), calibration, spec.budget, spec.prune, spec.score.outputs)
     device = next(model.parameters()).device
-    ranking, statistics = from_tensors(tensors["ranking"], spec.rank.criterion, device)
+    ranking, statistics = from_tensors(parts["ranking"][0], spec.rank.criterion, device)
     return Search(
         problem,
         ranking,
         statistics,
-        calibration=images["calibration"],
-        validation=images["validation"],
-        labels=images.get("labels"),
+        calibration=calibration,
+        validation=validation,
+        labels=tensors.get(LABELS),
         prune=spec.prune,
         mend=spec.mend,
     )

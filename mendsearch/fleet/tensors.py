@@ -25,13 +25,14 @@ BITS = {2: torch.int16, 4: torch.int32, 8: torch.int64}
 """Integers of the same size as a float: they distinguish -0.0 from 0.0, and NaNs, as a bit-exact copy must."""
 
 
-def pack(path: Path, tensors: Mapping[str, Tensor]) -> None:
+def pack(path: Path, tensors: Mapping[str, Tensor], metadata: Mapping[str, str] | None = None) -> None:
     """Write tensors, on any device and with any strides, to a safetensors file.
 
     Args:
         path: path of the file, which exists complete or not at all.
         tensors: tensors by name. A float tensor with at most 256 values, or (N, C, H, W) with at most 256 in each
             channel, is stored as indices if that takes less space.
+        metadata: text by name, kept in the file's header, where `files.read_metadata` finds it.
     """
     packed: dict[str, Tensor] = {}
     for name, tensor in tensors.items():
@@ -41,7 +42,7 @@ def pack(path: Path, tensors: Mapping[str, Tensor]) -> None:
             packed[PLAIN + name] = kept
         else:
             packed[INDEX + name], packed[PALETTE + name] = _indices(kept, palette), palette
-    write_tensors(path, packed)
+    write_tensors(path, packed, metadata)
 
 
 def unpack(path: Path) -> dict[str, Tensor]:

@@ -10,6 +10,7 @@ from typing import Any, Literal
 import torch
 from torch import Tensor, nn
 
+from mendsearch.batches import Batch
 from mendsearch.coupling.slicing import Slicer
 from mendsearch.errors import ModelError
 from mendsearch.outputs import Comparison
@@ -17,8 +18,8 @@ from mendsearch.outputs.comparison import Prepared
 from mendsearch.outputs.guessing import Output
 
 Metric = Callable[[nn.Module, Any], Tensor]
-"""(network, batch) -> (n,) values of its items, higher is better; a batch is images, or (images, labels) if there are
-labels."""
+"""(network, batch) -> (n,) values of its items, higher is better; a batch is inputs, or (inputs, labels) if there are
+labels; inputs are a tensor if the network takes one, else a `Batch`."""
 KEPT_BYTES = 2**30
 """Memory of the dense network's outputs, above which they are computed anew for every candidate."""
 
@@ -64,13 +65,13 @@ class ByDense(Judge):
 
     Args:
         slicer: runs candidates.
-        batches: images, batch by batch.
+        batches: inputs, batch by batch.
         comparison: how outputs are compared.
     """
 
     reference = "dense"
 
-    def __init__(self, slicer: Slicer, batches: Sequence[Tensor], comparison: Comparison) -> None:
+    def __init__(self, slicer: Slicer, batches: Sequence[Batch], comparison: Comparison) -> None:
         self._slicer, self._batches, self._comparison = slicer, batches, comparison
         self.outputs = comparison.outputs
         first = self._dense(0)
@@ -90,9 +91,9 @@ class ByDense(Judge):
 
     @torch.no_grad()
     def _dense(self, at: int) -> Prepared:
-        state, images = dict(self._slicer.dense), self._batches[at]
-        with torch.autocast(images.device.type, enabled=False), self._slicer.sized(state):
-            return self._comparison.prepare(self._slicer.forward(state, images))
+        state, inputs = dict(self._slicer.dense), self._batches[at]
+        with torch.autocast(inputs.tensors[0].device.type, enabled=False), self._slicer.sized(state):
+            return self._comparison.prepare(self._slicer.forward(state, inputs))
 
 
 class ByLabels(Judge):
@@ -100,7 +101,7 @@ class ByLabels(Judge):
 
     Args:
         slicer: runs candidates.
-        batches: images, batch by batch.
+        batches: inputs, batch by batch.
         labels: their labels, batch by batch.
         comparison: what the network's one output is.
 
@@ -111,7 +112,7 @@ class ByLabels(Judge):
     reference = "labels"
 
     def __init__(
-        self, slicer: Slicer, batches: Sequence[Tensor], labels: Sequence[Tensor], comparison: Comparison
+        self, slicer: Slicer, batches: Sequence[Batch], labels: Sequence[Tensor], comparison: Comparison
     ) -> None:
         self._slicer, self._batches, self._labels, self._comparison = slicer, batches, labels, comparison
         self.outputs = comparison.outputs

@@ -10,6 +10,7 @@ from typing import Literal
 import torch
 from torch import Tensor, nn
 
+from mendsearch.batches import Batch, BatchLike
 from mendsearch.coupling.copying import dtype_of
 from mendsearch.coupling.layout import Ints
 from mendsearch.coupling.surgery import build_pruned
@@ -18,7 +19,6 @@ from mendsearch.mending.weights import Weights
 from mendsearch.modes import evaluating, fast_passes
 from mendsearch.outputs import Wishes, comparison_of
 from mendsearch.outputs.guessing import Output
-from mendsearch.reconstruction.targets import affordable
 
 BATCH = 512
 """Images per forward pass, at most."""
@@ -63,7 +63,7 @@ class Scorer:
 
     Args:
         weights: weights of the candidates.
-        validation: (N, C, H, W) float32, validation images.
+        validation: inputs of the validation items.
         labels: their labels, with a first axis of N; None to compare with the dense network.
         outputs: what the user says of the network's outputs.
         metric: the user's own metric, which is given the labels too; None to use divergences or losses.
@@ -73,7 +73,7 @@ class Scorer:
     def __init__(
         self,
         weights: Weights,
-        validation: Tensor,
+        validation: BatchLike,
         labels: Tensor | None,
         *,
         outputs: Wishes | None = None,
@@ -81,22 +81,24 @@ class Scorer:
         metric_name: str = "",
     ) -> None:
         self.weights = weights
+        validation = Batch.of(validation)
         # shuffled, so that the first images are a fair sample even if they came sorted
         order = torch.randperm(len(validation), generator=torch.Generator().manual_seed(0))
         self._trial = min(TRIAL_IMAGES, len(validation))
         self._checks = {round(part * self._trial) for part in CHECKS}
-        batch = min(BATCH, affordable(weights.model, validation))
-        ends = sorted({*self._checks, self._trial, *range(batch, len(validation), batch), len(validation)} - {0})
+        most = min(BATCH, weights.affordable)
+        ends = sorted({*self._checks, self._trial, *range(most, len(validation), most), len(validation)} - {0})
         self._sizes = [end - start for start, end in zip([0, *ends[:-1]], ends, strict=True)]
-        images = weights.placed(validation[order])
-        parts = images.split(self._sizes)
+        inputs = weights.placed(validation[order])
+        parts = inputs.split(self._sizes)
         targets = None if labels is None else labels[order].to(weights.device).split(self._sizes)
         self._judge: Judge
         if metric is not None:
-            given = parts if targets is None else list(zip(parts, targets, strict=True))
+            plain = [part.plain for part in parts]
+            given = plain if targets is None else list(zip(plain, targets, strict=True))
             self._judge = ByMetric(weights.slicer, given, metric, metric_name)
             return
-        comparison = comparison_of(weights.model, images, outputs)
+        comparison = comparison_of(weights.model, inputs, outputs)
         with torch.no_grad(), evaluating(weights.model):
             self._judge = (
                 ByDense(weights.slicer, parts, comparison)

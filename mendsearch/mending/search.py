@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 import torch
 from torch import Tensor, nn
 
+from mendsearch.batches import Batch, BatchLike
 from mendsearch.budget import Limits, build_cost_model
 from mendsearch.config import Budget, MendSpec, PruneSpec
 from mendsearch.coupling.copying import unwrapped
@@ -27,11 +28,12 @@ from mendsearch.prepruning import by_curves, cut, error_curves, pre_prune
 from mendsearch.progress import Reporter
 from mendsearch.ranking import CRITERIA, FilterRanking, RankingInputs
 from mendsearch.ranking.statistics import InputStatistics, input_statistics
+from mendsearch.reconstruction.targets import affordable
 
 POWERS = (1.0, 1.5, 2.0)
 """Exponents of the error curves; each gives one structure to start from."""
 BATCH = 128
-"""Images per forward pass."""
+"""Items per forward pass, at most."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -52,53 +54,55 @@ class Problem:
 
 
 def build_problem(
-    model: nn.Module, images: Tensor, budget: Budget, prune: PruneSpec | None = None, outputs: Wishes | None = None
+    model: nn.Module, inputs: BatchLike, budget: Budget, prune: PruneSpec | None = None, outputs: Wishes | None = None
 ) -> Problem:
     """Find the coupling groups, and check the budget.
 
     Args:
         model: the dense network, in evaluation mode; not changed. `DataParallel` and `torch.compile` are taken off.
-        images: (N, C, H, W) float32; two are enough.
+        inputs: of the network; two items are enough.
         budget: limits on the pruned network.
         prune: multiple of the keep counts, and layers to exclude.
         outputs: what the user says of the network's outputs.
 
     Raises:
-        DataError: the network does not accept the images.
+        DataError: the network does not accept the inputs.
         ModelError: its outputs hold no tensor or are not finite, or it is no network that can be pruned.
         CouplingError: nothing is prunable.
         BudgetError: the budget cannot be met, or is already met.
     """
     prune = prune or PruneSpec()
     model = unwrapped(model)
-    coupling = find_coupling(model, images, prune.exclude)
+    coupling = find_coupling(model, inputs, prune.exclude)
     if not coupling.groups:
         reasons = "; ".join(f"{name}: {reason}" for name, reason in list(coupling.whole.items())[:3])
         raise CouplingError(f"nothing in the network is prunable ({reasons or 'it has no layer with channels'})")
     with evaluating(model), torch.no_grad():
-        given = model(to_network(images[:2], model))
+        given = to_network(Batch.of(inputs)[:2], model).call(model)
     _check_outputs(given, {} if outputs is None else outputs)
     limits = Limits(budget, build_cost_model(model, coupling), prune.multiple)
     return Problem(model, coupling, limits, outputs or {})
 
 
 def rank_channels(
-    problem: Problem, images: Tensor, criterion: str, seed: int, reporter: Reporter
+    problem: Problem, inputs: BatchLike, criterion: str, seed: int, reporter: Reporter
 ) -> tuple[FilterRanking, dict[str, InputStatistics]]:
     """Collect the input statistics in one pass over the calibration images, and rank the channels by them.
 
     Args:
         problem: network and coupling groups.
-        images: (N, C, H, W) float32, calibration images.
+        inputs: of the calibration items.
         criterion: name of the criterion.
         seed: seed of criteria that are random.
         reporter: where progress goes.
     """
-    passes = -(-len(images) // BATCH)
+    inputs = Batch.of(inputs)
+    batch = min(BATCH, affordable(problem.model, inputs))
+    passes = -(-len(inputs) // batch)
     with reporter.stage("rank", passes + len(problem.coupling.groups)) as stage:
-        statistics = input_statistics(problem.model, problem.coupling, images, BATCH, stage.advance)
-        inputs = RankingInputs(problem.model, problem.coupling, statistics, images, seed, problem.outputs)
-        return CRITERIA[criterion].rank(inputs, stage.advance), statistics
+        statistics = input_statistics(problem.model, problem.coupling, inputs, batch, stage.advance)
+        known = RankingInputs(problem.model, problem.coupling, statistics, inputs, seed, problem.outputs)
+        return CRITERIA[criterion].rank(known, stage.advance), statistics
 
 
 def _check_outputs(given: object, outputs: Wishes) -> None:
@@ -124,9 +128,9 @@ class Search:
         problem: network, coupling groups and budget.
         ranking: filter ranking.
         statistics: input statistics, by name of the consumer.
-        calibration: (N, C, H, W) float32, calibration images.
-        validation: (N, C, H, W) float32, validation images.
-        labels: labels of the validation images with a first axis of N, or None; not used if `mend.score` is
+        calibration: inputs of the calibration items.
+        validation: inputs of the validation items.
+        labels: labels of the validation items with a first axis of N, or None; not used if `mend.score` is
             `agreement`.
         prune: pre-pruning rule and floor.
         mend: score and reconstruction.
@@ -138,7 +142,7 @@ class Search:
         SpecError: the metric cannot be imported.
 
     Attributes:
-        images: calibration images, validation images, and the labels if they are used.
+        data: calibration items, validation items, and the labels if they are used.
         curves: error curves of the coupling groups.
         starts: structures that the first trials score: those of the error curves, then the controls.
         uniform: (G,) int64, the control that the rule `uniform` gives at the budget.
@@ -151,8 +155,8 @@ class Search:
         ranking: FilterRanking,
         statistics: Mapping[str, InputStatistics],
         *,
-        calibration: Tensor,
-        validation: Tensor,
+        calibration: BatchLike,
+        validation: BatchLike,
         labels: Tensor | None,
         prune: PruneSpec,
         mend: MendSpec,
@@ -160,11 +164,12 @@ class Search:
     ) -> None:
         self.problem, self.ranking, self.statistics = problem, ranking, statistics
         if mend.score == "loss" and labels is None:
-            raise DataError('score "loss" needs labels for the validation images; pass them, or use "agreement"')
+            raise DataError('score "loss" needs labels for the validation items; pass them, or use "agreement"')
         if metric is None and is_import_path(mend.score):
             metric = import_factory(mend.score, SpecError)
         judges = labels if mend.score != "agreement" else None
-        self.images = (calibration, validation, judges)
+        calibration, validation = Batch.of(calibration), Batch.of(validation)
+        self.data = (calibration, validation, judges)
         limits = problem.limits
         self.curves = error_curves(problem.model, problem.coupling, ranking, statistics)
         self.uniform = pre_prune("uniform", ranking, self.curves, limits)
@@ -184,9 +189,13 @@ class Search:
         for name, tensor in sorted(self.scorer.weights.slicer.dense.items()):
             digest.update(name.encode())
             digest.update(_bytes(tensor))
-        for tensor in (part for part in self.images if part is not None):
-            digest.update(repr(tuple(tensor.shape)).encode())
-            digest.update(_bytes(tensor))
+        calibration, validation, judges = self.data
+        for batch in (calibration, validation):
+            digest.update(repr(batch).encode())
+            for tensor in batch.tensors:
+                digest.update(repr(tuple(tensor.shape)).encode())
+                digest.update(_bytes(tensor))
+        digest.update(b"" if judges is None else _bytes(judges))
         for order in self.ranking.orders:
             digest.update(order.tobytes())
         digest.update(self.space.floor.tobytes())

@@ -11,6 +11,7 @@ from time import perf_counter
 import torch
 from torch import Tensor, nn
 
+from mendsearch.batches import Batch, BatchLike
 from mendsearch.config import ReconstructionName
 from mendsearch.coupling.copying import dtype_of
 from mendsearch.coupling.layout import Consumer, Coupling, Ints, Layout
@@ -29,7 +30,7 @@ TRIAL_IMAGES = 256
 TRIAL_ROWS, REFINED_ROWS = 8, 64
 """Rows of a layer's regression for each of its input features."""
 BATCH = 256
-"""Images of one forward pass, where passes can be cut."""
+"""Items of one forward pass at most, where passes can be cut."""
 VERSION = 2
 """Raised when the same candidate would get other weights."""
 
@@ -55,12 +56,12 @@ class _Reference:
     """What candidates are fitted to in one pass.
 
     Attributes:
-        images: (n, C, H, W), those held out last.
+        inputs: of n items, those held out last.
         fitted: how many are not.
         dense: what the dense network does with them.
     """
 
-    images: Tensor
+    inputs: Batch
     fitted: int
     dense: Dense
 
@@ -73,12 +74,15 @@ class Weights:
         coupling: its coupling groups.
         ranking: of their channels.
         statistics: of the inputs of the consumers.
-        calibration: (N, C, H, W) float32 images, without labels.
+        calibration: inputs of the calibration items.
         kind: `sequence` fits layer after layer to the dense network's outputs, in one forward pass that corrects the
             batch norms too; `channels` folds removed inputs into the kept ones by the dense statistics, then corrects
             the batch norms; `none` only corrects them.
-        groups: (N,) int64, which calibration images belong together, such as crops of one photograph; None where each
+        groups: (N,) int64, which calibration items belong together, such as crops of one photograph; None where each
             is on its own.
+
+    Attributes:
+        affordable: items that one forward pass takes within memory.
     """
 
     def __init__(
@@ -87,17 +91,19 @@ class Weights:
         coupling: Coupling,
         ranking: FilterRanking,
         statistics: Mapping[str, InputStatistics],
-        calibration: Tensor,
+        calibration: BatchLike,
         kind: ReconstructionName,
         groups: Tensor | None = None,
     ) -> None:
         self.model, self.coupling, self.kind, self.timings = model, coupling, kind, Timings()
         self.slicer = Slicer(model, coupling, ranking.orders)
         self.device = next(model.parameters()).device
+        calibration = Batch.of(calibration)
         self._groups = torch.arange(len(calibration)) if groups is None else groups
-        # in an order of their own, so that images that came sorted are no trouble
+        # in an order of their own, so that items that came sorted are no trouble
         order, self._fitted = arrange(self._groups, len(calibration))
         self._calibration, self._groups = self.placed(calibration[order]), self._groups[order]
+        self.affordable = affordable(model, self._calibration)
         self._refined: dict[tuple[int, ...], dict[str, Tensor]] = {}
         self._rebuilt: list[tuple[Consumer, Reconstruction]] = []
         if kind != "none":
@@ -132,24 +138,24 @@ class Weights:
 
     @cached_property
     def _trial(self) -> list[_Reference]:
-        most = min(TRIAL_IMAGES, affordable(self.model, self._calibration))
+        most = min(TRIAL_IMAGES, self.affordable)
         if most >= len(self._calibration):
             return self._references(self._calibration, self._fitted, 1, TRIAL_ROWS)
         drawn, fitted = arrange(self._groups, most)
-        return self._references(self._calibration[drawn.to(self.device)], fitted, 1, TRIAL_ROWS)
+        return self._references(self._calibration[drawn], fitted, 1, TRIAL_ROWS)
 
     @cached_property
     def _whole(self) -> list[_Reference]:
-        passes = -(-len(self._calibration) // affordable(self.model, self._calibration))
+        passes = -(-len(self._calibration) // self.affordable)
         return self._references(self._calibration, self._fitted, passes, REFINED_ROWS)
 
-    def _references(self, images: Tensor, fitted: int, passes: int, rows_per_feature: int) -> list[_Reference]:
+    def _references(self, inputs: Batch, fitted: int, passes: int, rows_per_feature: int) -> list[_Reference]:
         """Of the dense network, run in the very way in which candidates are, so that rounding is the same."""
         whole, found = self._formatted(self.slicer.slice(self.coupling.widths)), []
         for number in range(passes):
             # every pass gets its share of both parts
-            parts = images[:fitted][number::passes], images[fitted:][number::passes]
-            part = self.placed(torch.cat(parts)) if passes > 1 else self.placed(images)
+            parts = inputs[:fitted][number::passes], inputs[fitted:][number::passes]
+            part = self.placed(Batch.cat(parts)) if passes > 1 else self.placed(inputs)
             with self.slicer.sized(whole):
                 dense = dense_targets(
                     self.model,
@@ -169,18 +175,19 @@ class Weights:
         return norms
 
     def _passes(self, state: dict[str, Tensor]) -> None:
-        for images in self._calibration.tensor_split(max(1, -(-len(self._calibration) // BATCH))):
-            self.slicer.forward(state, images)
+        most = min(BATCH, self.affordable)
+        for part in self._calibration.tensor_split(max(1, -(-len(self._calibration) // most))):
+            self.slicer.forward(state, part)
 
     def _in_sequence(self, counts: Ints, references: list[_Reference]) -> dict[str, Tensor]:
         folded, kept = self._folded(counts)
         with self.timings.step("reconstruct"), self.slicer.sized(folded):
             fit = Fit(self._rows(kept))
             for reference in references:
-                state, images = self._formatted(folded), reference.images
+                state, inputs = self._formatted(folded), reference.inputs
                 fit.run(
                     self.model,
-                    lambda state=state, images=images: self.slicer.forward(state, images),  # type: ignore[misc]
+                    lambda state=state, inputs=inputs: self.slicer.forward(state, inputs),  # type: ignore[misc]
                     reference.dense,
                     reference.fitted,
                 )
@@ -195,9 +202,10 @@ class Weights:
                 self._passes(state)
         return state
 
-    def placed(self, images: Tensor) -> Tensor:
-        """Images (N, C, H, W) on the device, channels last where the network bears it: convolutions are fastest so."""
-        return images.to(self.device, dtype_of(self.model), memory_format=self._format(images))
+    def placed(self, inputs: BatchLike) -> Batch:
+        """BatchLike on the device, images channels last where the network bears it: convolutions are fastest so."""
+        form = torch.channels_last if self.coupling.channels_last else torch.contiguous_format
+        return Batch.of(inputs).to(self.device, dtype_of(self.model), form)
 
     def _formatted(self, state: Mapping[str, Tensor]) -> dict[str, Tensor]:
         """Copies, which may be changed, in the memory format that is fastest."""
@@ -235,4 +243,4 @@ class Weights:
         weight, shift = reconstruction.rebuild(kept[consumer.inputs], rows)
         state[name] = weight.movedim(1, 2).reshape(state[name].shape).to(state[name].dtype).contiguous()
         if bias in state:
-            state[bias] = state[bias] + shift
+            state[bias] = (state[bias] + shift).to(state[bias].dtype)

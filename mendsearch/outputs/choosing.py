@@ -9,6 +9,7 @@ import torch
 from pydantic import ValidationError
 from torch import Tensor, nn
 
+from mendsearch.batches import Batch, BatchLike
 from mendsearch.config import OutputSpec, describe
 from mendsearch.errors import UsageError
 from mendsearch.modes import evaluating, to_network
@@ -32,48 +33,49 @@ Wishes = Mapping[str, Wish]
 """What the user says of outputs, by name: a divergence, a table as in the spec, or a function of two leaves."""
 
 
-def comparison_of(model: nn.Module, images: Tensor, wishes: Wishes | None = None) -> Comparison:
+def comparison_of(model: nn.Module, inputs: BatchLike, wishes: Wishes | None = None) -> Comparison:
     """How the outputs of a network are compared, by what it gives and what the user says.
 
     Args:
         model: the dense network; not changed.
-        images: (N, C, H, W) float32; `ITEMS` of them are run.
+        inputs: of the network; `ITEMS` of them are run.
         wishes: what the user says.
 
     Raises:
         ModelError: nothing can be compared.
         UsageError: the user names an output that there is not, or a divergence that does not fit it.
     """
-    outputs, divergences = outputs_of(model, images, wishes)
+    outputs, divergences = outputs_of(model, inputs, wishes)
     return Comparison(outputs, divergences)
 
 
 def outputs_of(
-    model: nn.Module, images: Tensor, wishes: Wishes | None = None
+    model: nn.Module, inputs: BatchLike, wishes: Wishes | None = None
 ) -> tuple[list[Output], dict[str, Divergence]]:
     """As `comparison_of`, also where nothing can be compared."""
-    passes, count = _passes(model, images)
+    inputs = Batch.of(inputs)
+    passes, count = _passes(model, inputs)
     wishes, items = dict(wishes or {}), [items for _, items in passes]
     names = list(dict.fromkeys(name for leaves, _ in passes for name in leaves))
     unknown = [name for name in wishes if name not in names]
     if unknown:
         raise UsageError(f"score.outputs: got {unknown[0]!r}, expected one of {', '.join(names) or 'none'}")
+    given = inputs[:count].tensors[0]
     found = [
-        _choose(name, [leaves.get(name) for leaves, _ in passes], items, wishes.get(name), images[:count])
-        for name in names
+        _choose(name, [leaves.get(name) for leaves, _ in passes], items, wishes.get(name), given) for name in names
     ]
     divergences = {output.name: divergence for output, divergence in found if divergence is not None}
     return [output for output, _ in found], divergences
 
 
 @torch.no_grad()
-def _passes(model: nn.Module, images: Tensor) -> tuple[list[tuple[dict[str, Leaf], int]], int]:
+def _passes(model: nn.Module, inputs: Batch) -> tuple[list[tuple[dict[str, Leaf], int]], int]:
     """Leaves of several passes with the number of items in each, and the number of all items."""
     passes, used, start = [], 0, 0
     with evaluating(model):
-        while start < min(ITEMS, len(images)) and used < BYTES:
-            part = images[start : start + (BATCH if start else FIRST)]
-            leaves = leaves_of(model(to_network(part, model)))
+        while start < min(ITEMS, len(inputs)) and used < BYTES:
+            part = inputs[start : start + (BATCH if start else FIRST)]
+            leaves = leaves_of(to_network(part, model).call(model))
             passes.append((leaves, len(part)))
             used += sum(leaf.numel() * leaf.element_size() for leaf in leaves.values() if isinstance(leaf, Tensor))
             start += len(part)
@@ -123,9 +125,9 @@ def _joined(parts: Sequence[Leaf | None]) -> Leaf:
     return [item for part in parts if isinstance(part, list) for item in part]
 
 
-def classes_of(model: nn.Module, images: Tensor, wishes: Wishes | None = None) -> int | None:
+def classes_of(model: nn.Module, inputs: BatchLike, wishes: Wishes | None = None) -> int | None:
     """Number of classes of a network, as `Comparison.classes`; None also where nothing can be compared."""
-    outputs, divergences = outputs_of(model, images, wishes)
+    outputs, divergences = outputs_of(model, inputs, wishes)
     return Comparison(outputs, divergences).classes if divergences else None
 
 

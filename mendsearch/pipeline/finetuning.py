@@ -75,6 +75,7 @@ def _finetune_one(
             splits.train,
             spec.finetune,
             seed=spec.seed,
+            batch=splits.batch,
             augment=splits.augment,
             teacher=model,
             comparison=comparison_in(run) or LOGITS,

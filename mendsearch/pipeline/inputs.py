@@ -7,6 +7,7 @@ from typing import Any
 
 import torch
 
+from mendsearch.batches import Batch
 from mendsearch.config import FinetuneSpec, Spec, TrainSpec
 from mendsearch.errors import SpecError
 from mendsearch.importing import import_factory, is_import_path
@@ -43,9 +44,8 @@ def read_inputs(spec: Spec) -> Inputs:
     """
     torch.manual_seed(spec.seed)
     splits = split(open_source(spec.data, spec.seed), spec.data, spec.seed)
-    kwargs = complete_kwargs(
-        spec.model.name, spec.model.kwargs, num_classes=splits.num_classes, in_channels=splits.calibration.shape[1]
-    )
+    of_data = {"num_classes": splits.num_classes} | channels_of(splits.calibration)
+    kwargs = complete_kwargs(spec.model.name, spec.model.kwargs, **of_data)
     model = build_model(spec.model.name, kwargs)
     if spec.model.checkpoint is not None:
         load_checkpoint(model, spec.model.checkpoint)
@@ -54,6 +54,11 @@ def read_inputs(spec: Spec) -> Inputs:
     problem = build_problem(model.eval(), splits.calibration, spec.budget, spec.prune, spec.score.outputs)
     _check_targets(spec, problem, splits)
     return Inputs(problem, splits, kwargs)
+
+
+def channels_of(inputs: Batch) -> dict[str, int]:
+    """`in_channels`, if the network takes one tensor (N, C, ...) with positions."""
+    return {"in_channels": inputs.tensor.shape[1]} if inputs.is_one_tensor and inputs.tensor.dim() > 2 else {}
 
 
 def loss_of(spec: TrainSpec | FinetuneSpec) -> Loss | None:
@@ -72,10 +77,10 @@ def _check_targets(spec: Spec, problem: Problem, splits: Splits) -> None:
         import_factory(spec.mend.score, SpecError)
     trained = spec.model.checkpoint is None and spec.train.epochs and loss_of(spec.train) is None
     tuned = spec.finetune.epochs and loss_of(spec.finetune) is None and spec.finetune.distillation < 1
-    model, (images, labels) = problem.model, splits.validation
+    model, (inputs, labels) = problem.model, splits.validation
     outputs, divergences = outputs_of(model, splits.calibration, problem.outputs)
     if divergences and not is_import_path(spec.mend.score):
         check_labels(labels, Comparison(outputs, divergences).classes, "validation")
     if trained or tuned or (spec.mend.score != "agreement" and not is_import_path(spec.mend.score)):
         comparison = Comparison(outputs, divergences)
-        comparison.loss(comparison.prepare(model(to_network(images[:2], model))), labels[:2])
+        comparison.loss(comparison.prepare(to_network(inputs[:2], model).call(model)), labels[:2])

@@ -7,16 +7,17 @@ import time
 from collections.abc import Mapping
 
 import torch
-from torch import Tensor, nn
+from torch import nn
 
+from mendsearch.batches import BatchLike
 from mendsearch.modes import evaluating, fast_attention, to_network
 
 ROUNDS = 40
 
 
 @torch.no_grad()
-def latencies_ms(models: Mapping[str, nn.Module], image: Tensor) -> dict[str, float]:
-    """Median milliseconds of a forward pass of one image (1, C, H, W), on the device of the networks.
+def latencies_ms(models: Mapping[str, nn.Module], item: BatchLike) -> dict[str, float]:
+    """Median milliseconds of a forward pass of one item, on the device of the networks.
 
     Networks take turns, so that a change of the machine's speed affects all of them. The first round is not counted.
     """
@@ -25,10 +26,10 @@ def latencies_ms(models: Mapping[str, nn.Module], image: Tensor) -> dict[str, fl
     for _ in range(ROUNDS + 1):
         for name, model in models.items():
             device = next(model.parameters()).device
-            placed = to_network(image, model)
+            placed = to_network(item, model)
             with evaluating(model), fast_attention(fused):
                 started = time.perf_counter()
-                model(placed)
+                placed.call(model)
                 if device.type == "cuda":
                     torch.cuda.synchronize(device)
                 taken[name].append(1000 * (time.perf_counter() - started))

@@ -7,6 +7,7 @@ from typing import Any
 import torch
 from torch import nn
 
+from mendsearch.batches import Batch
 from mendsearch.errors import SpecError
 from mendsearch.importing import import_factory, is_import_path
 from mendsearch.mending.judges import checked
@@ -17,7 +18,7 @@ from mendsearch.training.loop import accuracy
 from mendsearch.training.splits import batches
 
 BATCH = 500
-"""Images per pass."""
+"""Items per pass."""
 AGREEMENT = "agreement"
 
 
@@ -37,7 +38,7 @@ class Measure:
     """
 
     def __init__(self, run: Run) -> None:
-        self._dense, self._test = run.inputs.problem.model, run.inputs.splits.test
+        self._dense, self._splits = run.inputs.problem.model, run.inputs.splits
         self._comparison = comparison_in(run)
         score = run.spec.mend.score
         self._function = import_factory(score, SpecError) if is_import_path(score) else None
@@ -52,21 +53,24 @@ class Measure:
         }
 
     def _accuracy(self, model: nn.Module) -> float | None:
-        return None if self._comparison is None else accuracy(model, self._test, BATCH, comparison=self._comparison)
+        if self._comparison is None:
+            return None
+        splits = self._splits
+        return accuracy(model, splits.test, BATCH, batch=splits.batch, comparison=self._comparison)
 
     @torch.no_grad()
     def _metric(self, model: nn.Module) -> float | None:
         total, count = 0.0, 0
         with evaluating(model), evaluating(self._dense):
-            for images, targets in batches(self._test, BATCH):
-                total += self._sum(model, to_network(images, model), targets)
-                count += len(images)
+            for inputs, targets in batches(self._splits.test, BATCH, batch=self._splits.batch):
+                total += self._sum(model, to_network(inputs, model), targets)
+                count += len(inputs)
         return total / count
 
-    def _sum(self, model: nn.Module, images: torch.Tensor, targets: Any) -> float:
+    def _sum(self, model: nn.Module, inputs: Batch, targets: Any) -> float:
         if self._function is not None:
-            batch = (images, targets.to(images.device))
+            batch = (inputs.plain, targets.to(inputs.tensors[0].device))
             return float(checked(self._function(model, batch), batch, str(self.metric)).double().sum())
         assert self._comparison is not None  # without a metric of the user's, the search needed it
-        found, dense = (self._comparison.prepare(network(images)) for network in (model, self._dense))
+        found, dense = (self._comparison.prepare(inputs.call(network)) for network in (model, self._dense))
         return -float(self._comparison.mean(self._comparison.divergences(found, dense)).double().sum())

@@ -34,6 +34,7 @@ def train_dense(run: Run) -> None:
                 splits.train,
                 spec.train,
                 seed=spec.seed,
+                batch=splits.batch,
                 augment=splits.augment,
                 checkpoint=checkpoint,
                 comparison=comparison_in(run) or LOGITS,

@@ -10,6 +10,7 @@ import numpy as np
 import numpy.typing as npt
 from torch import Tensor, nn
 
+from mendsearch.batches import BatchLike
 from mendsearch.coupling.copying import named_tensors
 from mendsearch.coupling.layout import Coupling, Ints
 from mendsearch.outputs import Wishes
@@ -44,7 +45,7 @@ class RankingInputs:
         model: the dense network.
         coupling: its coupling groups.
         statistics: input statistics, by name of the consumer.
-        images: (N, C, H, W) float32, calibration images.
+        batch: inputs of the calibration items.
         seed: seed of criteria that are random.
         outputs: what the user says of the network's outputs.
     """
@@ -52,7 +53,7 @@ class RankingInputs:
     model: nn.Module
     coupling: Coupling
     statistics: Mapping[str, InputStatistics]
-    images: Tensor
+    batch: BatchLike
     seed: int
     outputs: Wishes = field(default_factory=dict)
 

@@ -24,7 +24,8 @@ def over_filters(inputs: RankingInputs, index: int, worth: Callable[[str, Tensor
     for name, output in group.outputs:
         for dim, layout in inputs.coupling.axes[name]:
             if dim == output:
-                found = worth(name, state[name].movedim(dim, 0).flatten(1)).double().cpu().numpy()
+                exact = state[name].to(torch.promote_types(state[name].dtype, torch.float32))
+                found = worth(name, exact.movedim(dim, 0).flatten(1)).double().cpu().numpy()
                 owned = layout.group == index
                 np.add.at(total, layout.unit[owned], found[owned])
     scores: Scores = (total / max(total.mean(), 1e-12)).astype(np.float32)

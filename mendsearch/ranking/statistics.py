@@ -1,7 +1,7 @@
-"""One pass over the calibration images: what every consumer reads, as means and second moments.
+"""One pass over the calibration items: what every consumer reads, as means and second moments.
 
-With few images for its features (a classifier behind global pooling) a Gram matrix fits those images and no others: any
-half of the channels seems to explain the other half. So it gets a ridge, as large as images that were held out want it.
+With few items for its features (a classifier behind global pooling) a Gram matrix fits those items and no others: any
+half of the channels seems to explain the other half. So it gets a ridge, as large as items that were held out want it.
 """
 
 from __future__ import annotations
@@ -14,6 +14,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from mendsearch.batches import Batch, BatchLike
 from mendsearch.coupling.layout import Consumer, Coupling
 from mendsearch.holdout import arrange
 from mendsearch.modes import evaluating, to_network
@@ -33,11 +34,11 @@ LEAST = 1e-6
 
 @dataclass(frozen=True)
 class InputStatistics:
-    """Of the inputs of one consumer, over images and positions.
+    """Of the inputs of one consumer, over items and positions.
 
     Attributes:
         mean: (C,) float64.
-        covariance: (C, C) float64, E[(x - mean)(x - mean)ᵀ], and the ridge that held-out images ask for.
+        covariance: (C, C) float64, E[(x - mean)(x - mean)ᵀ], and the ridge that held-out items ask for.
     """
 
     mean: Tensor
@@ -52,7 +53,7 @@ class InputStatistics:
 def input_statistics(
     model: nn.Module,
     coupling: Coupling,
-    images: Tensor,
+    inputs: BatchLike,
     batch_size: int,
     on_batch: Callable[[], None] = lambda: None,
     groups: Tensor | None = None,
@@ -64,19 +65,20 @@ def input_statistics(
     Args:
         model: the dense network; not changed.
         coupling: names the consumers.
-        images: (N, C, H, W) float32.
-        batch_size: images a forward pass.
+        inputs: of N items.
+        batch_size: items a forward pass.
         on_batch: called after each pass.
-        groups: (N,) int64, which images belong together; None where each is on its own.
+        groups: (N,) int64, which items belong together; None where each is on its own.
     """
-    order, fitted = arrange(torch.arange(len(images)) if groups is None else groups, len(images))
+    inputs = Batch.of(inputs)
+    order, fitted = arrange(torch.arange(len(inputs)) if groups is None else groups, len(inputs))
     sums: dict[str, list[_Sums]] = {}
-    hooks = []
+    hooks, running = [], 0
 
     def take(name: str, module: nn.Module, x: Tensor) -> None:
         features = _features(module, x)
         features = features if features.dtype == torch.float64 else features.float()
-        features = features[:: _step(features, len(x), len(images))]
+        features = features[:: _step(features, running, len(inputs))]
         sums[name][-1].add(features)
 
     for consumer in coupling.consumers:
@@ -89,8 +91,9 @@ def input_statistics(
                 for found in sums.values():
                     found.append(_Sums(found[0].shift if found else None))
                 for batch in part.split(batch_size):
-                    if len(batch):
-                        model(to_network(images[batch], model))
+                    running = len(batch)
+                    if running:
+                        to_network(inputs[batch], model).call(model)
                         on_batch()
     finally:
         for hook in hooks:
@@ -145,9 +148,9 @@ def _statistics(consumer: Consumer, module: nn.Module, fitted: _Sums, held: _Sum
 
 
 def _ridge(consumer: Consumer, module: nn.Module, fitted: InputStatistics, held: InputStatistics) -> float:
-    """The ridge with which half of the inputs, drawn at random, stand in best for the other half on held-out images.
+    """The ridge with which half of the inputs, drawn at random, stand in best for the other half on held-out items.
 
-    With x_R ≈ B x_S fitted to some images, the error on the others is tr(W_R [I, -B] G [I, -B]ᵀ W_Rᵀ).
+    With x_R ≈ B x_S fitted to some items, the error on the others is tr(W_R [I, -B] G [I, -B]ᵀ W_Rᵀ).
     """
     order = torch.randperm(len(fitted.mean), generator=torch.Generator().manual_seed(0)).to(fitted.mean.device)
     half = len(order) // 2
@@ -170,14 +173,14 @@ def _ridge(consumer: Consumer, module: nn.Module, fitted: InputStatistics, held:
     return min(errors, key=lambda ridge: errors[ridge]) if errors else RIDGES[-1]
 
 
-def _step(features: Tensor, batch: int, images: int) -> int:
-    """Every how many rows one is taken, so that all images together give enough of them.
+def _step(features: Tensor, batch: int, items: int) -> int:
+    """Every how many rows one is taken, so that all items together give enough of them.
 
-    It shares no divisor with the positions of an image, so that all of them take part.
+    It shares no divisor with the positions of an item, so that all of them take part.
     """
-    positions = len(features) // batch
+    positions = max(1, len(features) // batch)
     wanted = max(LEAST_ROWS, ROWS_PER_FEATURE * features.shape[1])
-    step = max(1, positions * images // wanted)
+    step = max(1, positions * items // wanted)
     while math.gcd(step, positions) > 1:
         step -= 1
     return step

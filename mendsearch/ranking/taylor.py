@@ -7,13 +7,14 @@ from collections.abc import Callable
 import torch
 from torch import Tensor
 
+from mendsearch.batches import Batch
 from mendsearch.modes import evaluating, to_network
 from mendsearch.outputs import comparison_of
 from mendsearch.ranking.base import Criterion, FilterRanking, RankingInputs, Scores
 from mendsearch.ranking.filters import over_filters
 
 BATCH = 32
-"""Images per gradient."""
+"""Items per gradient."""
 
 
 class Taylor(Criterion):
@@ -46,17 +47,19 @@ def _products(inputs: RankingInputs) -> dict[str, Tensor]:
     dims = {name: dim for group in inputs.coupling.groups for name, dim in group.outputs}
     weights = {name: model.get_parameter(name) for name in dims}
     asked = {name: parameter.requires_grad for name, parameter in weights.items()}
-    totals = {name: torch.zeros(weight.shape[dims[name]]).to(weight) for name, weight in weights.items()}
-    batches, comparison = inputs.images.split(BATCH), comparison_of(model, inputs.images, inputs.outputs)
+    exact = {name: torch.promote_types(weight.dtype, torch.float32) for name, weight in weights.items()}
+    totals = {name: weight.new_zeros(weight.shape[dims[name]], dtype=exact[name]) for name, weight in weights.items()}
+    given = Batch.of(inputs.batch)
+    batches, comparison = given.split(BATCH), comparison_of(model, given, inputs.outputs)
     try:
         for parameter in weights.values():
             parameter.requires_grad_(True)
         with evaluating(model), torch.enable_grad():
             for batch in batches:
-                loss = comparison.own_loss(model(to_network(batch, model)))
+                loss = comparison.own_loss(to_network(batch, model).call(model))
                 gradients = torch.autograd.grad(loss, list(weights.values()))
                 for (name, weight), gradient in zip(weights.items(), gradients, strict=True):
-                    product = (weight.detach() * gradient).movedim(dims[name], 0).flatten(1).sum(1)
+                    product = (weight.detach().to(exact[name]) * gradient).movedim(dims[name], 0).flatten(1).sum(1)
                     totals[name] += product.square() / len(batches)
     finally:
         for name, parameter in weights.items():

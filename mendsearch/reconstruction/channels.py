@@ -110,7 +110,7 @@ def prepare(
 def ridged_factor(gram: Tensor, ridge: float, layer: str) -> tuple[Tensor, Tensor]:
     """The Gram matrix with its ridge, and the Cholesky factor; the ridge grows tenfold until there is one."""
     if not torch.isfinite(gram).all():
-        raise ModelError(f"the inputs of `{layer}` are not finite on the calibration images; check weights and images")
+        raise ModelError(f"the inputs of `{layer}` are not finite on the calibration items; check weights and inputs")
     unit = torch.eye(len(gram)).to(gram)
     scale = float(gram.diagonal().mean()) + TINY
     while True:

@@ -1,8 +1,8 @@
 """Batch-norm statistics corrected by their change.
 
-The calibration images are rarely what the network was trained on, so their averages must not replace its statistics:
-a network whose batch norms are recalibrated on other images is another network, pruned or not. What pruning changes can
-be measured on any images. With m and v the moments of a norm's inputs over the calibration images::
+The calibration items are rarely what the network was trained on, so their averages must not replace its statistics:
+a network whose batch norms are recalibrated on other items is another network, pruned or not. What pruning changes can
+be measured on any items. With m and v the moments of a norm's inputs over the calibration items::
 
     mean' = mean + (m_pruned - m_dense)        variance' = variance * v_pruned / v_dense
 
@@ -68,7 +68,7 @@ def corrected_norms(model: nn.Module) -> dict[str, nn.Module]:
 
 
 def moments_of(inputs: Tensor) -> Moments:
-    """Over images and positions of (N, C, ...)."""
+    """Over items and positions of (N, C, ...)."""
     if inputs.device.type in ("cpu", "cuda"):  # what batch norm itself uses in training; many times faster on a CPU
         exact = torch.promote_types(inputs.dtype, torch.float32)
         own = inputs.new_zeros(2, inputs.shape[1], dtype=exact)
@@ -110,13 +110,13 @@ class _Seen:
 class Correction:
     """Within the scope, forward passes of a pruned network set its batch norms as they reach them.
 
-    The passes must be those that were recorded of the dense network: the same images in the same batches.
+    The passes must be those that were recorded of the dense network: the same items in the same batches.
 
     Args:
         model: in evaluation mode; its batch norms hold the dense network's own statistics, and are changed in place.
         dense: what the dense network gave.
         kept: by norm, (K,) int64, channels that stay; norms that are not named keep all.
-        before: of earlier passes over other images, which count too.
+        before: of earlier passes over other items, which count too.
     """
 
     def __init__(

@@ -23,12 +23,12 @@ def can_be_fitted(module: nn.Module) -> bool:
 
 
 def sample_places(module: nn.Module, outputs: Tensor, count: int, generator: torch.Generator) -> Tensor:
-    """(N, P) int64, for every image P different output positions, all where there are not more than `count`.
+    """(N, P) int64, for every row P different output positions, all where there are not more than `count`.
 
     Args:
         module: convolution or linear layer.
         outputs: (N, C, ...) of a convolution, (N, ..., C) of a linear layer.
-        count: positions wanted of each image.
+        count: positions wanted of each row.
         generator: on the CPU; the same draws on every device.
     """
     spatial = outputs.shape[1:-1] if isinstance(module, nn.Linear) else outputs.shape[2:]
@@ -61,9 +61,9 @@ def patches_at(module: nn.Module, inputs: Tensor, places: Tensor) -> Tensor:
     for dim, (kernel, stride, dilation) in enumerate(sizes):
         view = view.unfold(2 + dim, dilation * (kernel - 1) + 1, stride)[..., ::dilation]
     where = torch.unravel_index(places.flatten(), view.shape[2 : 2 + dims])
-    images = torch.arange(len(inputs), device=inputs.device).repeat_interleave(places.shape[1])
-    index: Any = (images, slice(None), *where)
-    return view[index].reshape(len(images), module.groups, -1)
+    rows = torch.arange(len(inputs), device=inputs.device).repeat_interleave(places.shape[1])
+    index: Any = (rows, slice(None), *where)
+    return view[index].reshape(len(rows), module.groups, -1)
 
 
 def weight_of(module: nn.Module) -> Tensor:

@@ -1,4 +1,4 @@
-"""The least squares of one layer, changed only as far as images that it was not fitted to bear out."""
+"""The least squares of one layer, changed only as far as items that it was not fitted to bear out."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from mendsearch.reconstruction.targets import Target
 RIDGES = (1e-4, 1e-3, 1e-2, 1e-1, 1.0, 10.0)
 """λ as fractions of the mean variance of a layer's inputs, to choose from."""
 CLOSE = 0.95
-"""Part of the largest gain on held-out images that the smallest ridge must reach to be chosen: all the images, which
+"""Part of the largest gain on held-out items that the smallest ridge must reach to be chosen: all the items, which
 the layer is fitted to in the end, bear a smaller one than three quarters of them."""
 
 
@@ -68,11 +68,11 @@ class Moments:
 
 @dataclass(eq=False)
 class Seen:
-    """What one layer has been shown so far, where images come in several passes.
+    """What one layer has been shown so far, where items come in several passes.
 
     Attributes:
         origin: of its inputs, (conv groups, 1, features), and of what it lacks, (conv groups, 1, outputs); float32.
-        fitted: over the images that it is fitted to.
+        fitted: over the items that it is fitted to.
         held: over those held out.
     """
 
@@ -91,8 +91,8 @@ def fit(module: Any, inputs: Tensor, target: Target, wanted: Tensor, fitted: int
         inputs: (N, C, ...) that it reads.
         target: says which positions, and whether a shift is free.
         wanted: (N P, O) outputs at the target's positions.
-        fitted: images at the front that the layer is fitted to; the others choose how far. Without any of the one or
-            the other it stays as it is.
+        fitted: rows of its inputs at the front that the layer is fitted to; the others choose how far. Without any of
+            the one or the other it stays as it is.
         seen: of the passes before.
 
     Returns:
@@ -133,7 +133,7 @@ def _missing(module: nn.Module, patches: Tensor, wanted: Tensor) -> Tensor:
 
 
 def _change(seen: Seen, centred: bool) -> Tensor | None:
-    """(conv groups, features, outputs) float64, or None where it would do no good on the images held out."""
+    """(conv groups, features, outputs) float64, or None where it would do no good on the items held out."""
     centre, errors = seen.fitted if centred else None, {}
     # single precision is enough to choose, and twice as fast
     fitted = [part.float() for part in seen.fitted.about(centre)]

@@ -1,11 +1,11 @@
 """Reconstruction in sequence: every layer fitted to the dense network's outputs from what it really reads.
 
-One forward pass of the pruned network over all images does it all. As the pass reaches a layer, the layer's weights
+One forward pass of the pruned network over all items does it all. As the pass reaches a layer, the layer's weights
 are solved for from the inputs that have just been computed, and the pass goes on with them; batch norms are corrected
 on the way. Where the outputs meet another branch in a sum, the layer is fitted to make up for what that branch lacks
 too: a residual block is reconstructed as a whole. No labels, no gradients.
 
-A layer is changed only as far as images that it was not fitted to bear out: they choose the ridge, which pulls towards
+A layer is changed only as far as items that it was not fitted to bear out: they choose the ridge, which pulls towards
 the weights at the start, and where no ridge lowers their error the layer stays as it is. A layer whose inputs pruning
 has not touched is not fitted at all.
 
@@ -34,7 +34,7 @@ SMALL = 1e-2
 class Fit:
     """Fits the layers of one pruned network as a forward pass reaches them.
 
-    Images that do not fit into one pass are given in several. Each pass starts from the same weights, and fits a layer
+    Items that do not fit into one pass are given in several. Each pass starts from the same weights, and fits a layer
     to all that it has been shown since the first; what the last pass leaves is the network.
 
     Args:
@@ -49,13 +49,13 @@ class Fit:
 
     @torch.no_grad()
     def run(self, model: nn.Module, forward: Callable[[], object], dense: Dense, fitted: int) -> None:
-        """Run `forward`, one pass of `model` over images; its weights and batch norms are changed in place.
+        """Run `forward`, one pass of `model` over items; its weights and batch norms are changed in place.
 
         Args:
             model: its batch norms hold the dense network's own statistics.
             forward: runs it once.
-            dense: what the dense network does with the same images.
-            fitted: images at the front that layers are fitted to; the others choose how far.
+            dense: what the dense network does with the same items.
+            fitted: items at the front that layers are fitted to; the others choose how far.
         """
         self._dense, self._fitted = dense, fitted
         branches = Branches(model, list(dense.targets), on_input=self._reach, on_sum=self._make_up)
@@ -64,11 +64,14 @@ class Fit:
 
     def _fit(self, layer: str, module: nn.Module, inputs: Tensor, wanted: Tensor) -> None:
         target = self._dense.targets[layer]
-        self._seen[layer] = fit(module, inputs, target, wanted, self._fitted, self._seen.get(layer))
+        fitted = self._fitted * len(target.places) // self._dense.items
+        self._seen[layer] = fit(module, inputs, target, wanted, fitted, self._seen.get(layer))
 
     def _reach(self, layer: str, module: nn.Module, inputs: Tensor) -> None:
         target = self._dense.targets[layer]
-        if target.other is not None:
+        if len(inputs) != len(target.sizes):  # as many as the network finds, which pruning may change
+            self._waiting = None
+        elif target.other is not None:
             self._waiting = (layer, inputs)
         elif not target.untouched(inputs):
             with torch.autocast(inputs.device.type, enabled=False):

@@ -1,4 +1,4 @@
-"""What the dense network does with the calibration images, to which reconstruction in sequence fits a pruned one."""
+"""What the dense network does with the calibration items, to which reconstruction in sequence fits a pruned one."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 import torch
 from torch import Tensor, nn
 
+from mendsearch.batches import Batch
 from mendsearch.modes import evaluating, to_network
 from mendsearch.reconstruction.branches import Branches, Tip
 from mendsearch.reconstruction.norms import NormMoments, recorded
@@ -20,12 +21,12 @@ MOST_BYTES = 2**30
 ROUNDING = 1e-5
 """Relative difference below which two sums over the same values differ by rounding alone."""
 PASS_BYTES = 4 * 2**30
-"""Memory of a pass over all images at the most; images are left out beyond."""
+"""Memory of a pass over all items at the most; items are left out beyond."""
 
 
 @dataclass(frozen=True, eq=False)
 class Target:
-    """What one layer read and put out in the dense network, over N images and P positions.
+    """What one layer read and put out in the dense network, over N rows (items, or several for each) and P positions.
 
     Attributes:
         places: (N, P) int64, output positions.
@@ -49,64 +50,71 @@ class Target:
 
 
 def sizes_of(inputs: Tensor) -> Tensor:
-    """(N,) float32, the Euclidean norm of every image's values."""
+    """(N,) float64, the Euclidean norm of every row's values."""
     found: Tensor = torch.linalg.vector_norm(inputs, dim=tuple(range(1, inputs.dim())), dtype=torch.float64)
     return found
 
 
 @dataclass(frozen=True, eq=False)
 class Dense:
-    """What the dense network does with the calibration images.
+    """What the dense network does with the calibration items.
 
     Attributes:
         targets: by layer.
         norms: moments of the batch norms' inputs, by norm.
+        items: how many there are.
     """
 
     targets: Mapping[str, Target]
     norms: NormMoments
+    items: int
 
 
 @torch.no_grad()
 def dense_targets(
-    model: nn.Module, forward: Callable[[], object], images: int, rows_per_feature: int, passes: int = 1
+    model: nn.Module, forward: Callable[[], object], items: int, rows_per_feature: int, passes: int = 1
 ) -> Dense:
     """Targets of every layer that can be fitted, and moments of every batch norm, in one forward pass.
 
-    Left out, and kept as they are: transposed convolutions, layers that run more than once or not at all, and weights
-    that are computed (a parametrisation).
+    Left out, and kept as they are: transposed convolutions, layers that run more than once or not at all, weights that
+    are computed (a parametrisation), and layers that do not give as many rows for each item.
 
     Args:
         model: the dense network; not changed.
-        forward: runs it once on all images, in the very way in which pruned networks will be run.
-        images: how many there are.
+        forward: runs it once on all items, in the very way in which pruned networks will be run.
+        items: how many there are.
         rows_per_feature: positions are sampled so that a layer has that many rows for each input feature.
         passes: over how many passes like this one.
     """
     generator = torch.Generator().manual_seed(0)
     targets: dict[str, Target] = {}
-    repeated: set[str] = set()
+    left_out: set[str] = set()
     sizes: dict[str, Tensor] = {}
 
     def read(layer: str, module: nn.Module, inputs: Tensor) -> None:
         sizes[layer] = sizes_of(inputs)
 
     def output(tip: Tip) -> None:
-        if tip.layer in targets:
-            repeated.add(tip.layer)
+        # with rows that are not those of the items (proposals of a detector), two networks do not compare
+        if tip.layer in targets or len(tip.outputs) % items:
+            left_out.add(tip.layer)
             return
         features, groups = features_of(tip.module), int(getattr(tip.module, "groups", 1))
         rows = max(LEAST_ROWS, rows_per_feature * features) // passes
         rows = min(rows, MOST_BYTES // (4 * features * groups))
-        places = sample_places(tip.module, tip.outputs, -(-rows // images), generator)
+        places = sample_places(tip.module, tip.outputs, -(-rows // len(tip.outputs)), generator)
         outputs = outputs_at(tip.module, tip.outputs, places).float()
         targets[tip.layer] = Target(places, outputs, sizes[tip.layer], tip.module.bias is not None)
 
     def norm(tip: Tip) -> None:
+        if tip.layer not in targets:
+            return
         targets[tip.layer] = replace(targets[tip.layer], absorbs_shift=True)
 
     def meet(tip: Tip, other: Tensor) -> Tensor:
-        target = targets[tip.layer]
+        target = targets.get(tip.layer)
+        if target is None:
+            return tip.outputs
         found = outputs_at(tip.module, other, target.places).float()
         targets[tip.layer] = replace(target, other=found, gain=_gain(tip, found))
         return tip.outputs
@@ -115,12 +123,12 @@ def dense_targets(
     branches = Branches(model, layers, on_input=read, on_sum=meet, on_output=output, on_norm=norm)
     with evaluating(model), recorded(model) as norms, branches:
         forward()
-    return Dense({name: target for name, target in targets.items() if name not in repeated}, norms)
+    return Dense({name: target for name, target in targets.items() if name not in left_out}, norms, items)
 
 
 @torch.no_grad()
-def affordable(model: nn.Module, images: Tensor) -> int:
-    """How many of the images (N, C, H, W) one forward pass of the dense network takes within `PASS_BYTES`.
+def affordable(model: nn.Module, inputs: Batch) -> int:
+    """How many items one forward pass of the dense network takes within `PASS_BYTES`.
 
     Three times the largest inputs and outputs of a layer is what a network with residual sums holds at once.
     """
@@ -133,7 +141,7 @@ def affordable(model: nn.Module, images: Tensor) -> int:
     hooks = [module.register_forward_hook(measure) for module in model.modules() if can_be_fitted(module)]
     try:
         with evaluating(model):
-            model(to_network(images[:1], model))
+            to_network(inputs[:1], model).call(model)
     finally:
         for hook in hooks:
             hook.remove()

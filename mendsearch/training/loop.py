@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -11,12 +11,14 @@ import torch
 from torch import Tensor, nn
 from torch.utils.data import Dataset, Subset
 
+from mendsearch.batches import Batch, BatchLike
 from mendsearch.config import FinetuneSpec, TrainSpec
 from mendsearch.errors import MendsearchError, ModelError
 from mendsearch.files import write_torch
 from mendsearch.modes import evaluating, to_network
 from mendsearch.outputs import LOGITS, Comparison, leaves_of
 from mendsearch.outputs.leaves import SINGLE
+from mendsearch.training.reading import ToInputs
 from mendsearch.training.sources.base import Augment
 from mendsearch.training.splits import batches
 
@@ -30,6 +32,7 @@ def train(
     spec: TrainSpec | FinetuneSpec,
     *,
     seed: int,
+    batch: ToInputs | None = None,
     augment: Augment | None = None,
     teacher: nn.Module | None = None,
     comparison: Comparison = LOGITS,
@@ -45,10 +48,11 @@ def train(
 
     Args:
         model: network; changed in place on its device, left in evaluation mode.
-        dataset: data set of (image, targets).
+        dataset: data set of (inputs, targets).
         spec: epochs, batch size, learning rate, momentum and weight decay.
         seed: seed of shuffling and augmentation; the same seed gives the same batches.
-        augment: function that augments a batch of images.
+        batch: function that turns a batch of `dataset` into (inputs, labels), where `parted` does not.
+        augment: function that augments the inputs of a batch.
         teacher: the dense network, in evaluation mode, whose outputs are learned too.
         comparison: what the network's outputs are; by default logits (N, num_classes).
         loss: the loss; by default cross-entropy for an output with classes, and the squared error for another one.
@@ -82,7 +86,8 @@ def train(
     losses: list[float] = []
     for epoch in range(first, spec.epochs):
         model.train()
-        mean = _epoch(model, rows, spec.batch_size, optimizer, schedule, augment, criterion, seed * 1000 + epoch)
+        given = batches(rows, spec.batch_size, shuffle_seed=seed * 1000 + epoch, batch=batch)
+        mean = _epoch(model, given, optimizer, schedule, augment, criterion, seed * 1000 + epoch)
         if not math.isfinite(mean):
             raise MendsearchError(
                 f"training diverged in epoch {epoch + 1}: got a loss of {mean}; try a lower learning_rate"
@@ -100,12 +105,12 @@ class _Criterion:
     def __init__(self, comparison: Comparison, loss: Loss | None, teacher: nn.Module | None, weight: float) -> None:
         self._comparison, self._loss, self._teacher, self._weight = comparison, loss, teacher, weight
 
-    def __call__(self, model: nn.Module, images: Tensor, targets: Any) -> Tensor:
-        outputs = model(images)
+    def __call__(self, model: nn.Module, inputs: Batch, targets: Any) -> Tensor:
+        outputs = inputs.call(model)
         if self._teacher is None:
             return self._of_targets(outputs, targets)
         with torch.no_grad(), evaluating(self._teacher):
-            wanted = self._teacher(images)
+            wanted = inputs.call(self._teacher)
         distance = self._comparison.distillation(outputs, wanted)
         if self._weight == 1:
             return distance
@@ -123,8 +128,7 @@ class _Criterion:
 
 def _epoch(
     model: nn.Module,
-    dataset: Dataset[Any],
-    batch_size: int,
+    given: Iterable[tuple[Batch, Tensor]],
     optimizer: torch.optim.Optimizer,
     schedule: torch.optim.lr_scheduler.LRScheduler,
     augment: Augment | None,
@@ -135,19 +139,19 @@ def _epoch(
     generator = torch.Generator().manual_seed(seed)
     torch.manual_seed(seed)
     total, count = 0.0, 0
-    for images, labels in batches(dataset, batch_size, shuffle_seed=seed):
-        if len(images) < 2:  # batch norm needs two values per channel
+    for inputs, labels in given:
+        if len(inputs) < 2:  # batch norm needs two values per channel
             schedule.step()
             continue
         if augment is not None:
-            images = augment(images, generator)
-        loss = criterion(model, to_network(images, model), _placed(labels, device))
+            inputs = Batch.of(augment(inputs.tensor if inputs.is_one_tensor else inputs, generator))
+        loss = criterion(model, to_network(inputs, model), _placed(labels, device))
         optimizer.zero_grad()
         loss.backward()
         optimizer.step()
         schedule.step()
-        total += loss.item() * len(images)
-        count += len(images)
+        total += loss.item() * len(inputs)
+        count += len(inputs)
     return total / max(1, count)
 
 
@@ -180,24 +184,30 @@ def _take_up(checkpoint: Path | None, saved: dict[str, Any], on_epoch: Callable[
 
 
 @torch.no_grad()
-def predict(model: nn.Module, images: Tensor, batch_size: int = 500) -> Any:
-    """Outputs for images (N, C, H, W), in evaluation mode, batch by batch: one tensor, or tensors by name."""
+def predict(model: nn.Module, inputs: BatchLike, batch_size: int = 500) -> Any:
+    """Outputs, in evaluation mode, batch by batch: one tensor, or tensors by name."""
     with evaluating(model):
-        parts = [leaves_of(model(to_network(part, model))) for part in images.split(batch_size)]
+        parts = [leaves_of(to_network(part, model).call(model)) for part in Batch.of(inputs).split(batch_size)]
     joined = {name: torch.cat([part[name] for part in parts]) for name in parts[0]}  # type: ignore[misc]
     return joined[SINGLE] if joined.keys() == {SINGLE} else joined
 
 
 @torch.no_grad()
 def accuracy(
-    model: nn.Module, dataset: Dataset[Any], batch_size: int = 500, *, comparison: Comparison = LOGITS
+    model: nn.Module,
+    dataset: Dataset[Any],
+    batch_size: int = 500,
+    *,
+    batch: ToInputs | None = None,
+    comparison: Comparison = LOGITS,
 ) -> float | None:
-    """Fraction (0-1) of decisions that are as the labels say: of images, or of their pixels.
+    """Fraction (0-1) of decisions that are as the labels say: of items, or of their pixels.
 
     Args:
         model: network.
-        dataset: data set of (image, targets).
-        batch_size: images per pass.
+        dataset: data set of (inputs, targets).
+        batch_size: items per pass.
+        batch: function that turns a batch of `dataset` into (inputs, targets), where `parted` does not.
         comparison: what the network's outputs are; by default logits (N, num_classes).
 
     Returns:
@@ -205,10 +215,10 @@ def accuracy(
     """
     right, count = 0.0, 0
     with evaluating(model):
-        for images, labels in batches(dataset, batch_size):
-            found = comparison.right(comparison.prepare(model(to_network(images, model))), labels)
+        for inputs, labels in batches(dataset, batch_size, batch=batch):
+            found = comparison.right(comparison.prepare(to_network(inputs, model).call(model)), labels)
             if found is None:
                 return None
             right += float(found.double().sum())
-            count += len(images)
+            count += len(inputs)
     return right / count

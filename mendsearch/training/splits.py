@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -10,8 +10,10 @@ import torch
 from torch import Tensor
 from torch.utils.data import BatchSampler, DataLoader, Dataset, RandomSampler, SequentialSampler, Subset
 
+from mendsearch.batches import Batch
 from mendsearch.config import DataSpec
 from mendsearch.errors import DataError
+from mendsearch.training.reading import READ, ToInputs, collate, parted_batches
 from mendsearch.training.sources.base import ArrayDataset, Augment, DataSource
 
 LOADER_WORKERS = 2
@@ -19,50 +21,56 @@ LOADER_WORKERS = 2
 
 @dataclass(frozen=True)
 class Splits:
-    """Training images without those held out, and tensors that the search keeps in memory.
+    """Training data without what is held out, and what the search keeps in memory.
 
     Attributes:
-        train: data set of (image, label).
-        validation: images (N, C, H, W) float32 and labels (N,) int64, held out of `train`, that trials are scored on.
-        calibration: images (N, C, H, W) float32 from `train`, for ranking, reconstruction and BN recalibration.
-        test: data set of (image, label) that the search never sees.
+        train: data set of (inputs, labels).
+        validation: inputs and labels with a first axis of N, held out of `train`, that trials are scored on.
+        calibration: inputs from `train`, for ranking, reconstruction and BN recalibration.
+        test: data set of (inputs, labels) that the search never sees.
         num_classes: number of classes; labels are 0 .. `num_classes` - 1. None if they are no classes.
-        augment: function that augments a batch of training images.
+        augment: function that augments the inputs of a training batch.
+        batch: function that turns a batch of the data sets into (inputs, labels).
     """
 
     train: Dataset[Any]
-    validation: tuple[Tensor, Tensor]
-    calibration: Tensor
+    validation: tuple[Batch, Tensor]
+    calibration: Batch
     test: Dataset[Any]
     num_classes: int | None
     augment: Augment | None
+    batch: ToInputs | None
 
 
 def split(source: DataSource, spec: DataSpec, seed: int) -> Splits:
-    """Hold validation images out of the training images, and draw calibration images from the rest.
+    """Hold validation items out of the training data, and draw calibration items from the rest.
 
     Raises:
-        DataError: there are fewer than 8 training images or no test image, or a label is out of range.
+        DataError: there are fewer than 8 training items or no test item, or a label is out of range.
     """
     plain = source.plain_train if source.plain_train is not None else source.train
     count = _size(plain)
     if count < 8 or _size(source.test) < 1:
         raise DataError(
-            f"data {spec.name}: got {count} training and {_size(source.test)} test images, expected 8 and 1 or more"
+            f"data {spec.name}: got {count} training and {_size(source.test)} test items, expected 8 and 1 or more"
         )
     order = torch.randperm(count, generator=torch.Generator().manual_seed(seed)).tolist()
     held = min(spec.validation, count // 4)
-    validation = gather(plain, order[:held])
-    calibration, _ = gather(plain, order[held : held + spec.calibration])
-    shape, test_shape = calibration.shape[1:], gather(source.test, [0])[0].shape[1:]
-    if shape != test_shape:
-        raise DataError(
-            f"test images are of shape {tuple(test_shape)}, training images of {tuple(shape)}; expected the same shape"
-        )
+    validation = gather(plain, order[:held], source.batch)
+    calibration, _ = gather(plain, order[held : held + spec.calibration], source.batch)
+    tested, _ = gather(source.test, [0], source.batch)
+    if repr(calibration) != repr(tested):
+        raise DataError(f"test inputs are {tested}, training inputs are {calibration}; expected the same")
     for name, labels in (("validation", validation[1]), ("test", _labels(source.test)), ("training", _labels(plain))):
         check_labels(labels, source.num_classes, name)
     return Splits(
-        Subset(source.train, order[held:]), validation, calibration, source.test, source.num_classes, source.augment
+        Subset(source.train, order[held:]),
+        validation,
+        calibration,
+        source.test,
+        source.num_classes,
+        source.augment,
+        source.batch,
     )
 
 
@@ -78,28 +86,46 @@ def check_labels(labels: Tensor | None, num_classes: int | None, name: str) -> N
         )
 
 
-def gather(dataset: Dataset[Any], indices: list[int]) -> tuple[Tensor, Tensor]:
-    """Images (N, C, H, W) float32 and labels (N,) int64 at `indices`, in that order.
+def gather(dataset: Dataset[Any], indices: list[int], batch: ToInputs | None = None) -> tuple[Batch, Tensor]:
+    """Inputs and labels (N,) int64 at `indices`, in that order.
 
     Raises:
-        DataError: the items are not pairs of an image tensor and a label, or differ in shape.
+        DataError: the items are not pairs of inputs and a label, or differ in shape.
     """
-    if isinstance(dataset, ArrayDataset):
-        return dataset[indices]
+    if isinstance(dataset, ArrayDataset) and batch is None:
+        images, labels = dataset[indices]
+        return Batch(images), labels
     try:
-        loaded = list(DataLoader(Subset(dataset, indices), batch_size=64, num_workers=_workers(dataset)))
-    except (TypeError, RuntimeError, OSError) as error:
+        parts = list(batches(Subset(dataset, indices), READ, batch=batch))
+        return Batch.cat([inputs for inputs, _ in parts]), torch.cat([labels for _, labels in parts])
+    except (TypeError, RuntimeError, OSError, DataError) as error:
         reason = str(error).strip().split("\n")[-1]
         raise DataError(
-            f"data set {type(dataset).__name__} does not give (image tensor, label) of one shape: {reason}"
+            f"data set {type(dataset).__name__} does not give (inputs, label) of one form: {reason}"
         ) from error
-    return torch.cat([images for images, _ in loaded]), torch.cat([labels for _, labels in loaded])
 
 
 def batches(
-    dataset: Dataset[Any], batch_size: int, *, shuffle_seed: int | None = None
-) -> DataLoader[tuple[Tensor, Tensor]]:
-    """Batches of images (N, C, H, W) and labels (N,), shuffled by `shuffle_seed` or in order."""
+    dataset: Dataset[Any], batch_size: int, *, shuffle_seed: int | None = None, batch: ToInputs | None = None
+) -> Iterator[tuple[Batch, Any]]:
+    """Batches of inputs and targets, shuffled by `shuffle_seed` or in order.
+
+    Args:
+        dataset: map-style.
+        batch_size: items in each, at most.
+        shuffle_seed: None for the order of the data set.
+        batch: function that turns what the data set gives as a batch into (inputs, targets).
+
+    Raises:
+        DataError: there are no targets.
+    """
+    for inputs, targets in parted_batches(_loader(dataset, batch_size, shuffle_seed), batch):
+        if targets is None:
+            raise DataError(f"data set {type(dataset).__name__} gives {inputs} without labels")
+        yield inputs, targets
+
+
+def _loader(dataset: Dataset[Any], batch_size: int, shuffle_seed: int | None) -> DataLoader[Any]:
     if shuffle_seed is None:
         order: Any = SequentialSampler(dataset)  # type: ignore[arg-type]  # every data set here has a length
     else:
@@ -109,7 +135,7 @@ def batches(
     inner = _flatten_subset(dataset)
     if inner is not None:
         return DataLoader(_Rows(*inner), sampler=batch_sampler, batch_size=None)
-    return DataLoader(dataset, batch_sampler=batch_sampler, num_workers=_workers(dataset))
+    return DataLoader(dataset, batch_sampler=batch_sampler, num_workers=_workers(dataset), collate_fn=collate)
 
 
 class _Rows(Dataset[tuple[Tensor, Tensor]]):
@@ -136,7 +162,7 @@ def _flatten_subset(dataset: Dataset[Any]) -> tuple[ArrayDataset, Tensor] | None
 
 
 def _labels(dataset: Dataset[Any]) -> Tensor | None:
-    """All labels, if they are known without decoding images."""
+    """All labels, if they are known without decoding inputs."""
     if isinstance(dataset, ArrayDataset):
         return dataset.labels
     targets = getattr(dataset, "targets", None)

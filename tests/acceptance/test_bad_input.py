@@ -71,7 +71,7 @@ CASES = {
         {"data.name": "own:more_classes_than_outputs", "model.kwargs.num_classes": 10},
         "out of range",
     ),
-    "image shape that the model refuses": ({"model.kwargs.in_channels": 3}, "refuses images of shape (1, 8, 8)"),
+    "image shape that the model refuses": ({"model.kwargs.in_channels": 3}, "refuses inputs (1, 8, 8) float32"),
     "budget of 0": ({"budget.macs": 0}, "budget.macs: got 0"),
     "budget above the dense cost": ({"budget.macs": 10**12}, "above the dense network's 763,520"),
     "budget below the least": (
@@ -82,10 +82,10 @@ CASES = {
     "forward fails once channels go": ({"model.name": "own:HardCoded"}, "fails once channels go, in `shape`"),
     "forward that refuses in its own way": (
         {"model.name": "torchvision:vit_b_16"},
-        "refuses images of shape (1, 8, 8)",
+        "refuses inputs (1, 8, 8) float32",
     ),
     "checkpoint that is text": ({"model.checkpoint": "junk.pt"}, "cannot be read as tensors alone"),
-    "test images of another shape": ({"data.name": "own:two_shapes"}, "test images are of shape (1, 6, 6)"),
+    "test images of another shape": ({"data.name": "own:two_shapes"}, "test inputs are (1, 6, 6) float32"),
     "seed too large": ({"seed": 10**20}, "seed: got 1000"),
     "exclude that matches nothing": ({"prune.exclude": ["layer9"]}, "'layer9' matches no layer"),
 }

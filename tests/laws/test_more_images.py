@@ -47,7 +47,7 @@ def test_the_order_of_the_images_does_not_matter():
     """Sorted by class or shuffled: the same images give nearly the same network."""
     problem, _, splits = digits_problem(0.4)
     with torch.no_grad():
-        by_class = splits.calibration[problem.model(splits.calibration).argmax(1).argsort(stable=True)]
+        by_class = splits.calibration[problem.model(splits.calibration.tensor).argmax(1).argsort(stable=True)]
     counts = [np.rint(kept * problem.coupling.widths).astype(np.int64) for kept in (0.5, 0.65, 0.8)]
     shuffled, in_order = (float(losses(images, "sequence", counts).mean()) for images in (splits.calibration, by_class))
     assert in_order == pytest.approx(shuffled, rel=0.15)

@@ -13,7 +13,7 @@ from tests.zoo import IMAGES, build
 
 def digits():
     problem, _, splits = digits_problem(0.4)
-    return problem.model, splits.calibration
+    return problem.model, splits.calibration.tensor
 
 
 def with_classifier(change):
@@ -33,7 +33,7 @@ def test_nothing_is_said_of_the_images_a_network_was_trained_on():
 def test_few_images():
     model, images = digits()
     assert doubts(model, images[:20]) == [
-        "calibration: got 20 images, and regressions have little to go by; give 64 or more, better 1,000"
+        "calibration: got 20 items, and regressions have little to go by; give 64 or more, better 1,000"
     ]
 
 
@@ -62,15 +62,15 @@ def test_one_class_alone():
     with torch.no_grad():
         threes = images[model(images).argmax(1) == 3]
     lines = doubts(model, threes.repeat(3, 1, 1, 1))
-    assert "calibration: the network gives class 3 for all images; take images of every class" in lines
+    assert "calibration: the network gives class 3 for all items; take items of every class" in lines
     assert doubts(model, images, torch.full((9,), 4)) == [
-        "calibration: all validation images have the label 4; take images of every class"
+        "calibration: all validation items have the label 4; take items of every class"
     ]
 
 
 def test_constant_outputs_and_outputs_that_say_nothing():
     (line,) = doubts(*with_classifier(lambda layer: layer.weight.zero_()))
-    assert "gives the same outputs for all images" in line
+    assert "gives the same outputs for all items" in line
     (line,) = doubts(*with_classifier(lambda layer: (layer.weight.mul_(1e-3), layer.bias.zero_())))
     assert "outputs say nothing" in line
 
@@ -103,7 +103,7 @@ def test_a_network_that_was_never_trained():
 def test_a_caller_is_warned_before_work_and_the_network_is_left_alone():
     model = build("residual").train()
     before = {name: tensor.clone() for name, tensor in model.state_dict().items()}
-    with pytest.warns(CalibrationWarning, match="got 20 images"):
+    with pytest.warns(CalibrationWarning, match="got 20 items"):
         mendsearch.mend(
             model, calibration=IMAGES[:20], validation=(IMAGES, LABELS), budget=mendsearch.Budget(macs=0.5),
             n_trials=1, quiet=True,

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from mendsearch.config import DataSpec
 from mendsearch.errors import DataError
-from mendsearch.importing import is_import_path
+from mendsearch.importing import import_factory, is_import_path
 from mendsearch.training.sources.base import ArrayDataset, DataSource
 from mendsearch.training.sources.cifar10 import cifar10
 from mendsearch.training.sources.digits import digits
@@ -21,8 +23,14 @@ def open_source(spec: DataSpec, seed: int) -> DataSource:
     """Open the data source that a spec names.
 
     Raises:
-        DataError: the name is unknown, the folder is missing or empty, or a label is out of range.
+        DataError: the name is unknown, `batch` does not import, the folder is missing or empty, or a label is out of
+            range.
     """
+    source = _open(spec, seed)
+    return source if spec.batch is None else replace(source, batch=import_factory(spec.batch, DataError))
+
+
+def _open(spec: DataSpec, seed: int) -> DataSource:
     if is_import_path(spec.name):
         return imported(spec, seed)
     if spec.name not in NAMES:

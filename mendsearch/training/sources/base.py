@@ -1,4 +1,4 @@
-"""What a data source provides: data sets of (image, label), and the augmentation of training images."""
+"""What a data source provides: data sets of (inputs, label), and the augmentation of training batches."""
 
 from __future__ import annotations
 
@@ -14,8 +14,9 @@ from torch.utils.data import Dataset
 
 from mendsearch.config import DataSpec
 from mendsearch.errors import DataError
+from mendsearch.training.reading import ToInputs
 
-Augment = Callable[[Tensor, torch.Generator], Tensor]
+Augment = Callable[[Any, torch.Generator], Any]
 
 
 class ArrayDataset(Dataset[tuple[Tensor, Tensor]]):
@@ -43,14 +44,16 @@ class ArrayDataset(Dataset[tuple[Tensor, Tensor]]):
 
 @dataclass(frozen=True)
 class DataSource:
-    """Training images and test images.
+    """Training data and test data.
 
     Attributes:
-        train: data set of (image (C, H, W) float32, label).
-        test: data set of (image (C, H, W) float32, label) that the search never sees.
+        train: data set of (inputs, label), such as an image (C, H, W) float32 and its class.
+        test: data set of (inputs, label) that the search never sees.
         num_classes: number of classes; labels are 0 .. `num_classes` - 1. None if targets are no classes.
-        augment: function that augments a batch (N, C, H, W) of training images; None for no augmentation.
-        plain_train: the training images without augmentation, if `train` augments them itself.
+        augment: function of a training batch and a generator that gives the batch augmented: a tensor such as
+            (N, C, H, W), or a `Batch` where the network has other arguments; None for no augmentation.
+        plain_train: the training data without augmentation, if `train` augments them itself.
+        batch: function that turns a batch of these data sets into (inputs, labels); None where they give them.
     """
 
     train: Dataset[Any]
@@ -58,6 +61,7 @@ class DataSource:
     num_classes: int | None
     augment: Augment | None = None
     plain_train: Dataset[Any] | None = None
+    batch: ToInputs | None = None
 
 
 def crop_and_flip(padding: int, *, flip: bool) -> Augment:

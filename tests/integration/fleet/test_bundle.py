@@ -37,7 +37,22 @@ def test_a_worker_scores_as_the_creator_does(created, tmp_path, score):
     assert search.fingerprint() == registered.fingerprint
     _, again = download(database, registered, (), QUIET)
     assert again.scorer.score(search.uniform).value == search.scorer.score(search.uniform).value
-    assert (search.images[2] is None) == (score == "agreement")
+    assert (search.data[2] is None) == (score == "agreement")
+    database.close()
+
+
+def test_a_worker_gets_inputs_by_position_and_by_keyword(created):
+    """The network and its data are those of tests/cases; the worker needs neither data set nor function."""
+    database, registered = created(
+        model={"name": "tests.cases.inputs:Two"},
+        data={"name": "tests.cases.inputs:two_inputs", "batch": "tests.cases.inputs:apart"},
+        train={"epochs": 1, "batch_size": 16},
+    )
+    _, search = download(database, registered, ("tests",), QUIET)
+    assert search.fingerprint() == registered.fingerprint
+    calibration, validation, _ = search.data
+    assert str(calibration) == str(validation) == "(3, 12, 12) float32 and notes=(7,) float32"
+    assert search.scorer.score(search.uniform).value < 0
     database.close()
 
 

@@ -99,7 +99,7 @@ def test_a_depthwise_convolution_with_a_multiplier_ties_channel_by_channel():
 
 
 def test_images_that_the_network_refuses_are_named_by_their_shape():
-    with pytest.raises(DataError, match=r"refuses images of shape \(1, 8, 8\)"):
+    with pytest.raises(DataError, match=r"refuses inputs \(1, 8, 8\) float32"):
         find_coupling(build("residual"), torch.zeros(2, 1, 8, 8))
 
 

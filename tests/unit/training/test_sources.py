@@ -124,10 +124,10 @@ def test_an_imagenet_style_tree_is_read(tmp_path):
     source = open_source(spec, 0)
     splits = split(source, spec, 0)
     assert source.num_classes == 2
-    assert splits.validation[0].shape == (4, 3, 224, 224)
+    assert splits.validation[0].tensor.shape == (4, 3, 224, 224)
     assert len(splits.train) == 12
     assert not torch.equal(source.train[0][0], source.train[0][0])  # training images are cropped at random
-    assert torch.equal(gather(source.test, [0])[0], gather(source.test, [0])[0])
+    assert torch.equal(gather(source.test, [0])[0].tensor, gather(source.test, [0])[0].tensor)
 
 
 def test_a_tree_that_lacks_a_part_or_differs_in_its_classes_is_said(tmp_path):

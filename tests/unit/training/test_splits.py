@@ -1,6 +1,7 @@
 import pytest
 import torch
 
+from mendsearch.batches import Batch
 from mendsearch.config import DataSpec
 from mendsearch.errors import DataError
 from mendsearch.training.sources.base import ArrayDataset, DataSource
@@ -16,12 +17,12 @@ def source(count=40, test=10, classes=4):
 
 
 def numbers(images):
-    return set(images[:, 0, 0, 0].round().int().tolist())
+    return set(images.tensor[:, 0, 0, 0].round().int().tolist())
 
 
 def test_no_image_is_in_two_parts_that_must_not_meet():
     splits = split(source(), DataSpec(name="x", validation=6, calibration=9), 3)
-    train = numbers(torch.cat([images for images, _ in batches(splits.train, 7)]))
+    train = numbers(Batch.cat([images for images, _ in batches(splits.train, 7)]))
     validation, calibration = numbers(splits.validation[0]), numbers(splits.calibration)
     assert (len(train), len(validation), len(calibration)) == (34, 6, 9)
     assert not train & validation
@@ -45,7 +46,7 @@ def test_at_most_a_quarter_is_held_out():
 def test_batches_cover_every_image_once_in_an_order_of_the_seed():
     splits = split(source(), DataSpec(name="x", validation=6, calibration=9), 0)
     orders = [
-        torch.cat([images for images, _ in batches(splits.train, 5, shuffle_seed=seed)])[:, 0, 0, 0]
+        Batch.cat([images for images, _ in batches(splits.train, 5, shuffle_seed=seed)]).tensor[:, 0, 0, 0]
         for seed in (0, 0, 1)
     ]
     assert torch.equal(orders[0], orders[1])
@@ -54,7 +55,7 @@ def test_batches_cover_every_image_once_in_an_order_of_the_seed():
 
 
 def test_too_few_images_are_refused():
-    with pytest.raises(DataError, match="got 7 training and 7 test images"):
+    with pytest.raises(DataError, match="got 7 training and 7 test items"):
         split(source(count=7), DataSpec(name="x"), 0)
 
 
