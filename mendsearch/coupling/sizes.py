@@ -32,7 +32,7 @@ class Size(int):
 
     def __mul__(self, other: int) -> int:
         """A multiple."""
-        product = int(self) * other
+        product = int.__mul__(self, other)
         if type(other) is not int:
             return product
         return Size.of(product, {path: factor * other for path, factor in self.terms.items()})
@@ -41,21 +41,20 @@ class Size(int):
 
     def __floordiv__(self, other: int) -> int:
         """A fraction, if nothing is left over."""
-        quotient = int(self) // other
+        quotient = int.__floordiv__(self, other)
         if type(other) is not int or quotient * other != self:
             return quotient
         return Size.of(quotient, {path: factor / other for path, factor in self.terms.items()})
 
     def __add__(self, other: int) -> int:
         """A sum."""
-        return self._sum(other, 1)
+        return self._sum(int.__add__(self, other), other, 1)
 
     def __sub__(self, other: int) -> int:
         """A difference."""
-        return self._sum(other, -1)
+        return self._sum(int.__sub__(self, other), other, -1)
 
-    def _sum(self, other: int, sign: int) -> int:
-        total = int(self) + sign * other
+    def _sum(self, total: int, other: int, sign: int) -> int:
         if not isinstance(other, Size):
             return total
         terms = dict(self.terms)

@@ -10,6 +10,7 @@ from __future__ import annotations
 import os
 import sys
 import time
+import weakref
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -21,6 +22,7 @@ import torch
 from torch import Tensor, nn
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
+from torch.utils.weak import TensorWeakRef, WeakTensorKeyDictionary
 
 from mendsearch.batches import Batch
 from mendsearch.coupling.copying import named_tensors
@@ -130,7 +132,7 @@ class Tracer(TorchDispatchMode):
         modules: names of the modules that are running, outermost first.
         inputs: by module, what its last inputs were.
         failed: what the operator that raised was given.
-        convolved: by id of a tensor, the convolution that put it out.
+        convolved: by tensor, the convolution that put it out.
         given: the sizes that the running function was given.
     """
 
@@ -149,10 +151,11 @@ class Tracer(TorchDispatchMode):
         self.modules: list[str] = []
         self.inputs: dict[str, list[Traced]] = {}
         self.failed: list[Traced] = []
-        self.convolved: dict[int, str] = {}
-        self._known: dict[int, Traced] = {}
-        self._kept: list[Any] = []
-        self._aliases: dict[int, list[Tensor]] = {}
+        self.convolved = (
+            WeakTensorKeyDictionary()
+        )  # tensors may be freed, or a pass would need the memory of all of them
+        self._known: dict[int, tuple[weakref.ref[Tensor], Traced]] = {}
+        self._aliases: dict[int, list[TensorWeakRef]] = {}
         self._views = 0
         self._until = time.monotonic() + TIME_LIMIT_S
         for name, tensor in own_tensors(model).items():
@@ -200,7 +203,7 @@ class Tracer(TorchDispatchMode):
     def _enter(self, name: str, module: nn.Module, args: Any, kwargs: Any) -> None:
         self.modules.append(name)
         self.trace.ran.add(name)
-        given = [self._known[id(leaf)] for leaf in tensors_in((args, kwargs)) if id(leaf) in self._known]
+        given = [traced for leaf in tensors_in((args, kwargs)) if (traced := self.get(leaf)) is not None]
         self.inputs[name] = given
         size = unwritten_size(module)
         if size is not None and given and args and isinstance(args[0], Tensor):
@@ -240,7 +243,8 @@ class Tracer(TorchDispatchMode):
 
     def get(self, tensor: object) -> Traced | None:
         """What is known of a tensor; None of one that neither parameters nor inputs had a part in."""
-        return self._known.get(id(tensor))
+        found = self._known.get(id(tensor))
+        return None if found is None else found[1]
 
     def axes(self, tensor: object) -> dict[int, Ints]:
         """The units of a tensor, by dimension."""
@@ -249,8 +253,8 @@ class Tracer(TorchDispatchMode):
 
     def put(self, tensor: Tensor, traced: Traced) -> None:
         """Say what is known of a tensor."""
-        self._kept.append(tensor)  # an id is unique only as long as its object lives
-        self._known[id(tensor)] = traced
+        known, key = self._known, id(tensor)  # an id is unique only as long as its object lives
+        known[key] = weakref.ref(tensor, lambda _: known.pop(key, None)), traced
 
     def tie(self, left: Ints, right: Ints) -> None:
         """Units go together."""
@@ -324,7 +328,7 @@ class Tracer(TorchDispatchMode):
         try:
             out = self.compute(func, args, kwargs)
         except Exception:
-            given = [self._known[id(leaf)] for leaf in known]
+            given = [traced for leaf in known if (traced := self.get(leaf)) is not None]
             self.failed = [traced for traced in given if self.trace.input & traced.debts] or given
             raise
         if known:
@@ -347,14 +351,17 @@ class Tracer(TorchDispatchMode):
         view = not func._schema.is_mutable and any(returned.alias_info for returned in func._schema.returns)
         if view and args and isinstance(args[0], Tensor):
             pointer = args[0].untyped_storage().data_ptr()
-            views = (leaf for leaf in tree_leaves(out) if isinstance(leaf, Tensor))
-            self._aliases.setdefault(pointer, [args[0]]).extend(views)
+            views = [leaf for leaf in tree_leaves(out) if isinstance(leaf, Tensor)]
+            alive = [other for other in self._aliases.get(pointer, ()) if other() is not None]
+            self._aliases[pointer] = [*(alive or [TensorWeakRef(args[0])]), *map(TensorWeakRef, views)]
 
     def _note_writes(self, func: Any, args: Any, before: Traced | None) -> None:
         """Units that are written into a part of a tensor are not seen through the whole of it, so they stay."""
         if not func._schema.is_mutable or not args or not isinstance(args[0], Tensor):
             return
-        after, others = self.get(args[0]), self._aliases.get(args[0].untyped_storage().data_ptr(), [])
+        after = self.get(args[0])
+        aliases = self._aliases.get(args[0].untyped_storage().data_ptr(), ())
+        others = [other for alias in aliases if (other := alias()) is not None]
         if after is None or not others or (before is not None and before.axes.keys() == after.axes.keys()):
             return
         for units in after.axes.values():

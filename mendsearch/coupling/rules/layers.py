@@ -102,7 +102,7 @@ def _note(
     tracer.count(macs, [made, within], inputs, weight)
     module, traced = tracer.running(), tracer.get(weight)
     if isinstance(module, nn.modules.conv._ConvNd) and traced is not None and traced.source == tracer.own_weight():
-        tracer.convolved[id(out)] = tracer.module
+        tracer.convolved[out] = tracer.module
         if read is not None and not transposed and (groups == 1 or weight.shape[1] > 1):
             tracer.read(conv_groups=groups, bias=module.bias is not None)
 

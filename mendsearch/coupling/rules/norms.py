@@ -35,7 +35,7 @@ def _with_parameters(tracer: Tracer, units: Ints | None, tensors: list[Any], dim
 def _batch_norm(tracer: Tracer, func: Any, args: Any, kwargs: Any, out: Any) -> None:
     traced = tracer.get(args[0]) or Traced()
     units = _with_parameters(tracer, traced.axes.get(1), list(args[1:5]))
-    layer = tracer.convolved.get(id(args[0]))
+    layer = tracer.convolved.get(args[0])
     if layer is not None:
         tracer.trace.absorbed.add(layer)
     axes, debts = dict(traced.axes), tracer.debts(args[:5])
