@@ -43,8 +43,8 @@ class Batch:
         if len(set(sizes)) > 1:
             got = " and ".join(map(str, dict.fromkeys(sizes)))
             raise DataError(
-                f"inputs differ in their number of items: got {got}; the first axis of every tensor is the items, and a "
-                f"list holds one tensor for each item"
+                f"inputs differ in their number of items: got {got}; the first axis of every tensor is the items, and "
+                f"a list holds one tensor for each item"
             )
         self._size = sizes[0]
 
