@@ -8,20 +8,19 @@ import torch
 from torch import Tensor
 
 from mendsearch.artifacts.structure import Input
+from mendsearch.batches import Batch
 
 Example = Tensor | Sequence[Tensor] | Mapping[str, Tensor]
 """A tensor, positional tensors, or tensors by keyword, each with a first axis of items."""
 
 
-def inputs_of(example: Example) -> list[Input]:
-    """What a network reads, from an example of it.
-
-    Args:
-        example: some items.
-    """
-    if isinstance(example, Mapping):
-        return [_input(name, tensor) for name, tensor in example.items()]
-    return [_input(None, tensor) for tensor in ([example] if isinstance(example, Tensor) else example)]
+def inputs_of(example: Batch) -> list[Input]:
+    """What a network reads, from an example of it; empty where that is more than tensors of one shape for all items."""
+    named = [*((None, value) for value in example.args), *example.kwargs.items()]
+    tensors = [(name, value) for name, value in named if isinstance(value, Tensor) and value.dim()]
+    if len(tensors) < len(named) or (example.args and example.kwargs):
+        return []
+    return [_input(name, tensor) for name, tensor in tensors]
 
 
 def _input(name: str | None, tensor: Tensor) -> Input:

@@ -49,7 +49,7 @@ def structure_of(search: Search, counts: Ints, model: nn.Module) -> PrunedStruct
     """
     coupling = search.problem.coupling
     kept = kept_channels(coupling, search.ranking.orders, counts)
-    return describe_pruned(search.problem.model, model, coupling, kept, inputs_of(search.images[0]))
+    return describe_pruned(search.problem.model, model, coupling, kept, inputs_of(search.data[0]))
 
 
 def _control(search: Search, counts: Ints) -> Control:

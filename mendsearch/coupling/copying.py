@@ -10,7 +10,6 @@ import torch
 from torch import Tensor, nn
 from torch.func import functional_call
 
-from mendsearch.batches import Batch
 from mendsearch.errors import ModelError
 
 
@@ -77,7 +76,7 @@ def other_names(model: nn.Module) -> dict[str, str]:
     return found
 
 
-def call(model: nn.Module, state: dict[str, Tensor], others: dict[str, str], inputs: Batch) -> Any:
+def call(model: nn.Module, state: dict[str, Tensor], others: dict[str, str], *args: Any, **kwargs: Any) -> Any:
     """The outputs of a network whose tensors are replaced for the time of the call.
 
     `functional_call` ties names by itself, but leaves a module that has two names with the tensors of the call.
@@ -86,10 +85,11 @@ def call(model: nn.Module, state: dict[str, Tensor], others: dict[str, str], inp
         model: the network.
         state: tensors by first name.
         others: further names, as `other_names` gives them.
-        inputs: of the network.
+        *args: positional arguments.
+        **kwargs: keyword arguments.
     """
     tied = {name: state[first] for name, first in others.items() if first in state}
-    return functional_call(model, state | tied, inputs.args, inputs.kwargs, tie_weights=False)
+    return functional_call(model, state | tied, args, kwargs, tie_weights=False)
 
 
 def copy_network(model: nn.Module) -> nn.Module:

@@ -85,7 +85,7 @@ def trace_network(model: nn.Module, inputs: BatchLike, chosen: Mapping[tuple[str
     random = torch.random.get_rng_state()
     try:
         model.train()
-        _pass(model, trace, inputs, lambda: call(model, state, others, inputs), "training", own)
+        _pass(model, trace, inputs, lambda: call(model, state, others, *inputs.args, **inputs.kwargs), "training", own)
     except Exception as error:  # targets are wanted, say: what only training runs is then not seen
         logger.info("the network was not traced in training mode: %s", _first_line(error))
     finally:

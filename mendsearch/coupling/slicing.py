@@ -98,7 +98,8 @@ class Slicer:
 
     def forward(self, state: dict[str, Tensor], inputs: BatchLike) -> Any:
         """The outputs of the candidate; call it within `sized(state)`."""
-        return call(self.model, state, self._others, Batch.of(inputs))
+        batch = Batch.of(inputs)
+        return call(self.model, state, self._others, *batch.args, **batch.kwargs)
 
     def apply(self, state: dict[str, Tensor], function: Callable[..., Any], *arguments: Any) -> Any:
         """What a function returns for the network and further arguments; call it within `sized(state)`.
@@ -108,7 +109,7 @@ class Slicer:
         prefix = "model."
         held = {prefix + name: tensor for name, tensor in state.items()}
         others = {prefix + name: prefix + first for name, first in self._others.items()}
-        return call(_Holder(self.model), held, others, (function, *arguments))
+        return call(_Holder(self.model), held, others, function, *arguments)
 
 
 class _Holder(nn.Module):

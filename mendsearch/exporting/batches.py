@@ -8,6 +8,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from mendsearch.batches import Batch
 from mendsearch.coupling.copying import dtype_of
 from mendsearch.coupling.nesting import tensors_in
 from mendsearch.errors import DataError
@@ -20,22 +21,29 @@ def arguments(example: Any, model: nn.Module) -> Arguments:
     """An example as the arguments of a call, in the dtype of a network on the CPU.
 
     Args:
-        example: a tensor, or a tuple or dict of them; they may be nested. Each has a first axis of items.
+        example: a tensor, a tuple or dict of them, which may be nested, or a `Batch`. Each has a first axis of items.
         model: the network.
 
     Raises:
         DataError: there is no tensor, or not every one has the same number of items.
     """
+    if isinstance(example, Batch):
+        args, kwargs = (map_tensors(_placed(model), part) for part in (example.args, example.kwargs))
+        return args, kwargs
     tensors = list(tensors_in(example))
     sizes = {len(tensor) if tensor.dim() else 0 for tensor in tensors}
     if len(sizes) != 1 or 0 in sizes:
         shapes = ", ".join(str(tuple(tensor.shape)) for tensor in tensors) or "no tensor"
         raise DataError(f"example: got {shapes}, expected tensors with the same number of items; try example[:2]")
-    dtype = dtype_of(model)
-    placed = map_tensors(lambda t: t.detach().cpu().to(dtype if t.is_floating_point() else t.dtype), example)
+    placed = map_tensors(_placed(model), example)
     if isinstance(placed, Mapping):
         return (), dict(placed)
     return (placed,) if isinstance(placed, Tensor) else tuple(placed), {}
+
+
+def _placed(model: nn.Module) -> Callable[[Tensor], Tensor]:
+    dtype = dtype_of(model)
+    return lambda tensor: tensor.detach().cpu().to(dtype if tensor.is_floating_point() else tensor.dtype)
 
 
 def batch_of(call: Arguments, items: int) -> Arguments:

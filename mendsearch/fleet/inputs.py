@@ -54,6 +54,8 @@ def _described(value: Any, name: str, tensors: dict[str, Tensor]) -> Any:
 
 
 def _revived(form: Any, tensors: Mapping[str, Tensor]) -> Any:
+    if not isinstance(form, dict) or len(form) != 1:
+        raise ValueError(f"got {form!r}")
     ((kind, value),) = form.items()
     if kind == "tensor":
         return tensors[value]

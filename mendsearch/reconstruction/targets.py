@@ -95,8 +95,7 @@ def dense_targets(
         sizes[layer] = sizes_of(inputs)
 
     def output(tip: Tip) -> None:
-        # with rows that are not those of the items (proposals of a detector), two networks do not compare
-        if tip.layer in targets or len(tip.outputs) % items:
+        if tip.layer in targets or not _by_items(tip.outputs, items):
             left_out.add(tip.layer)
             return
         features, groups = features_of(tip.module), int(getattr(tip.module, "groups", 1))
@@ -124,6 +123,14 @@ def dense_targets(
     with evaluating(model), recorded(model) as norms, branches:
         forward()
     return Dense({name: target for name, target in targets.items() if name not in left_out}, norms, items)
+
+
+def _by_items(outputs: Tensor, items: int) -> bool:
+    """Whether rows are of the items, of which several may follow each other, or each stand along the second axis.
+
+    Others, such as the proposals of a detector, are not the same ones in two networks.
+    """
+    return len(outputs) % items == 0 or (outputs.dim() > 2 and outputs.shape[1] == items)
 
 
 @torch.no_grad()

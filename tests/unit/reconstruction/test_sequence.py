@@ -1,5 +1,7 @@
 """Reconstruction in sequence on real networks of the zoo and on hand-made ones."""
 
+import copy
+
 import numpy as np
 import pytest
 import torch
@@ -209,3 +211,36 @@ def test_a_classifier_with_more_features_than_images_does_not_overfit():
     before = functional.mse_loss(sliced(new), dense(new))
     Fit({"1": torch.arange(200)}).run(sliced, lambda: sliced(IMAGES), reference(dense, IMAGES), 48)
     assert functional.mse_loss(sliced(new), dense(new)) < before
+
+
+class Rows(nn.Module):
+    """Layers that see several rows of each item, rows first, or as many as the values say."""
+
+    def __init__(self):
+        super().__init__()
+        self.flat, self.first, self.chosen = nn.Linear(6, 5), nn.Linear(5, 5), nn.Linear(5, 4)
+
+    def forward(self, x):
+        items, steps, _ = x.shape
+        x = self.flat(x.flatten(0, 1)).relu().view(items, steps, 5)
+        x = self.first(x.transpose(0, 1)).relu()
+        rows = self.chosen(x[x.sum(2) > x.sum(2).median()]).relu()
+        return x.mean(0)[:, :4] + rows.mean(0)
+
+
+@torch.no_grad()
+def test_layers_whose_rows_are_not_the_items_are_fitted_or_left_as_they_are():
+    torch.manual_seed(0)
+    model, x = Rows().eval(), torch.randn(41, 7, 6)
+    dense = reference(model, x)
+    assert set(dense.targets) == {"flat", "first"}  # `chosen` reads as many rows as the values say
+    assert len(dense.targets["flat"].places) == 41 * 7
+    other = copy.deepcopy(model)
+    other.flat.weight *= 1.001  # what has read nothing new is not fitted
+    other.first.weight += 0.1 * torch.randn(5, 5)
+    before = copy.deepcopy(other)
+    Fit({}).run(other, lambda: other(x), dense, 30)
+    probe = torch.randn(9, 5, generator=torch.Generator().manual_seed(1))
+    wanted = model.first(probe)
+    assert torch.dist(other.first(probe), wanted) < 0.1 * torch.dist(before.first(probe), wanted)
+    assert torch.equal(other.chosen.weight, before.chosen.weight)
