@@ -23,6 +23,7 @@ from mendsearch.config import (
 from mendsearch.errors import BudgetError, DataError, ModelError, UsageError
 from mendsearch.mending.search import Search, build_problem, rank_channels
 from mendsearch.progress import Reporter
+from mendsearch.study.finalists import choose
 from mendsearch.study.registration import Registration
 from mendsearch.study.running import run_study
 from mendsearch.training.loop import predict
@@ -113,7 +114,8 @@ def mend(
         mend=spec,
     )
     registration = None if storage is None else Registration(storage, name)
-    study, winner = run_study(search, spec, registration=registration, name=name, seed=seed, reporter=reporter)
+    study = run_study(search, spec, registration=registration, name=name, seed=seed, reporter=reporter)
+    winner = max(choose(study, search, 1, reporter).values(), key=lambda finalist: finalist.score)
     cost = problem.limits.costs.cost(winner.counts)
     return Pruned(
         search.scorer.build(winner.counts),

@@ -10,7 +10,7 @@ from optuna_dashboard import save_note, save_plotly_graph_object
 from mendstore import Reader, Snapshot
 from mendstore.queries import trials
 from mendstore.queries.searches import find_search
-from mendstore.records import TITLES
+from mendstore.records import title
 from mendview import figures, overview
 from mendview.figures.network import movers
 from mendview.figures.style import Figure
@@ -74,7 +74,7 @@ def note(seen: Overview) -> str:
             "",
             "| network | test accuracy |",
             "|---|---|",
-            *(f"| {TITLES[name]} | {percent(row.accuracy, 2)} |" for name, row in result.rows.items()),
+            *(f"| {title(name)} | {percent(row.accuracy, 2)} |" for name, row in result.rows.items()),
         ]
     return "\n".join(lines) + "\n"
 

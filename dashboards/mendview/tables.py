@@ -6,7 +6,7 @@ from typing import Any
 
 from rich.table import Table
 
-from mendstore.records import TITLES, PrunedRow, RunResult
+from mendstore.records import PrunedRow, RunResult, title
 from mendview import words
 
 
@@ -17,14 +17,17 @@ def result_rows(result: RunResult | None, dense_score: float | None) -> list[tup
         result: result of a run.
         dense_score: score of the dense network, where known.
     """
-    rows: list[tuple[str, ...]] = []
-    dense = result.dense.macs if result else None
-    for name, row in result.rows.items() if result else ():
+    if result is None:
+        return []
+    rows, dense = [], result.dense.macs
+    for name, row in result.rows.items():
         pruned = row if isinstance(row, PrunedRow) else None
         rows.append(
             (
-                TITLES[name],
-                words.percent(row.accuracy, 2),
+                f"{title(name)}, exported" if name == result.exported else title(name),
+                words.measured(row.accuracy, result.test_images),
+                "" if pruned is None else words.percent(pruned.part, 0),
+                "" if pruned is None else " → ".join(words.percent(value) for value in pruned.validation),
                 "" if pruned is None else words.percent(pruned.accuracy_before, 2),
                 words.score(dense_score if pruned is None else pruned.score),
                 f"{row.macs:,} ({words.percent(row.macs / dense if dense else None)})",
@@ -35,11 +38,15 @@ def result_rows(result: RunResult | None, dense_score: float | None) -> list[tup
     return rows
 
 
-HEADINGS = ("network", "test accuracy", "before fine-tuning", "score", "MACs", "parameters", "latency")
+HEADINGS = (
+    "network", "test accuracy", "fine-tuned", "on validation", "before fine-tuning", "score", "MACs", "parameters",
+    "latency",
+)  # fmt: skip
 CAPTION = (
-    "test accuracy: after the same fine-tuning for all pruned rows. score: minus the divergence from the dense "
-    "network's outputs on the validation split, before fine-tuning, with refined weights, unlike a trial's. "
-    "latency: one image on this machine."
+    "test accuracy: with its standard error, after as much of the fine-tuning as the next column says. on validation: "
+    "accuracy before fine-tuning and at each rung, by which finalists went on; the exported network ended best. score: "
+    "minus the divergence from the dense network's outputs on the validation split, before fine-tuning, with refined "
+    "weights, unlike a trial's. latency: one image on this machine."
 )
 
 
@@ -54,7 +61,7 @@ def result_table(result: RunResult, dense_score: float) -> Table:
     for heading in HEADINGS:
         table.add_column(heading, justify="left" if heading == "network" else "right")
     for row in result_rows(result, dense_score):
-        table.add_row(*row, style="bold" if row[0] == "mended" else None)
+        table.add_row(*row, style="bold" if row[0].endswith("exported") else None)
     return table
 
 

@@ -40,6 +40,13 @@ def percent(part: float | None, digits: int = 1) -> str:
     return "–" if part is None else f"{part:.{digits}%}"
 
 
+def measured(part: float, count: int | None) -> str:
+    """An accuracy with its standard error, in points, where it is known on how many images."""
+    if not count:
+        return percent(part, 2)
+    return f"{100 * part:.2f} ± {100 * (max(0.0, part * (1 - part)) / count) ** 0.5:.2f}%"
+
+
 def span(seconds: float | None) -> str:
     """A duration in its two largest units."""
     if seconds is None:

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -29,6 +30,7 @@ def train(
     spec: TrainSpec | FinetuneSpec,
     *,
     seed: int,
+    part: float = 1.0,
     augment: Augment | None = None,
     teacher: nn.Module | None = None,
     checkpoint: Path | None = None,
@@ -44,6 +46,7 @@ def train(
         dataset: data set of (image, label).
         spec: epochs, batch size, learning rate, momentum and weight decay.
         seed: seed of shuffling and augmentation; the same seed gives the same batches.
+        part: fraction of the epochs, for which the schedule is made; the last epoch may be cut short.
         augment: function that augments a batch of images.
         teacher: the dense network, in evaluation mode, whose outputs are learned too.
         checkpoint: file written after every epoch, from which training resumes; the caller removes it once it has saved
@@ -56,7 +59,8 @@ def train(
     rows = _subset(dataset, spec, seed)
     if not spec.epochs:
         return
-    steps = spec.epochs * math.ceil(len(rows) / spec.batch_size)
+    a_pass = math.ceil(len(rows) / spec.batch_size)
+    steps = max(1, round(part * spec.epochs * a_pass))
     optimizer = torch.optim.SGD(
         model.parameters(),
         spec.learning_rate,
@@ -72,9 +76,10 @@ def train(
     criterion = _Criterion(teacher if distillation else None, distillation)
     first = _take_up(checkpoint, saved, on_epoch)
     losses: list[float] = []
-    for epoch in range(first, spec.epochs):
+    for epoch in range(first, math.ceil(steps / a_pass)):
         model.train()
-        loss = _epoch(model, rows, spec.batch_size, optimizer, schedule, augment, criterion, seed * 1000 + epoch)
+        loader = islice(batches(rows, spec.batch_size, shuffle_seed=seed * 1000 + epoch), steps - epoch * a_pass)
+        loss = _epoch(model, loader, optimizer, schedule, augment, criterion, seed * 1000 + epoch)
         if not math.isfinite(loss):
             raise MendsearchError(
                 f"training diverged in epoch {epoch + 1}: got a loss of {loss}; try a lower learning_rate"
@@ -106,8 +111,7 @@ class _Criterion:
 
 def _epoch(
     model: nn.Module,
-    dataset: Dataset[Any],
-    batch_size: int,
+    loader: Iterable[tuple[Tensor, Tensor]],
     optimizer: torch.optim.Optimizer,
     schedule: torch.optim.lr_scheduler.LRScheduler,
     augment: Augment | None,
@@ -118,7 +122,7 @@ def _epoch(
     generator = torch.Generator().manual_seed(seed)
     torch.manual_seed(seed)
     total, count = 0.0, 0
-    for images, labels in batches(dataset, batch_size, shuffle_seed=seed):
+    for images, labels in loader:
         if len(images) < 2:  # batch norm needs two values per channel
             schedule.step()
             continue
@@ -169,3 +173,9 @@ def accuracy(model: nn.Module, dataset: Dataset[Any], batch_size: int = 500) -> 
             right += int((model(to_network(images, model)).argmax(1).cpu() == labels).sum())
             count += len(labels)
     return right / count
+
+
+def judge(model: nn.Module, images: Tensor, labels: Tensor) -> tuple[float, float]:
+    """Accuracy (0-1) on images (N, C, H, W) with labels (N,) int64, and the mean cross-entropy."""
+    logits, labels = predict(model, images).float().cpu(), labels.cpu()
+    return float((logits.argmax(1) == labels).float().mean()), float(functional.cross_entropy(logits, labels))

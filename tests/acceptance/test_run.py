@@ -30,11 +30,12 @@ def test_a_network_and_data_of_ones_own(tmp_path, storage, name):
     assert ended.returncode == 0, ended.stderr
     result = json.loads(ended.stdout)
     assert result["trials"]["complete"] + result["trials"]["stopped_early"] == 10
-    assert result["mended"]["score"] >= result["uniform"]["score"]
+    assert result["finalists"]["mended"]["score"] >= result["finalists"]["uniform"]["score"]
     model = package.load(tmp_path / "runs" / name / "model", model=make_network(width=12))
-    assert sum(parameter.numel() for parameter in model.parameters()) == result["mended"]["params"]
+    exported = result["finalists"][result["exported"]]
+    assert sum(parameter.numel() for parameter in model.parameters()) == exported["params"]
     depthwise = model.get_submodule("block1.body.3")
-    assert depthwise.groups == depthwise.out_channels == result["mended"]["keep_counts"]["block1.body.0"]
+    assert depthwise.groups == depthwise.out_channels == exported["keep_counts"]["block1.body.0"]
 
 
 def test_inspect_says_what_can_go_and_why_the_rest_stays(tmp_path):
@@ -61,8 +62,8 @@ def test_a_checkpoint_and_a_budget_of_parameters(tmp_path, storage, name):
     assert ended.returncode == 0, ended.stderr
     result = json.loads(ended.stdout)
     assert "train:" not in ended.stderr
-    assert result["mended"]["params"] <= 0.5 * result["dense"]["params"]
-    assert result["uniform"]["keep_counts"] == result["pre_pruned"]["keep_counts"]
+    assert result["finalists"]["mended"]["params"] <= 0.5 * result["dense"]["params"]
+    assert result["finalists"]["uniform"]["keep_counts"] == result["finalists"]["pre_pruned"]["keep_counts"]
 
 
 @pytest.mark.skipif(not FASHION.is_dir(), reason="Debian's dataset-fashion-mnist is not installed; CI installs it")
@@ -83,5 +84,5 @@ def test_without_fine_tuning_the_network_is_good_as_it_is(tmp_path, storage, nam
     ended = mendsearch("run", "spec.toml", "--json", cwd=tmp_path, storage=storage)
     assert ended.returncode == 0, ended.stderr
     result = json.loads(ended.stdout)
-    assert result["mended"]["accuracy"] > result["dense"]["accuracy"] - 0.05
-    assert result["mended"]["macs"] <= 0.4 * result["dense"]["macs"]
+    assert result["finalists"]["mended"]["accuracy"] > result["dense"]["accuracy"] - 0.05
+    assert result["finalists"]["mended"]["macs"] <= 0.4 * result["dense"]["macs"]
