@@ -19,7 +19,8 @@ def result_rows(result: RunResult | None, dense_score: float | None) -> list[tup
     """
     if result is None:
         return []
-    rows, dense = [], result.dense.macs
+    rows: list[tuple[str, ...]] = []
+    dense = result.dense.macs
     for name, row in result.rows.items():
         pruned = row if isinstance(row, PrunedRow) else None
         rows.append(
