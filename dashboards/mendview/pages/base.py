@@ -75,7 +75,7 @@ class Panel:
 
 def render(name: str, /, **values: Any) -> str:
     """HTML of a template; all values are escaped."""
-    return str(_template(name).render(words=words, title=title, **values))
+    return str(_template(name).render(words=words, title_of=title, **values))
 
 
 @cache

@@ -1,6 +1,6 @@
 % best, result = seen.best, seen.search.result
 <section class="cards" aria-label="The search at a glance">
-<div class="card best"><h2>{{("Mended network" if result.mending_paid else "Exported network: " + title(result.exported)) if result else "Best network so far" if seen.live else "Best network"}}</h2>
+<div class="card best"><h2>{{("Mended network" if result.mending_paid else "Exported network: " + title_of(result.exported)) if result else "Best network so far" if seen.live else "Best network"}}</h2>
 % if result:
 <div class="big" id="best">{{words.percent(result.winner.accuracy, 2)}}</div>
 <p>test accuracy{{", fine-tuned" if result.winner.part else ""}}; dense {{words.percent(result.dense.accuracy, 2)}}</p>
@@ -8,7 +8,7 @@
 <p><a href="{{page.base}}trial/{{seen.chosen.number}}">trial {{seen.chosen.number}}</a>, score {{words.score(seen.chosen.score)}}, {{words.score(result.winner.score)}} once refined</p>
 % end
 % for name in ("uniform", "pre_pruned"):
-<p>{{title(name)}} <strong>{{words.percent(result.rows[name].accuracy, 2)}}</strong></p>
+<p>{{title_of(name)}} <strong>{{words.percent(result.rows[name].accuracy, 2)}}</strong></p>
 % end
 % elif best is not None:
 <div class="big" id="best">{{words.score(best.score)}}</div>
@@ -17,7 +17,7 @@
 <p><strong>{{words.percent(best.top1_agreement)}}</strong> of validation images get the class of {{seen.search.structure.reference_name}}</p>
 % end
 % for name, value in seen.controls.items():
-<p>{{title(name)}} <strong>{{words.score(value)}}</strong> ({{words.signed(best.score - value)}})</p>
+<p>{{title_of(name)}} <strong>{{words.score(value)}}</strong> ({{words.signed(best.score - value)}})</p>
 % end
 % else:
 <div class="big" id="best">–</div><p>no score yet</p>
