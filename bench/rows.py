@@ -26,6 +26,7 @@ from mendsearch.pipeline.inputs import read_inputs
 from mendsearch.pipeline.preparation import rank, train_dense
 from mendsearch.pipeline.run import Run
 from mendsearch.progress import Reporter
+from mendsearch.study.finalists import choose
 from mendsearch.study.registration import Registration
 from mendsearch.study.running import run_study
 from mendsearch.training.loop import accuracy, train
@@ -65,11 +66,12 @@ def compare(spec: Spec, finetune_seeds: tuple[int, ...], dense_from: Path | None
     train_dense(run)
     search = rank(run)
     started = time.perf_counter()
-    _, winner = run_study(
+    study = run_study(
         search, spec.mend, registration=Registration(url, spec.name), name=spec.name, seed=spec.seed, reporter=reporter
     )
     mend_s = time.perf_counter() - started
-    structures = {"uniform": search.uniform, "pre_pruned": search.pre_pruned, "mended": winner.counts}
+    mended = choose(study, search, 1, reporter)["mended"].counts
+    structures = {"uniform": search.uniform, "pre_pruned": search.pre_pruned, "mended": mended}
     drawn = random_structures(search.space, RANDOM_STRUCTURES, spec.seed)
     structures |= {f"random {i}": counts for i, counts in enumerate(drawn)}
     rows = {

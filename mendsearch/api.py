@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import warnings
+from collections.abc import Callable, Mapping
 from typing import get_args
 
 from torch import Tensor, nn
@@ -23,14 +24,21 @@ from mendsearch.coupling.copying import dtype_of, unwrapped
 from mendsearch.errors import BudgetError, DataError, ModelError, SpecError, UsageError
 from mendsearch.importing import import_factory, is_import_path
 from mendsearch.mending.judges import Metric
+from mendsearch.mending.ladder import RUNGS, Standing, best, climb, fine_tunings, part_of
+from mendsearch.mending.measuring import Measure
 from mendsearch.mending.search import Search, build_problem, rank_channels
-from mendsearch.outputs import Wishes
+from mendsearch.outputs import Wishes, comparison_of
 from mendsearch.outputs.choosing import classes_of
 from mendsearch.progress import Reporter
+from mendsearch.study.finalists import Finalist, choose, first_names
 from mendsearch.study.registration import Registration
 from mendsearch.study.running import run_study
 from mendsearch.training.reading import Data, ToInputs, read
 from mendsearch.training.splits import check_labels
+
+Finetune = Callable[[nn.Module, float, int], nn.Module]
+FINALISTS = 3
+"""Structures of the search that are fine-tuned beside the controls."""
 
 
 def mend(
@@ -50,12 +58,13 @@ def mend(
     score: str | Metric = "agreement",
     score_outputs: Wishes | None = None,
     early_stopping: bool = True,
+    finetune: Finetune | None = None,
     storage: str | None = None,
     name: str = "mend",
     seed: int = 0,
     quiet: bool = False,
 ) -> Pruned:
-    """Rank the channels of a trained network, pre-prune it, and mend it. Fine-tuning is left to the caller.
+    """Rank the channels of a trained network, pre-prune it, and mend it; fine-tuning is the caller's.
 
     Args:
         model: trained network, with outputs of any form; not changed. Everything runs on its device.
@@ -85,6 +94,10 @@ def mend(
             of a spec, or a function (candidate's values, dense network's values) -> (N,). Outputs that are not named
             are guessed; docs/outputs.md says how.
         early_stopping: whether to stop scoring a candidate once it is clearly worse than the incumbent.
+        finetune: your fine-tuning, (model, part, seed) -> model, where `part` is the fraction of the whole fine-tuning
+            that is wanted; it may change the model in place. The best few structures and the controls get a quarter of
+            it, the better half another quarter, and the better half of those the rest; the one that ends best on
+            `validation` is returned. Without it, the structure of the best score is, as it is before any fine-tuning.
         storage: URL of a Postgres database; without it, the study is in memory. A study of that name is resumed.
         name: name of the study.
         seed: seed of ranking and sampling.
@@ -131,8 +144,42 @@ def mend(
         metric=metric,
     )
     registration = None if storage is None else Registration(storage, name)
-    study, winner = run_study(search, spec, registration=registration, name=name, seed=seed, reporter=reporter)
-    return result_of(search, study, winner)
+    study = run_study(search, spec, registration=registration, name=name, seed=seed, reporter=reporter)
+    finalists = choose(study, search, 1 if finetune is None else FINALISTS, reporter)
+    if finetune is None:
+        chosen = max(finalists, key=lambda name: finalists[name].score)
+        return result_of(search, study, finalists, chosen, search.scorer.build(finalists[chosen].counts))
+    comparison = None if metric else comparison_of(problem.model, seen, score_outputs)
+    measure = Measure(problem.model, comparison, metric, score_name, (held, labels))
+    chosen, tuned = _tuned(search, finalists, finetune, measure, seed, reporter)
+    return result_of(search, study, finalists, chosen, tuned)
+
+
+def _tuned(
+    search: Search,
+    finalists: Mapping[str, Finalist],
+    finetune: Finetune,
+    measure: Measure,
+    seed: int,
+    reporter: Reporter,
+) -> tuple[str, nn.Module]:
+    """Bring the finalists up the last rungs; the name and the network of the one that ends best."""
+    models: dict[str, nn.Module] = {}
+    names = list(dict.fromkeys(first_names(finalists).values()))
+    with reporter.stage("fine-tune", fine_tunings(len(names))) as stage:
+
+        def judge(name: str, rung: int) -> Standing:
+            model = models[name] if rung else search.scorer.build(finalists[name].counts)
+            tuned = finetune(model, part_of(rung), seed + rung)
+            if not isinstance(tuned, nn.Module):
+                raise UsageError(f"finetune: got {type(tuned).__name__}, expected the fine-tuned torch.nn.Module")
+            models[name] = tuned.eval()
+            standing = measure.standing(tuned)
+            stage.advance(f"{name}: {standing.value:.4f} on validation after {RUNGS[rung]:.0%}")
+            return standing
+
+        chosen = best(climb(names, judge))
+    return chosen, models[chosen]
 
 
 def _check_call(model: object, budget: object, n_trials: int) -> None:

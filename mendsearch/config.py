@@ -123,6 +123,17 @@ class FinetuneSpec(SpecPart):
         "the outputs alone.",
     )
     loss: ImportPath | None = Field(default=None, description=LOSS)
+    finalists: int = Field(
+        default=3,
+        ge=1,
+        description="Structures of the search that are fine-tuned beside the controls. All of them get a quarter of "
+        "the fine-tuning, the better half another quarter, and the better half of those the whole.",
+    )
+    function: str | None = Field(
+        default=None,
+        description="Your own fine-tuning in place of the built-in one: an import path `package.module:function` of "
+        "`(model, part, seed) -> model`, called with the fraction of the whole fine-tuning that is wanted.",
+    )
 
 
 CriterionName = Literal["gram", "l1", "l2", "bn_scale", "taylor", "fpgm", "random"]

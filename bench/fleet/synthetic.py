@@ -68,22 +68,26 @@ def results_of(
     """The content of `result.json`."""
     dense = structure["dense"]
 
-    def row(accuracy: float, part: float, **more: Any) -> dict[str, Any]:
+    def row(accuracy: float, cost: float, **more: Any) -> dict[str, Any]:
         before = {"metric_before": None} if more else {}
         return {
-            **before, "accuracy": accuracy, "macs": round(dense["macs"] * part), "params": round(dense["params"] * part),
-            "latency_ms": round(2 + 6 * part, 3), "metric": None, **more,
+            **before, "accuracy": accuracy, "macs": round(dense["macs"] * cost), "params": round(dense["params"] * cost),
+            "latency_ms": round(2 + 6 * cost, 3), "metric": None, **more,
         }  # fmt: skip
 
     return {
-        "format": 1, "search": name, "model": {"name": "torchvision:resnet18", "kwargs": {}},
+        "format": 2, "search": name, "model": {"name": "torchvision:resnet18", "kwargs": {}},
         "budget": {"given": {"macs": 0.4}, "absolute": structure["budget"]},
-        "metric": None, "test_images": 10_000, "dense": row(0.934, 1.0),
-        "uniform": row(0.912, 0.4, accuracy_before=0.86, keep_counts=structure["uniform"],
-                       score=score - 0.09),
-        "pre_pruned": row(0.907, 0.4, accuracy_before=0.84,
-                          keep_counts=structure["pre_pruned"], score=score - 0.12),
-        "mended": row(0.926, 0.4, accuracy_before=0.903, keep_counts=counts, score=score),
+        "metric": None, "test_images": 10_000, "validation_images": 10_000, "dense": row(0.934, 1.0),
+        "finalists": {
+            "uniform": row(0.912, 0.4, accuracy_before=0.86, keep_counts=structure["uniform"], score=score - 0.09,
+                           part=0.5, validation=[0.861, 0.905, 0.913]),
+            "pre_pruned": row(0.907, 0.4, accuracy_before=0.84, keep_counts=structure["pre_pruned"],
+                              score=score - 0.12, part=0.25, validation=[0.842, 0.895]),
+            "mended": row(0.926, 0.4, accuracy_before=0.903, keep_counts=counts, score=score,
+                          part=1.0, validation=[0.902, 0.911, 0.927, 0.931]),
+        },
+        "exported": "mended",
         "trials": {"complete": trials, "stopped_early": 0, "failed": 0},
         "seconds": {"mend": 100.0, "finetune": 40.0}, "seed": 0, "versions": {"mendsearch": "0.1.0"},
     }  # fmt: skip

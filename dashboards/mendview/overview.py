@@ -12,7 +12,7 @@ from mendstore.queries.fleet import FleetStatus, fleet_status
 from mendstore.queries.pace import Pace, pace_of
 from mendstore.queries.searches import Search
 from mendstore.queries.trials import Trial
-from mendstore.records import CONTROLS, TITLES, Counts, Structure
+from mendstore.records import CONTROLS, Counts, Structure, title
 from mendview.verdict import Tone, state_of, verdict_of
 from mendview.words import agreeing, amount, count, figure, percent, plural, score, signed, span
 
@@ -73,9 +73,9 @@ class Overview:
 
     @property
     def chosen(self) -> Trial | None:
-        """The trial that became the mended network of the result."""
+        """The trial that became the exported network, if it is of the search."""
         result = self.search.result
-        return next((trial for trial in self.top if result and trial.keep_counts == result.mended.keep_counts), None)
+        return next((trial for trial in self.top if result and trial.keep_counts == result.winner.keep_counts), None)
 
     @property
     def live(self) -> bool:
@@ -100,9 +100,9 @@ def overview(snapshot: Snapshot, search: Search) -> Overview:
 
 
 def mended(search: Search, best: Trial | None) -> Counts:
-    """The mended structure: that of the result, or else of the best trial."""
+    """The structure that is shown as mended: that of the exported network, or else of the best trial."""
     if search.result:
-        return search.result.mended.keep_counts
+        return search.result.winner.keep_counts
     return best.keep_counts if best else {}
 
 
@@ -186,7 +186,7 @@ def headline(seen: Overview) -> str:
     result = seen.search.result
     if result:
         of = f" (trial {seen.chosen.number})" if seen.chosen else ""
-        return f"{figure(result.figures['mended'], result)} test {result.figure_name}{of}"
+        return f"{figure(result.figures[result.exported], result)} test {result.figure_name}{of}"
     return "no score yet" if seen.best is None else f"score {score(seen.best.score)} (trial {seen.best.number})"
 
 
@@ -199,22 +199,22 @@ def made_of(seen: Overview, trial: Trial | None) -> list[tuple[str, Mapping[str,
     """
     controls = seen.search.structure.control_divergences
     first = [] if trial is None or not trial.divergences else [(f"trial {trial.number}", trial.divergences)]
-    return [*first, *((TITLES[name], controls[name]) for name in CONTROLS if name in controls)]
+    return [*first, *((title(name), controls[name]) for name in CONTROLS if name in controls)]
 
 
 def controls(seen: Overview) -> list[str]:
     """The controls beside the best network, and its cost, in words."""
     result, best, dense = seen.search.result, seen.best, seen.search.structure.dense
     if result:
-        lines = [f"{TITLES[name]} {figure(result.figures[name], result)}" for name in (*CONTROLS, "dense")]
+        lines = [f"{title(name)} {figure(result.figures[name], result)}" for name in (*CONTROLS, "dense")]
     elif best is not None and best.score is not None:
         lines = [] if best.top1_agreement is None else [agreeing(best.top1_agreement, seen.search.structure)]
         lines += [
-            f"{TITLES[name]} {score(value)} ({signed(best.score - value)})" for name, value in seen.controls.items()
+            f"{title(name)} {score(value)} ({signed(best.score - value)})" for name, value in seen.controls.items()
         ]
     else:
         lines = []
-    macs = result.mended.macs if result else best.macs if best else None
+    macs = result.winner.macs if result else best.macs if best else None
     if macs and dense.get("macs"):
         lines.append(f"{amount(macs)} MACs, {percent(macs / dense['macs'])} of dense")
     return lines

@@ -10,7 +10,7 @@ from optuna_dashboard import save_note, save_plotly_graph_object
 from mendstore import Reader, Snapshot
 from mendstore.queries import trials
 from mendstore.queries.searches import find_search
-from mendstore.records import TITLES
+from mendstore.records import title
 from mendview import figures, overview, words
 from mendview.figures.network import movers
 from mendview.figures.style import Figure
@@ -73,7 +73,7 @@ def note(seen: Overview) -> str:
             "",
             f"| network | test {_plain(result.figure_name)} |",
             "|---|---|",
-            *(f"| {TITLES[name]} | {words.figure(value, result)} |" for name, value in result.figures.items()),
+            *(f"| {title(name)} | {words.figure(value, result)} |" for name, value in result.figures.items()),
         ]
     return "\n".join(lines) + "\n"
 

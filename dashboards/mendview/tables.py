@@ -6,7 +6,7 @@ from typing import Any
 
 from rich.table import Table
 
-from mendstore.records import TITLES, PrunedRow, RunResult
+from mendstore.records import PrunedRow, RunResult, title
 from mendview import words
 
 
@@ -17,16 +17,18 @@ def result_rows(result: RunResult | None, dense_score: float | None) -> list[tup
         result: result of a run.
         dense_score: score of the dense network, where known.
     """
-    rows: list[tuple[str, ...]] = []
-    dense = result.dense.macs if result else None
     if result is None:
         return []
+    rows: list[tuple[str, ...]] = []
+    dense = result.dense.macs
     for name, row in result.rows.items():
         pruned = row if isinstance(row, PrunedRow) else None
         rows.append(
             (
-                TITLES[name],
-                words.figure(result.figures[name], result),
+                f"{title(name)}, exported" if name == result.exported else title(name),
+                words.measured(result.figures[name], result),
+                "" if pruned is None else words.percent(pruned.part, 0),
+                "" if pruned is None else " → ".join(words.figure(value, result, 1) for value in pruned.validation),
                 "" if pruned is None else words.figure(result.figures_before[name], result),
                 words.score(dense_score if pruned is None else pruned.score),
                 f"{row.macs:,} ({words.percent(row.macs / dense if dense else None)})",
@@ -40,19 +42,24 @@ def result_rows(result: RunResult | None, dense_score: float | None) -> list[tup
 def headings(result: RunResult | None) -> tuple[str, ...]:
     """The headings of the columns."""
     figure = "accuracy" if result is None else result.figure_name
-    return "network", f"test {figure}", "before fine-tuning", "score", "MACs", "parameters", "latency"
+    return (
+        "network", f"test {figure}", "fine-tuned", "on validation", "before fine-tuning", "score", "MACs", "parameters",
+        "latency",
+    )  # fmt: skip
 
 
 def caption(result: RunResult | None) -> str:
     """What the columns hold."""
     figure = "accuracy" if result is None else result.figure_name
+    error = "with its standard error, " if result is not None and result.metric is None else ""
     if result is None or result.metric in (None, "agreement"):
         score = "minus the divergence from the dense network's outputs on the validation split"
     else:
         score = f"{figure} on the validation split"
     return (
-        f"test {figure}: after the same fine-tuning for all pruned rows. score: {score}, before fine-tuning, with "
-        f"refined weights, unlike a trial's. latency: one image on this machine."
+        f"test {figure}: {error}after as much of the fine-tuning as the next column says. on validation: {figure} "
+        f"before fine-tuning and at each rung, by which finalists went on; the exported network ended best. score: {score}, "
+        f"before fine-tuning, with refined weights, unlike a trial's. latency: one image on this machine."
     )
 
 
@@ -67,7 +74,7 @@ def result_table(result: RunResult, dense_score: float) -> Table:
     for heading in headings(result):
         table.add_column(heading, justify="left" if heading == "network" else "right")
     for row in result_rows(result, dense_score):
-        table.add_row(*row, style="bold" if row[0] == "mended" else None)
+        table.add_row(*row, style="bold" if row[0].endswith("exported") else None)
     return table
 
 

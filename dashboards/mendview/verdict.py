@@ -10,7 +10,7 @@ from mendstore.queries.fleet import FleetStatus
 from mendstore.queries.pace import Pace
 from mendstore.queries.searches import Search
 from mendstore.queries.trials import Trial
-from mendstore.records import TITLES
+from mendstore.records import CONTROLS, RunResult, title
 from mendview.words import plural, signed, span
 
 Tone = Literal["good", "fair", "bad", "calm"]
@@ -83,27 +83,46 @@ def verdict_of(
 def _finished(search: Search, best: Trial | None, controls: Mapping[str, float]) -> tuple[Tone, str]:
     result = search.result
     if result:
-        figures = {name: value for name, value in result.figures.items() if value is not None}
-        if not {"mended", "uniform", "pre_pruned"} <= figures.keys():
-            return "good", "Finished."
-        control = max(("uniform", "pre_pruned"), key=figures.__getitem__)
-        reached, level, name = figures["mended"], figures[control], TITLES[control]
-        if result.metric is not None:
-            of = f"{name} in {result.figure_name} after fine-tuning ({signed(reached - level)})"
-            return ("good", f"Finished: ahead of {of}.") if reached > level else ("fair", f"Finished: behind {of}.")
-        points, noise = 100 * (reached - level), _noise(reached, level, result.test_images)
-        if abs(points) <= noise:
-            of = f"; the noise of {result.test_images:,} test images is {noise:.2f}" if result.test_images else ""
-            return "fair", f"Finished: level with {name} after fine-tuning ({signed(points, 2)} points{of})."
-        if points > 0:
-            return "good", f"Finished: {signed(points, 2)} points of accuracy over {name}."
-        return "fair", f"Finished: behind {name} after fine-tuning ({signed(points, 2)} points)."
+        return _chosen(result)
     if best is not None and best.score is not None and controls:
         ahead = search.sign * (best.score - max(controls.values(), key=lambda value: search.sign * value))
         side = "above" if search.sign * ahead > 0 else "below"
         text = f"Finished: its score is {abs(ahead):.4f} {side} the better control's; not fine-tuned yet."
         return ("good" if ahead > 0 else "fair"), text
     return "good", "Finished."
+
+
+def _chosen(result: RunResult) -> tuple[Tone, str]:
+    """Whether mending paid: the exported network against the controls, where both had the same fine-tuning."""
+    if not result.mending_paid:
+        return "fair", (
+            f"Finished: mending did not pay here. {title(result.exported).capitalize()} ended best on validation, and "
+            f"was exported."
+        )
+    if result.metric is not None or result.winner.accuracy is None:
+        return "good", "Finished: mended, and behind no control on validation."
+    points, noise, name, images = min(_lead(result, control) for control in CONTROLS)
+    of = f"; the noise of {images} is {noise:.2f}" if noise else ""
+    if abs(points) <= noise:
+        return "fair", f"Finished: mended, level with {title(name)} ({signed(points, 2)} points{of})."
+    if points > 0:
+        return "good", f"Finished: mended, {signed(points, 2)} points over {title(name)}{of}."
+    return "fair", f"Finished: mended, behind {title(name)} ({signed(points, 2)} points{of})."
+
+
+def _lead(result: RunResult, control: str) -> tuple[float, float, str, str]:
+    """Points by which the exported network leads a control at the last rung that both reached, and their noise.
+
+    Without figures of the validation split, test accuracies are compared.
+    """
+    ours, theirs = result.winner, result.finalists[control]
+    both = min(len(ours.validation), len(theirs.validation))
+    first, second, count, split = (
+        (ours.validation[both - 1], theirs.validation[both - 1], result.validation_images, "validation")
+        if both
+        else (ours.accuracy or 0.0, theirs.accuracy or 0.0, result.test_images, "test")
+    )
+    return 100 * (first - second), _noise(first, second, count), control, f"{count or 0:,} {split} images"
 
 
 def _noise(first: float, second: float, images: int | None) -> float:

@@ -42,9 +42,16 @@ def percent(part: float | None, digits: int = 1) -> str:
     return "–" if part is None else f"{part:.{digits}%}"
 
 
-def figure(value: float | None, result: RunResult) -> str:
+def figure(value: float | None, result: RunResult, digits: int = 2) -> str:
     """The figure of a network in a result: a percentage if it is an accuracy, a number otherwise."""
-    return percent(value, 2) if result.metric is None else score(value)
+    return percent(value, digits) if result.metric is None else score(value)
+
+
+def measured(value: float | None, result: RunResult) -> str:
+    """A figure on the test split; an accuracy with its standard error, in points."""
+    if value is None or result.metric is not None or not result.test_images:
+        return figure(value, result)
+    return f"{100 * value:.2f} ± {100 * (max(0.0, value * (1 - value)) / result.test_images) ** 0.5:.2f}%"
 
 
 def agreeing(part: float, structure: Structure) -> str:

@@ -46,12 +46,13 @@ class Pruned:
     Attributes:
         model: plain dense `nn.Module` with fewer channels, in evaluation mode.
         keep_counts: number of channels kept, by coupling group.
-        score: agreement with the dense network on the validation images, before any fine-tuning (`Scorer`).
+        score: agreement with the dense network on the validation items, before any fine-tuning (`Scorer`).
         macs: multiply-accumulates for one image.
         params: number of parameters.
         study: the Optuna study, with every trial.
         structure: which channels stay; `apply` prunes another copy of the dense network alike.
-        controls: structures to compare with, `uniform` and `pre_pruned`, each with a network on demand.
+        chosen: the finalist that this is: `mended` and so on, or a control that turned out better.
+        controls: structures to compare with, `uniform`, `pre_pruned` and `curves`, each with a network on demand.
     """
 
     model: nn.Module
@@ -61,6 +62,7 @@ class Pruned:
     params: int
     study: optuna.Study = field(repr=False)
     structure: PrunedStructure = field(repr=False)
+    chosen: str
     controls: Mapping[str, Control] = field(repr=False)
 
     def save(self, folder: str | Path, *, name: str | None = None, kwargs: Mapping[str, Any] | None = None) -> None:

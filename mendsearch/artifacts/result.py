@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 import optuna
 from torch import nn
 
@@ -11,18 +13,22 @@ from mendsearch.artifacts.pruned import Control, Pruned
 from mendsearch.artifacts.structure import PrunedStructure
 from mendsearch.coupling.layout import Ints
 from mendsearch.mending.search import Search
-from mendsearch.study.winner import Winner
+from mendsearch.study.finalists import CONTROLS, Finalist
 
 
-def result_of(search: Search, study: optuna.Study, winner: Winner) -> Pruned:
-    """The winner with its refined weights, and the controls.
+def result_of(
+    search: Search, study: optuna.Study, finalists: Mapping[str, Finalist], chosen: str, model: nn.Module
+) -> Pruned:
+    """The finalist that was chosen, and the controls.
 
     Args:
         search: the search.
         study: its study, with all its trials.
-        winner: the candidate that was chosen.
+        finalists: by name.
+        chosen: name of the one to return.
+        model: its network.
     """
-    model = search.scorer.build(winner.counts)
+    winner = finalists[chosen]
     cost = search.problem.limits.costs.cost(winner.counts)
     return Pruned(
         model=model,
@@ -32,10 +38,8 @@ def result_of(search: Search, study: optuna.Study, winner: Winner) -> Pruned:
         params=cost["params"],
         study=study,
         structure=structure_of(search, winner.counts, model),
-        controls={
-            "uniform": _control(search, search.uniform),
-            "pre_pruned": _control(search, search.pre_pruned),
-        },
+        chosen=chosen,
+        controls={name: _control(search, finalists[name]) for name in CONTROLS},
     )
 
 
@@ -52,12 +56,13 @@ def structure_of(search: Search, counts: Ints, model: nn.Module) -> PrunedStruct
     return describe_pruned(search.problem.model, model, coupling, kept, inputs_of(search.data[0]))
 
 
-def _control(search: Search, counts: Ints) -> Control:
+def _control(search: Search, finalist: Finalist) -> Control:
+    counts = finalist.counts
     cost, weights = search.problem.limits.costs.cost(counts), search.scorer.weights
     state = weights.refined(counts)
     return Control(
         keep_counts=search.problem.coupling.keep_counts(counts),
-        score=search.scorer.refined_score(counts),
+        score=finalist.score,
         macs=cost["macs"],
         params=cost["params"],
         _dense=search.problem.model,

@@ -144,6 +144,7 @@ class Search:
     Attributes:
         data: calibration items, validation items, and the labels if they are used.
         curves: error curves of the coupling groups.
+        by_power: structures of the error curves, one for each exponent.
         starts: structures that the first trials score: those of the error curves, then the controls.
         uniform: (G,) int64, the control that the rule `uniform` gives at the budget.
         pre_pruned: (G,) int64, the control that the rule of `prune` gives at the budget.
@@ -176,8 +177,8 @@ class Search:
         self.pre_pruned = pre_prune(prune.rule, ranking, self.curves, limits)
         # uniform whatever the rule: starved coupling groups would cost accuracy after fine-tuning (docs/adr/0006)
         self.space = Space(cut("uniform", ranking, self.curves, limits, scale=prune.floor), limits)
-        by_power = [by_curves(self.curves, limits, power) for power in POWERS]
-        self.starts = [self.space.project(counts) for counts in (*by_power, self.pre_pruned, self.uniform)]
+        self.by_power = [self.space.project(by_curves(self.curves, limits, power)) for power in POWERS]
+        self.starts = [*self.by_power, *(self.space.project(counts) for counts in (self.pre_pruned, self.uniform))]
         weights = Weights(problem.model, problem.coupling, ranking, statistics, calibration, mend.reconstruction)
         self.scorer = Scorer(
             weights, validation, judges, outputs=problem.outputs, metric=metric, metric_name=mend.score

@@ -19,15 +19,14 @@ from mendsearch.files import write_json
 from mendsearch.mending.search import Search
 from mendsearch.pipeline.finetuning import Finetuned
 from mendsearch.pipeline.latency import latencies_ms
-from mendsearch.pipeline.measuring import Measure
+from mendsearch.pipeline.measuring import measure_in
 from mendsearch.pipeline.run import Run
-from mendsearch.study.winner import Winner
 from mendsearch.study.worker import open_database
 from mendstore.records import FORMAT, RESULTS, Budget, DenseRow, Model, PrunedRow, RunResult, TrialCounts
 
 
 def export(
-    run: Run, search: Search, study: optuna.Study, winner: Winner, tuned: Mapping[str, Finetuned]
+    run: Run, search: Search, study: optuna.Study, tuned: Mapping[str, Finetuned], chosen: str
 ) -> dict[str, Any]:
     """Write `model/` and `result.json`; dashboards find the result in the study.
 
@@ -35,8 +34,8 @@ def export(
         run: the run.
         search: the search.
         study: the study, with all its trials.
-        winner: the candidate that was chosen.
-        tuned: networks after fine-tuning, by name: `uniform`, `pre_pruned` and `mended`.
+        tuned: finalists after fine-tuning, by name.
+        chosen: name of the one to export.
 
     Returns:
         the result, as `result.json` holds it.
@@ -47,16 +46,15 @@ def export(
         {"dense": search.problem.model, **{name: row.model for name, row in tuned.items()}},
         inputs.splits.calibration[:1],
     )
-    model = tuned["mended"].model
+    best = tuned[chosen]
     write_folder(
         run.folder.path / "model",
-        model,
-        structure_of(search, winner.counts, model),
+        best.model,
+        structure_of(search, best.counts, best.model),
         name=spec.model.name,
         kwargs=inputs.kwargs,
-        figures={"score": winner.score, **costs.cost(winner.counts)},
+        figures={"score": best.score, **costs.cost(best.counts)},
     )
-    scores = {name: row.score for name, row in tuned.items()} | {"mended": winner.score}
     rows = {
         name: PrunedRow(
             accuracy=row.accuracy,
@@ -66,7 +64,9 @@ def export(
             **costs.cost(row.counts),
             latency_ms=latency[name],
             keep_counts=coupling.keep_counts(row.counts),
-            score=scores[name] if math.isfinite(scores[name]) else None,
+            score=row.score if math.isfinite(row.score) else None,
+            part=row.part,
+            validation=list(row.validation),
         )
         for name, row in tuned.items()
     }
@@ -78,10 +78,12 @@ def export(
         search=spec.name,
         model=Model(name=spec.model.name, kwargs=inputs.kwargs),
         budget=Budget(given=spec.budget.limits(), absolute=search.problem.limits.absolute),
-        metric=Measure(run).metric,
+        metric=measure_in(run).metric,
         test_images=len(inputs.splits.test),  # type: ignore[arg-type]  # map-style, checked by `split`
+        validation_images=len(inputs.splits.validation[0]),
         dense=dense,
-        **rows,
+        finalists=rows,
+        exported=chosen,
         trials=TrialCounts(**study_counts(study)),
         seconds={stage: round(values["seconds"], 3) for stage, values in run.folder.items() if "seconds" in values},
         seed=spec.seed,

@@ -10,7 +10,7 @@ from mendsearch.files import read_tensors, write_tensors
 from mendsearch.mending.search import Search, rank_channels
 from mendsearch.outputs import LOGITS
 from mendsearch.pipeline.inputs import loss_of
-from mendsearch.pipeline.measuring import Measure, comparison_in
+from mendsearch.pipeline.measuring import comparison_in, measure_in, tested
 from mendsearch.pipeline.run import Run
 from mendsearch.ranking.codec import from_tensors, to_tensors
 from mendsearch.training.loop import train
@@ -42,7 +42,7 @@ def train_dense(run: Run) -> None:
                 on_epoch=lambda loss: stage.advance(f"loss {loss:.4f}"),
             )
     write_tensors(path, state_of(model))
-    run.folder["train"] = {"seconds": time.perf_counter() - started, **Measure(run).of(model)}
+    run.folder["train"] = {"seconds": time.perf_counter() - started, **tested(run, measure_in(run), model)}
     checkpoint.unlink(missing_ok=True)
 
 

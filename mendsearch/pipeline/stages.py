@@ -26,9 +26,9 @@ from mendsearch.pipeline.inputs import read_inputs
 from mendsearch.pipeline.preparation import rank, train_dense
 from mendsearch.pipeline.run import Run
 from mendsearch.progress import Reporter
+from mendsearch.study.finalists import choose, finished_trials
 from mendsearch.study.registration import Registration, register
-from mendsearch.study.running import run_study, winner_of
-from mendsearch.study.winner import Winner, finished_trials
+from mendsearch.study.running import run_study
 from mendsearch.study.worker import open_database
 
 
@@ -124,7 +124,7 @@ def _shared(run: Run, database: mendstore.Database, search: Search, store: str |
     return registered
 
 
-def _mended(run: Run, search: Search, workers: int) -> tuple[optuna.Study, Winner]:
+def _mended(run: Run, search: Search, workers: int) -> optuna.Study:
     """Stage three."""
     spec, reporter = run.spec, run.reporter
     if not workers:
@@ -136,18 +136,17 @@ def _mended(run: Run, search: Search, workers: int) -> tuple[optuna.Study, Winne
     registered = _shared(run, database, search, None)
     imported = (spec.model.name, spec.mend.score)
     run_local_workers(database, registered, workers, imported, run.folder.path / "workers", reporter)
-    study = optuna.load_study(study_name=spec.name, storage=mendstore.MendStorage(database))
-    return study, winner_of(study, search, reporter)
+    return optuna.load_study(study_name=spec.name, storage=mendstore.MendStorage(database))
 
 
 def _run(spec: Spec, out: Path, storage: str, reporter: Reporter, workers: int) -> Outcome:
     run, search = _prepared(spec, out, storage, reporter)
     folder = run.folder
     folder["score"] = {"dense": search.scorer.dense_score()}
-    study, winner = _mended(run, search, workers)
+    study = _mended(run, search, workers)
     seconds = sum(trial.duration.total_seconds() for trial in finished_trials(study) if trial.duration is not None)
     folder["mend"] = {"seconds": seconds}
-    structures = {"uniform": search.uniform, "pre_pruned": search.pre_pruned, "mended": winner.counts}
-    tuned = finetune(run, search, structures)
-    result = export(run, search, study, winner, tuned)
+    finalists = choose(study, search, spec.finetune.finalists, reporter)
+    tuned, chosen = finetune(run, search, finalists)
+    result = export(run, search, study, tuned, chosen)
     return Outcome(result, folder["score"]["dense"])

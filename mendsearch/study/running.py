@@ -1,4 +1,4 @@
-"""A study run to its end, in memory or in a database, and the choice of its winner."""
+"""A study run to its end, in memory or in a database."""
 
 from __future__ import annotations
 
@@ -13,13 +13,12 @@ from mendsearch.progress import Reporter
 from mendsearch.study.loop import run_trials
 from mendsearch.study.memory import StudySource
 from mendsearch.study.registration import Registration, register
-from mendsearch.study.winner import Winner, choose
 from mendsearch.study.worker import check_done, open_database, work
 
 
 def run_study(
     search: Search, mend: MendSpec, *, registration: Registration | None, name: str, seed: int, reporter: Reporter
-) -> tuple[optuna.Study, Winner]:
+) -> optuna.Study:
     """Run the study until `mend.trials` trials have ended with a score; trials it already holds count.
 
     Args:
@@ -36,15 +35,8 @@ def run_study(
     """
     optuna.logging.set_verbosity(optuna.logging.WARNING)
     if registration is None:
-        study = _run_in_memory(search, mend, name, seed, reporter)
-    else:
-        study = run_in_database(search, mend, registration, seed, reporter)
-    return study, winner_of(study, search, reporter)
-
-
-def winner_of(study: optuna.Study, search: Search, reporter: Reporter) -> Winner:
-    """The best candidate of a study, chosen from its best trials and the controls."""
-    return choose(study, search.space, search.scorer, (search.pre_pruned, search.uniform), reporter)
+        return _run_in_memory(search, mend, name, seed, reporter)
+    return run_in_database(search, mend, registration, seed, reporter)
 
 
 def _run_in_memory(search: Search, mend: MendSpec, name: str, seed: int, reporter: Reporter) -> optuna.Study:
@@ -58,7 +50,7 @@ def _run_in_memory(search: Search, mend: MendSpec, name: str, seed: int, reporte
 def run_in_database(
     search: Search, mend: MendSpec, registration: Registration, seed: int, reporter: Reporter
 ) -> optuna.Study:
-    """Run the trials of `run_study` in a database, without choosing a winner."""
+    """Run the trials of `run_study` in a database."""
     database = open_database(registration.url, registration.fleet, reporter)
     registered = register(database, registration, search, mend.trials)
     study = work(database, registered, search, mend, registration.fleet, seed, reporter, threading.Event())

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterable, Mapping
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -32,6 +33,7 @@ def train(
     spec: TrainSpec | FinetuneSpec,
     *,
     seed: int,
+    part: float = 1.0,
     batch: ToInputs | None = None,
     augment: Augment | None = None,
     teacher: nn.Module | None = None,
@@ -51,6 +53,7 @@ def train(
         dataset: data set of (inputs, targets).
         spec: epochs, batch size, learning rate, momentum and weight decay.
         seed: seed of shuffling and augmentation; the same seed gives the same batches.
+        part: fraction of the epochs, for which the schedule is made; the last epoch may be cut short.
         batch: function that turns a batch of `dataset` into (inputs, labels), where `parted` does not.
         augment: function that augments the inputs of a batch.
         teacher: the dense network, in evaluation mode, whose outputs are learned too.
@@ -68,7 +71,8 @@ def train(
     rows = _subset(dataset, spec, seed)
     if not spec.epochs:
         return
-    steps = spec.epochs * math.ceil(len(rows) / spec.batch_size)
+    a_pass = math.ceil(len(rows) / spec.batch_size)
+    steps = max(1, round(part * spec.epochs * a_pass))
     optimizer = torch.optim.SGD(
         model.parameters(),
         spec.learning_rate,
@@ -84,10 +88,11 @@ def train(
     criterion = _Criterion(comparison, loss, teacher if distillation else None, distillation)
     first = _take_up(checkpoint, saved, on_epoch)
     losses: list[float] = []
-    for epoch in range(first, spec.epochs):
+    for epoch in range(first, math.ceil(steps / a_pass)):
         model.train()
         given = batches(rows, spec.batch_size, shuffle_seed=seed * 1000 + epoch, batch=batch)
-        mean = _epoch(model, given, optimizer, schedule, augment, criterion, seed * 1000 + epoch)
+        cut = islice(given, steps - epoch * a_pass)
+        mean = _epoch(model, cut, optimizer, schedule, augment, criterion, seed * 1000 + epoch)
         if not math.isfinite(mean):
             raise MendsearchError(
                 f"training diverged in epoch {epoch + 1}: got a loss of {mean}; try a lower learning_rate"

@@ -11,12 +11,12 @@ from pathlib import Path
 import optuna
 import pytest
 
-from mendsearch.study.winner import FEW
+from mendsearch.study.finalists import POOL
 from mendstore import EmbeddedServer
 from tests.acceptance.cli import mendsearch
 
 TRIALS = 60
-PRUNED = ("uniform", "pre_pruned", "mended")
+CONTROLS = ("uniform", "pre_pruned", "curves")
 
 
 @pytest.fixture(scope="module")
@@ -50,13 +50,14 @@ def test_the_table_and_the_progress_are_printed(demo):
 
 def test_the_result_has_every_key_that_is_promised(result):
     assert list(result) == [
-        "format", "search", "model", "budget", "test_images", "dense", "uniform", "pre_pruned", "mended", "trials",
-        "seconds", "seed", "versions",
+        "format", "search", "model", "budget", "test_images", "validation_images", "dense", "finalists", "exported",
+        "trials", "seconds", "seed", "versions",
     ]  # fmt: skip
     assert set(result["dense"]) == {"accuracy", "macs", "params", "latency_ms"}
-    for row in PRUNED:
-        assert set(result[row]) == {
-            "accuracy", "accuracy_before", "macs", "params", "latency_ms", "keep_counts", "score",
+    assert list(result["finalists"]) == [*CONTROLS, "mended", "mended_2", "mended_3"]
+    for row in result["finalists"].values():
+        assert set(row) == {
+            "accuracy", "accuracy_before", "macs", "params", "latency_ms", "keep_counts", "score", "part", "validation",
         }  # fmt: skip
     assert result["trials"]["complete"] + result["trials"]["stopped_early"] == TRIALS
     assert result["trials"]["complete"] >= 5
@@ -66,19 +67,31 @@ def test_the_result_has_every_key_that_is_promised(result):
 
 def test_the_figures_are_plausible(result):
     assert result["dense"]["accuracy"] > 0.96
-    macs = [result[row]["macs"] for row in PRUNED]
+    finalists = result["finalists"]
+    macs = [row["macs"] for row in finalists.values()]
     assert max(macs) <= 0.1 * result["dense"]["macs"]
     assert min(macs) >= 0.99 * max(macs)
-    assert result["mended"]["score"] >= max(result["uniform"]["score"], result["pre_pruned"]["score"])
-    assert result["mended"]["accuracy"] > 0.9
-    assert all(0.5 < result[row]["accuracy_before"] < 0.99 for row in PRUNED)
+    assert finalists["mended"]["score"] == max(row["score"] for row in finalists.values())
+    assert finalists[result["exported"]]["accuracy"] > 0.9
+    assert all(0.5 < row["accuracy_before"] < 0.99 for row in finalists.values())
+
+
+def test_the_exported_network_is_behind_no_control_on_validation(result):
+    finalists = result["finalists"]
+    exported = finalists[result["exported"]]
+    assert exported["part"] == 1.0, "it has had the whole fine-tuning"
+    assert exported["validation"][-1] == max(row["validation"][-1] for row in finalists.values())
+    climbed = sorted({str(row["keep_counts"]): len(row["validation"]) for row in finalists.values()}.values())
+    assert climbed[0] == 2, "all have had a quarter of it"
+    assert climbed[-1] == 4
+    assert climbed.count(4) < len(climbed)
 
 
 def test_stock_optuna_reads_the_study(url, result):
     study = optuna.load_study(study_name="demo", storage=url)
     assert len(study.trials) == TRIALS
     ranked = sorted((trial for trial in study.trials if trial.state.name == "COMPLETE"), key=lambda trial: -trial.value)
-    assert result["mended"]["keep_counts"] in [trial.user_attrs["keep_counts"] for trial in ranked[:FEW]]
+    assert result["finalists"]["mended"]["keep_counts"] in [trial.user_attrs["keep_counts"] for trial in ranked[:POOL]]
 
 
 def test_stock_optuna_dashboard_opens_the_printed_url(url):
@@ -112,12 +125,13 @@ def test_the_network_loads_in_a_fresh_process_and_is_as_good_as_the_table_says(d
         "print(json.dumps([accuracy(net, test), sum(p.numel() for p in net.parameters())]))"
     )
     ended = subprocess.run([sys.executable, "-c", script], cwd=demo[0], capture_output=True, text=True, check=True)
-    assert json.loads(ended.stdout) == [result["mended"]["accuracy"], result["mended"]["params"]]
+    exported = result["finalists"][result["exported"]]
+    assert json.loads(ended.stdout) == [exported["accuracy"], exported["params"]]
 
 
 def test_the_report_is_there_and_shows_the_table(demo, result):
     page = (demo[0] / "demo-out" / "report.html").read_text()
-    assert f"{result['mended']['accuracy']:.2%}" in page
+    assert f"{result['finalists'][result['exported']]['accuracy']:.2%}" in page
     assert "layer3.0.conv1" in page
 
 

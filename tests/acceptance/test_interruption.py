@@ -24,7 +24,7 @@ MOMENTS = {
     "ranking": lambda out, trials: (out / "dense.safetensors").is_file(),
     "the first trials": lambda out, trials: trials >= 2,
     "later trials": lambda out, trials: trials >= TRIALS - 8,
-    "fine-tuning": lambda out, trials: any((out / "finetuned").glob("*.pt")),
+    "fine-tuning": lambda out, trials: any((out / "finetuned").glob("*-0.json")),
 }
 
 

@@ -32,13 +32,14 @@ def test_a_network_and_data_of_ones_own(tmp_path, storage, name):
     assert ended.returncode == 0, ended.stderr
     result = json.loads(ended.stdout)
     assert result["trials"]["complete"] + result["trials"]["stopped_early"] == 10
-    assert result["mended"]["score"] >= result["uniform"]["score"]
+    assert result["finalists"]["mended"]["score"] >= result["finalists"]["uniform"]["score"]
     model = package.load(tmp_path / "runs" / name / "model", model=make_network(width=12))
-    assert sum(parameter.numel() for parameter in model.parameters()) == result["mended"]["params"]
+    exported = result["finalists"][result["exported"]]
+    assert sum(parameter.numel() for parameter in model.parameters()) == exported["params"]
     depthwise = model.get_submodule("block1.body.3")
-    assert depthwise.groups == depthwise.out_channels == result["mended"]["keep_counts"]["block1.body.0"]
+    assert depthwise.groups == depthwise.out_channels == exported["keep_counts"]["block1.body.0"]
     structure = json.loads((tmp_path / "runs" / name / "model" / "structure.json").read_text())
-    assert structure["keep_counts"] == result["mended"]["keep_counts"]
+    assert structure["keep_counts"] == exported["keep_counts"]
     exported_by_name_alone(tmp_path, f"runs/{name}", model)
 
 
@@ -80,8 +81,8 @@ def test_a_checkpoint_and_a_budget_of_parameters(tmp_path, storage, name):
     assert ended.returncode == 0, ended.stderr
     result = json.loads(ended.stdout)
     assert "train:" not in ended.stderr
-    assert result["mended"]["params"] <= 0.5 * result["dense"]["params"]
-    assert result["uniform"]["keep_counts"] == result["pre_pruned"]["keep_counts"]
+    assert result["finalists"]["mended"]["params"] <= 0.5 * result["dense"]["params"]
+    assert result["finalists"]["uniform"]["keep_counts"] == result["finalists"]["pre_pruned"]["keep_counts"]
 
 
 @pytest.mark.skipif(not FASHION.is_dir(), reason="Debian's dataset-fashion-mnist is not installed; CI installs it")
@@ -102,5 +103,53 @@ def test_without_fine_tuning_the_network_is_good_as_it_is(tmp_path, storage, nam
     ended = mendsearch("run", "spec.toml", "--json", cwd=tmp_path, storage=storage)
     assert ended.returncode == 0, ended.stderr
     result = json.loads(ended.stdout)
-    assert result["mended"]["accuracy"] > result["dense"]["accuracy"] - 0.05
-    assert result["mended"]["macs"] <= 0.4 * result["dense"]["macs"]
+    assert result["finalists"]["mended"]["accuracy"] > result["dense"]["accuracy"] - 0.05
+    assert result["finalists"]["mended"]["macs"] <= 0.4 * result["dense"]["macs"]
+
+
+TUNING = """
+import torch
+
+
+def tune(model, part, seed):
+    with open("calls.txt", "a") as calls:
+        print(part, seed, sum(parameter.numel() for parameter in model.parameters()), file=calls)
+    with torch.no_grad():
+        for parameter in model.parameters():
+            parameter.mul_(1.0 if part < 0.5 else 0.0)
+    return model
+"""
+
+
+def test_fine_tuning_of_ones_own_serves_as_the_last_rungs(tmp_path, storage, name):
+    """What the function gives is judged and exported; here the last half of it ruins the network."""
+    (tmp_path / "tuning.py").write_text(TUNING)
+    (tmp_path / "spec.toml").write_text(
+        f"name = '{name}'\nmodel = {{ name = 'digits-resnet', kwargs = {{ width = 8 }} }}\ndata.name = 'digits'\n"
+        "budget.macs = 0.4\ntrain.epochs = 6\nmend.trials = 12\nfinetune.function = 'tuning:tune'\n"
+    )
+    ended = mendsearch("run", "spec.toml", "--json", cwd=tmp_path, storage=storage)
+    assert ended.returncode == 0, ended.stderr
+    result = json.loads(ended.stdout)
+    calls = [line.split() for line in (tmp_path / "calls.txt").read_text().splitlines()]
+    distinct = {str(row["keep_counts"]) for row in result["finalists"].values()}
+    assert [part for part, *_ in calls][: len(distinct)] == ["0.25"] * len(distinct)
+    assert "0.5" in {part for part, *_ in calls}
+    ruined = [row for row in result["finalists"].values() if row["part"] == 1.0]
+    assert ruined
+    assert all(row["accuracy"] < 0.3 for row in ruined)
+    exported = result["finalists"][result["exported"]]
+    assert exported["validation"][-1] == max(row["validation"][-1] for row in result["finalists"].values())
+    assert exported["accuracy"] > 0.5, "a control, or another finalist, that is better on validation is exported"
+
+
+def test_a_function_that_gives_no_network_is_refused_in_a_line(tmp_path, storage, name):
+    (tmp_path / "tuning.py").write_text("def tune(model, part, seed):\n    return None\n")
+    (tmp_path / "spec.toml").write_text(
+        f"name = '{name}'\nmodel = {{ name = 'digits-resnet', kwargs = {{ width = 8 }} }}\ndata.name = 'digits'\n"
+        "budget.macs = 0.4\ntrain.epochs = 1\nmend.trials = 5\nfinetune.function = 'tuning:tune'\n"
+    )
+    ended = mendsearch("run", "spec.toml", cwd=tmp_path, storage=storage)
+    assert ended.returncode == 2
+    assert "finetune.function tuning:tune: got NoneType, expected the fine-tuned nn.Module" in ended.stderr
+    assert "Traceback" not in ended.stderr

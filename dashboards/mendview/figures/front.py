@@ -6,12 +6,14 @@ from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
 from mendstore.queries.trials import Point
-from mendstore.records import ROWS, TITLES, RunResult
-from mendview.figures.history import SYMBOLS
+from mendstore.records import RunResult, title
+from mendview.figures.history import colour_of, symbol_of
 from mendview.figures.network import labels
 from mendview.figures.style import Figure, figure, rounded
 from mendview.words import plural
 
+KINDS = ("exported", "dense", "uniform", "pre_pruned")
+"""Networks of a run that are shown, the largest mark first, below the others."""
 COSTS = {"macs": "MACs", "params": "parameters", "latency_ms": "latency (ms)"}
 
 
@@ -26,20 +28,20 @@ def front(runs: Mapping[str, RunResult], cost: str) -> Figure:
     percents = all(result.metric is None for result in runs.values())
     value = "%{y:.2%}" if percents else "%{y:.4f}"
     name_of_figure = next((result.figure_name for result in runs.values()), "accuracy")
-    for kind in sorted(ROWS, key=lambda kind: kind != "mended") if runs else ():  # the largest mark, below the others
-        title = TITLES[kind]
-        figures = {name: result.figures[kind] for name, result in runs.items()}
-        rows = [(result.rows[kind], figures[name], name) for name, result in runs.items()]
+    for kind in KINDS if runs else ():
+        shown = title(kind)
+        named = {name: result.exported if kind == "exported" else kind for name, result in runs.items()}
+        rows = [(result.rows[named[name]], result.figures[named[name]], name) for name, result in runs.items()]
         points = sorted((getattr(row, cost), reached, name) for row, reached, name in rows if reached is not None)
-        colour = "--dense-line" if kind == "dense" else f"--{kind.replace('_', '-')}"
+        colour = colour_of(kind)
         data.append(
             {
-                "type": "scatter", "mode": "markers" if kind == "dense" else "lines+markers", "name": title,
+                "type": "scatter", "mode": "markers" if kind == "dense" else "lines+markers", "name": shown,
                 "x": [point[0] for point in points], "y": [point[1] for point in points],
                 "text": labels([point[2] for point in points]),
-                "line": {"color": colour, "width": 2, "dash": "solid" if kind == "mended" else "dot"},
-                "marker": {"symbol": SYMBOLS[kind], "size": 12 if kind in ("dense", "mended") else 9, "color": colour},
-                "hovertemplate": value + " at %{x:.4s}<extra>" + title + ", %{text}</extra>",
+                "line": {"color": colour, "width": 2, "dash": "solid" if kind == "exported" else "dot"},
+                "marker": {"symbol": symbol_of(kind), "size": 12 if kind in KINDS[:2] else 9, "color": colour},
+                "hovertemplate": value + " at %{x:.4s}<extra>" + shown + ", %{text}</extra>",
             }
         )  # fmt: skip
     alt = f"Test {name_of_figure} against {COSTS[cost]} of {plural(len(runs), 'finished search', 'finished searches')}."

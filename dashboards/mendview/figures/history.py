@@ -7,13 +7,24 @@ from typing import Any
 
 from mendstore.queries.trials import Ended, Improvement, Span
 from mendstore.queries.workers import Worker
-from mendstore.records import TITLES, RunResult
+from mendstore.records import RunResult, title
 from mendview.figures.style import Figure, figure, rounded
 from mendview.words import moment, plural, score
 
 SHOWN = 40
 """Number of workers in the figure by worker; those with most trials are shown."""
-SYMBOLS = {"pre_pruned": "diamond", "uniform": "square", "mended": "circle", "dense": "star"}
+SYMBOLS = {"curves": "triangle-up", "pre_pruned": "diamond", "uniform": "square", "dense": "star"}
+COLOURS = {"curves": "--random", "pre_pruned": "--pre-pruned", "uniform": "--uniform", "dense": "--dense-line"}
+
+
+def symbol_of(name: str) -> str:
+    """The marker of a network of a run; those of the search, and the exported one, are circles."""
+    return SYMBOLS.get(name, "circle")
+
+
+def colour_of(name: str) -> str:
+    """The colour of a network of a run."""
+    return COLOURS.get(name, "--mended")
 
 
 def history(
@@ -96,18 +107,18 @@ def by_worker(workers: Sequence[Worker]) -> Figure:
 
 
 def fidelity(result: RunResult) -> Figure:
-    """Score before fine-tuning against accuracy or metric after it, of the networks that were fine-tuned."""
+    """Score before fine-tuning against accuracy or metric after it, of the finalists that had all of it."""
     figures, percents = result.figures, result.metric is None
     data = [
         {
-            "type": "scatter", "mode": "markers+text", "name": TITLES[name], "x": [round(row.score, 5)],
-            "y": [figures[name]], "text": [TITLES[name]], "textposition": "top center", "cliponaxis": False,
-            "marker": {"size": 13, "color": f"--{name.replace('_', '-')}", "symbol": SYMBOLS[name]},
+            "type": "scatter", "mode": "markers+text", "name": title(name), "x": [round(row.score, 5)],
+            "y": [figures[name]], "text": [title(name)], "textposition": "top center", "cliponaxis": False,
+            "marker": {"size": 13, "color": colour_of(name), "symbol": symbol_of(name)},
             "hovertemplate": "score %{x:.4f}, " + result.figure_name + (" %{y:.2%}" if percents else " %{y:.4f}")
-            + "<extra>" + TITLES[name] + "</extra>",
+            + "<extra>" + title(name) + "</extra>",
         }
-        for name, row in result.pruned.items()
-        if row.score is not None and figures[name] is not None
+        for name, row in result.finalists.items()
+        if row.score is not None and figures[name] is not None and row.part == result.winner.part
     ]  # fmt: skip
     alt = f"Score before fine-tuning against test {result.figure_name} after it."
     yaxis = {"tickformat": ".2~%"} if percents else {}
@@ -144,30 +155,30 @@ def _spanned(spans: Sequence[Span]) -> list[dict[str, Any]]:
 
 def _each(trials: Sequence[Ended]) -> list[dict[str, Any]]:
     traces = []
-    for state, title, symbol, colour in (
+    for state, kind, symbol, colour in (
         ("pruned", "stopped early", "x-thin-open", "--stopped"),
         ("complete", "scored in full", "circle", "--trial"),
     ):
         rows = [row for row in trials if row.state == state]
         traces.append(
             {
-                "type": "scatter", "mode": "markers", "name": title, "x": [row.number for row in rows],
+                "type": "scatter", "mode": "markers", "name": kind, "x": [row.number for row in rows],
                 "y": rounded(row.score for row in rows),
                 "meta": {"time": [moment(row.at) for row in rows], "trial": True},
                 "marker": {"size": 5, "color": colour, "symbol": symbol, "line": {"color": colour}},
-                "hovertemplate": "%{y:.4f} " + title + "<extra>trial %{x}</extra>",
+                "hovertemplate": "%{y:.4f} " + kind + "<extra>trial %{x}</extra>",
             }
         )  # fmt: skip
     return traces
 
 
 def _level(name: str, value: float, first: Improvement, last: Ended | Span) -> dict[str, Any]:
-    title = TITLES[name]
+    shown = title(name)
     return {
-        "type": "scatter", "mode": "lines", "name": title, "x": [first.number, last.number],
+        "type": "scatter", "mode": "lines", "name": shown, "x": [first.number, last.number],
         "y": [round(value, 5)] * 2, "meta": {"time": [moment(first.at), moment(last.at)]},
         "line": {"dash": "dash" if name == "uniform" else "dot", "width": 2, "color": f"--{name.replace('_', '-')}"},
-        "hovertemplate": "%{y:.4f}<extra>" + title + "</extra>",
+        "hovertemplate": "%{y:.4f}<extra>" + shown + "</extra>",
     }  # fmt: skip
 
 

@@ -14,7 +14,7 @@ from bottle import SimpleTemplate
 
 from mendstore import Snapshot
 from mendstore.queries.searches import Search
-from mendstore.records import TITLES
+from mendstore.records import title
 from mendview import figures, overview, words
 from mendview.figures.style import Figure
 from mendview.overview import Overview
@@ -75,7 +75,7 @@ class Panel:
 
 def render(name: str, /, **values: Any) -> str:
     """HTML of a template; all values are escaped."""
-    return str(_template(name).render(words=words, titles=TITLES, **values))
+    return str(_template(name).render(words=words, title_of=title, **values))
 
 
 @cache

@@ -1,14 +1,14 @@
 % best, result = seen.best, seen.search.result
 <section class="cards" aria-label="The search at a glance">
-<div class="card best"><h2>{{"Mended network" if result else "Best network so far" if seen.live else "Best network"}}</h2>
+<div class="card best"><h2>{{("Mended network" if result.mending_paid else "Exported network: " + title_of(result.exported)) if result else "Best network so far" if seen.live else "Best network"}}</h2>
 % if result:
-<div class="big" id="best">{{words.figure(result.figures["mended"], result)}}</div>
-<p>test {{result.figure_name}}, fine-tuned; dense {{words.figure(result.figures["dense"], result)}}</p>
+<div class="big" id="best">{{words.figure(result.figures[result.exported], result)}}</div>
+<p>test {{result.figure_name}}{{", fine-tuned" if result.winner.part else ""}}; dense {{words.figure(result.figures["dense"], result)}}</p>
 % if seen.chosen is not None:
-<p><a href="{{page.base}}trial/{{seen.chosen.number}}">trial {{seen.chosen.number}}</a>, score {{words.score(seen.chosen.score)}}, {{words.score(result.mended.score)}} once refined</p>
+<p><a href="{{page.base}}trial/{{seen.chosen.number}}">trial {{seen.chosen.number}}</a>, score {{words.score(seen.chosen.score)}}, {{words.score(result.winner.score)}} once refined</p>
 % end
 % for name in ("uniform", "pre_pruned"):
-<p>{{titles[name]}} <strong>{{words.figure(result.figures[name], result)}}</strong></p>
+<p>{{title_of(name)}} <strong>{{words.figure(result.figures[name], result)}}</strong></p>
 % end
 % elif best is not None:
 <div class="big" id="best">{{words.score(best.score)}}</div>
@@ -17,12 +17,12 @@
 <p>{{words.agreeing(best.top1_agreement, seen.search.structure)}}</p>
 % end
 % for name, value in seen.controls.items():
-<p>{{titles[name]}} <strong>{{words.score(value)}}</strong> ({{words.signed(best.score - value)}})</p>
+<p>{{title_of(name)}} <strong>{{words.score(value)}}</strong> ({{words.signed(best.score - value)}})</p>
 % end
 % else:
 <div class="big" id="best">–</div><p>no score yet</p>
 % end
-% macs, params = (result.mended.macs, result.mended.params) if result else (best.macs, best.params) if best else (None, None)
+% macs, params = (result.winner.macs, result.winner.params) if result else (best.macs, best.params) if best else (None, None)
 % dense = seen.search.structure.dense or ({"macs": result.dense.macs, "params": result.dense.params} if result else {})
 % costs = [(words.amount(value), name, value / dense[key]) for key, name, value in (("macs", "MACs", macs), ("params", "parameters", params)) if value and dense.get(key)]
 % if costs:

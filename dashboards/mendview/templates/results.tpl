@@ -7,7 +7,7 @@
 % end
 </tr></thead><tbody>
 % for name, *cells in rows:
-<tr{{!' class="strong"' if name == titles["mended"] else ""}}><td class="left">{{name}}</td>
+<tr{{!' class="strong"' if name.endswith("exported") else ""}}><td class="left">{{name}}</td>
 % for cell in cells:
 <td>{{cell or "–"}}</td>
 % end
@@ -15,5 +15,5 @@
 % end
 </tbody></table></div>
 % else:
-<p class="note">Dense, uniform, pre-pruned and mended are compared here once the search is finished and they are fine-tuned.</p>
+<p class="note">The dense network, the controls and the finalists of the search are compared here once they are fine-tuned.</p>
 % end

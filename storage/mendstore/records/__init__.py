@@ -9,19 +9,19 @@ from mendstore.records.base import Counts, Record, RecordError
 from mendstore.records.result import (
     CONTROLS,
     FORMAT,
+    MENDED,
     RESULTS,
-    ROWS,
-    TITLES,
     Budget,
     DenseRow,
     Model,
     PrunedRow,
     RunResult,
     TrialCounts,
+    title,
 )
 from mendstore.records.structure import STRUCTURE, Layer, Output, Structure
 
 __all__ = [
-    "CONTROLS", "FORMAT", "RESULTS", "ROWS", "STRUCTURE", "TITLES", "Budget", "Counts", "DenseRow", "Layer", "Model",
-    "Output", "PrunedRow", "Record", "RecordError", "RunResult", "Structure", "TrialCounts",
+    "CONTROLS", "FORMAT", "MENDED", "RESULTS", "STRUCTURE", "Budget", "Counts", "DenseRow", "Layer", "Model", "Output",
+    "PrunedRow", "Record", "RecordError", "RunResult", "Structure", "TrialCounts", "title",
 ]  # fmt: skip

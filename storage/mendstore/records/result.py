@@ -4,18 +4,21 @@ from __future__ import annotations
 
 from typing import Any, Literal
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from mendstore.records.base import Cost, Counts, Number, Record
 
 RESULTS = "results"
 """Name of the study attribute."""
-FORMAT = 1
+FORMAT = 2
 """Version of the format; it grows when a reader of the one before would misread a result."""
 CONTROLS = ("pre_pruned", "uniform")
-ROWS = ("dense", "uniform", "pre_pruned", "mended")
-TITLES = {"dense": "dense", "uniform": "uniform", "pre_pruned": "pre-pruned", "mended": "mended"}
-"""Titles of the rows for people."""
+MENDED = "mended"
+
+
+def title(name: str) -> str:
+    """The name of a row for people: `pre-pruned` for `pre_pruned`, `mended 2` for `mended_2`."""
+    return name.replace("pre_pruned", "pre-pruned").replace("_", " ")
 
 
 class Model(Record):
@@ -51,6 +54,12 @@ class PrunedRow(DenseRow):
     metric_before: Number | None = Field(None, description="`metric` before fine-tuning.")
     keep_counts: Counts = Field(description="Channels that stay, by coupling group.")
     score: Number | None = Field(None, description="Score on the validation split before fine-tuning, if finite.")
+    part: Number = Field(1.0, ge=0, le=1, description="Fraction of the whole fine-tuning that it had.")
+    validation: list[Number] = Field(
+        default_factory=list,
+        description="`accuracy`, or `metric` where there is one, on the validation split: before fine-tuning, and at "
+        "each rung that it reached.",
+    )
 
 
 class TrialCounts(Record):
@@ -64,7 +73,7 @@ class TrialCounts(Record):
 class RunResult(Record):
     """The networks of a finished run, and what they were made from."""
 
-    format: Literal[1] = Field(1, description="Version of this format.")
+    format: Literal[2] = Field(2, description="Version of this format.")
     search: str = Field(description="Name of the search, which is that of its Optuna study.")
     model: Model
     budget: Budget
@@ -74,24 +83,50 @@ class RunResult(Record):
         "minus the mean divergence from the dense network's outputs. Null where accuracy is all that was measured.",
     )
     test_images: int | None = Field(None, gt=0, description="Images of the test split.")
+    validation_images: int | None = Field(None, gt=0, description="Images of the validation split.")
     dense: DenseRow
-    uniform: PrunedRow = Field(description="The control in which every coupling group is cut alike.")
-    pre_pruned: PrunedRow = Field(description="The control that the pre-pruning rule gives.")
-    mended: PrunedRow = Field(description="The network that the search found.")
+    finalists: dict[str, PrunedRow] = Field(
+        description="The pruned networks: `uniform`, in which every coupling group is cut alike; `pre_pruned`, that of "
+        "the pre-pruning rule; `curves`, the best of the error curves; `mended`, the best score of the search; and "
+        "`mended_2`, `mended_3`, … behind it.",
+    )
+    exported: str = Field(description="The finalist in `model/`: the one that ended best on the validation split.")
     trials: TrialCounts = Field(default_factory=TrialCounts, description="Trials from which `mended` was chosen.")
     seconds: dict[str, Number] = Field(default_factory=dict, description="Seconds of each stage.")
     seed: int = 0
     versions: dict[str, str] = Field(default_factory=dict, description="Versions of the packages that matter.")
 
+    @model_validator(mode="before")
+    @classmethod
+    def _of_format_1(cls, value: Any) -> Any:
+        """A result of the format before, whose three networks all had the whole fine-tuning."""
+        names = (*reversed(CONTROLS), MENDED)
+        if not isinstance(value, dict) or value.get("format", 1) != 1 or not value.keys() >= set(names):
+            return value
+        others = {key: item for key, item in value.items() if key not in names}
+        return others | {"format": FORMAT, "finalists": {name: value[name] for name in names}, "exported": MENDED}
+
+    @model_validator(mode="after")
+    def _names_its_finalists(self) -> RunResult:
+        for name in (*CONTROLS, MENDED, self.exported):
+            if name not in self.finalists:
+                raise ValueError(f"finalist `{name}` is missing")
+        return self
+
     @property
     def rows(self) -> dict[str, DenseRow]:
         """All networks by name, in the order of a table."""
-        return {name: getattr(self, name) for name in ROWS}
+        return {"dense": self.dense, **self.finalists}
 
     @property
-    def pruned(self) -> dict[str, PrunedRow]:
-        """The pruned networks by name."""
-        return {"uniform": self.uniform, "pre_pruned": self.pre_pruned, "mended": self.mended}
+    def winner(self) -> PrunedRow:
+        """The network that was exported."""
+        return self.finalists[self.exported]
+
+    @property
+    def mending_paid(self) -> bool:
+        """Whether the exported network is of the search, and not a control."""
+        return self.exported.startswith(MENDED)
 
     @property
     def figures(self) -> dict[str, float | None]:
@@ -101,7 +136,7 @@ class RunResult(Record):
     @property
     def figures_before(self) -> dict[str, float | None]:
         """The same before fine-tuning, of the pruned networks."""
-        pruned = self.pruned.items()
+        pruned = self.finalists.items()
         return {name: row.accuracy_before if self.metric is None else row.metric_before for name, row in pruned}
 
     @property

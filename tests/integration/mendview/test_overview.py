@@ -18,8 +18,12 @@ def see(reader, made):
 
 
 def with_accuracies(result, **accuracies):
-    changed = {name: getattr(result, name).model_copy(update={"accuracy": at}) for name, at in accuracies.items()}
-    return result.model_copy(update=changed)
+    changed = {
+        name: row.model_copy(update={"accuracy": accuracies[name], "validation": [accuracies[name]] * 3})
+        for name, row in result.finalists.items()
+        if name in accuracies
+    }
+    return result.model_copy(update={"finalists": result.finalists | changed})
 
 
 def test_a_running_search_answers_the_five_questions(reader, made):
@@ -36,7 +40,9 @@ def test_a_running_search_answers_the_five_questions(reader, made):
 def test_a_finished_search_says_what_it_gained(reader, finished):
     seen = see(reader, finished)
     assert (seen.state, seen.live) == ("finished", False)
-    assert seen.verdict == "Finished: +1.40 points of accuracy over uniform."
+    assert seen.verdict == (
+        "Finished: mended, +1.40 points over uniform; the noise of 10,000 validation images is 0.38."
+    )
     assert overview.ending(seen) == "it has ended"
 
 
@@ -53,25 +59,39 @@ def test_the_network_of_a_finished_search_is_the_result_not_the_best_trial(reade
 @pytest.mark.parametrize(
     ("mended", "images", "tone", "said"),
     [
-        (0.90, 10_000, "good", "Finished: +1.00 points of accuracy over uniform."),
+        (
+            0.90,
+            10_000,
+            "good",
+            "Finished: mended, +1.00 points over uniform; the noise of 10,000 validation images is 0.43.",
+        ),
         (
             0.90,
             1_000,
             "fair",
-            "level with uniform after fine-tuning (+1.00 points; the noise of 1,000 test images is 1.37",
+            "Finished: mended, level with uniform (+1.00 points; the noise of 1,000 validation images is 1.37",
         ),
-        (0.88, 10_000, "fair", "Finished: behind uniform after fine-tuning (−1.00 points)."),
-        (0.89, None, "fair", "Finished: level with uniform after fine-tuning (+0.00 points)."),
-        (7.0, 10, "good", "points of accuracy over uniform."),
+        (0.88, 10_000, "fair", "Finished: mended, behind uniform (−1.00 points; "),
+        (0.89, None, "fair", "Finished: mended, level with uniform (+0.00 points)."),
+        (7.0, 10, "good", "points over uniform"),
     ],
 )
 def test_a_difference_within_noise_is_no_gain(reader, finished, mended, images, tone, said):
     seen = see(reader, finished)
     result = with_accuracies(seen.search.result, mended=mended, uniform=0.89, pre_pruned=0.8)
-    search = replace(seen.search, result=result.model_copy(update={"test_images": images}))
+    search = replace(seen.search, result=result.model_copy(update={"validation_images": images}))
     found = verdict_of(search, "finished", seen.pace, seen.fleet, seen.best, 0, {})
     assert found[0] == tone
     assert said in found[1]
+
+
+def test_where_a_control_ended_best_mending_did_not_pay_and_the_page_says_so(reader, finished):
+    seen = see(reader, finished)
+    search = replace(seen.search, result=seen.search.result.model_copy(update={"exported": "pre_pruned"}))
+    tone, verdict = verdict_of(search, "finished", seen.pace, seen.fleet, seen.best, 0, {})
+    assert tone == "fair"
+    assert verdict == ("Finished: mending did not pay here. Pre-pruned ended best on validation, and was exported.")
+    assert replace(seen, search=search).chosen is None, "no trial became it"
 
 
 def test_a_result_of_fewer_trials_than_there_are_now_is_said(reader, finished):
@@ -79,7 +99,10 @@ def test_a_result_of_fewer_trials_than_there_are_now_is_said(reader, finished):
     counts = TrialCounts(complete=40, stopped_early=10, failed=0)
     search = replace(seen.search, result=seen.search.result.model_copy(update={"trials": counts}))
     _, verdict = verdict_of(search, "finished", seen.pace, seen.fleet, seen.best, 0, {})
-    assert verdict == "Finished: +1.40 points of accuracy over uniform. The result is of the first 50 trials."
+    assert verdict == (
+        "Finished: mended, +1.40 points over uniform; the noise of 10,000 validation images is 0.38. "
+        "The result is of the first 50 trials."
+    )
 
 
 def test_a_study_of_stock_optuna_is_shown_as_far_as_it_goes(reader, storage, name):

@@ -10,9 +10,9 @@ import mendstore
 from mendsearch.config import MendSpec
 from mendsearch.errors import MendsearchError
 from mendsearch.progress import Reporter
+from mendsearch.study.finalists import POOL, choose
 from mendsearch.study.registration import Registration
 from mendsearch.study.running import run_study
-from mendsearch.study.winner import FEW
 from tests.unit.mending.test_scoring import LABELS, digits_search, search_of
 from tests.zoo import IMAGES
 
@@ -24,12 +24,16 @@ def run(search, trials, storage, name, **options):
     return run_study(search, mend, registration=Registration(storage, name), name=name, seed=0, reporter=QUIET)
 
 
+def best_of(study, search):
+    return choose(study, search, 1, QUIET)["mended"]
+
+
 def test_stock_optuna_reads_the_study(storage, name):
     search = search_of("residual", macs=0.4)
-    _, winner = run(search, 12, storage, name)
+    winner = best_of(run(search, 12, storage, name), search)
     study = optuna.load_study(study_name=name, storage=storage)
     assert [trial.state for trial in study.trials] == [TrialState.COMPLETE] * 12
-    few = sorted(study.trials, key=lambda trial: -trial.value)[:FEW]
+    few = sorted(study.trials, key=lambda trial: -trial.value)[:POOL]
     assert winner.score == max(search.scorer.refined_score(search.space.counts(trial.params)) for trial in few)
     for trial in study.trials:
         counts = search.space.counts(trial.params)
@@ -43,7 +47,8 @@ def test_stock_optuna_reads_the_study(storage, name):
 
 def test_the_first_trials_are_the_structures_that_need_no_search(storage, name):
     search = search_of("residual", macs=0.4)
-    study, winner = run(search, 4, storage, name)
+    study = run(search, 4, storage, name)
+    winner = best_of(study, search)
     starts = list(dict.fromkeys(tuple(counts) for counts in search.starts))
     first = [tuple(search.space.counts(trial.params)) for trial in study.trials]
     assert first[: len(starts)] == starts[: len(first)]
@@ -54,7 +59,7 @@ def test_a_finished_study_runs_nothing_and_more_trials_go_on(storage, name):
     search = search_of("residual", macs=0.4)
     run(search, 6, storage, name)
     run(search, 6, storage, name)
-    study, _ = run(search, 9, storage, name)
+    study = run(search, 9, storage, name)
     assert [trial.state for trial in study.trials] == [TrialState.COMPLETE] * 9
     assert len({str(trial.params) for trial in study.trials}) == 9
 
@@ -70,7 +75,7 @@ def test_an_error_in_scoring_is_tried_again_then_set_aside_and_the_search_goes_o
         return score(counts, incumbent)
 
     search.scorer.score = scored
-    study, _ = run(search, 6, storage, name)
+    study = run(search, 6, storage, name)
     states = [trial.state for trial in study.trials]
     assert (states.count(TrialState.COMPLETE), states.count(TrialState.FAIL)) == (6, 3)
     failed = [trial for trial in study.trials if trial.state == TrialState.FAIL]
@@ -103,7 +108,7 @@ def test_a_search_that_is_stopped_meanwhile_has_no_winner_yet_and_goes_on(storag
     search.scorer.score = scored
     with pytest.raises(MendsearchError, match=r"ended at 3 of 6 trials.*again to resume"):
         run(search, 6, storage, name)
-    study, _ = run(search, 6, storage, name)
+    study = run(search, 6, storage, name)
     assert [trial.state for trial in study.trials] == [TrialState.COMPLETE] * 6
 
 
@@ -112,7 +117,7 @@ def test_what_a_person_asks_for_in_the_dashboard_is_made_to_fit_and_tried(storag
     run(search, 6, storage, name)
     asked = {name: search.space.distributions[name].high for name in search.space.names[:2]}
     optuna.load_study(study_name=name, storage=storage).enqueue_trial(asked)
-    study, _ = run(search, 8, storage, name)
+    study = run(search, 8, storage, name)
     trial = next(trial for trial in study.trials if trial.system_attrs)
     assert trial.state == TrialState.COMPLETE
     assert search.problem.limits.fits(search.space.counts(trial.params))
@@ -124,7 +129,8 @@ def test_every_candidate_keeps_multiples_where_they_are_asked_for(storage, name,
     search = search_of("residual", macs=0.6, multiple=2)
     steps = search.problem.limits.steps
     assert set(steps) == {2}
-    study, winner = run(search, 10, storage, name, sampler=sampler)  # of the 12 candidates that there are
+    study = run(search, 10, storage, name, sampler=sampler)  # of the 12 candidates that there are
+    winner = best_of(study, search)
     for counts in [search.space.counts(trial.params) for trial in study.trials] + [winner.counts, search.uniform]:
         assert (counts % steps == 0).all()
         assert search.problem.limits.fits(counts)
@@ -158,12 +164,12 @@ def test_a_study_scored_on_other_data_is_refused(storage, name, what):
 
 def test_a_candidate_scored_already_is_not_scored_again(storage, name):
     search = search_of("residual", macs=0.4)
-    study, _ = run(search, 6, storage, name)
+    study = run(search, 6, storage, name)
     study.enqueue_trial(study.trials[0].params)
     scored = []
     score = search.scorer.score
     search.scorer.score = lambda *arguments: scored.append(arguments) or score(*arguments)
-    study, _ = run(search, 7, storage, name)
+    study = run(search, 7, storage, name)
     assert not scored
     assert study.trials[6].value == study.trials[0].value
 
@@ -171,8 +177,9 @@ def test_a_candidate_scored_already_is_not_scored_again(storage, name):
 def test_a_candidate_that_is_worse_beyond_doubt_is_stopped_and_counts_as_a_trial(storage, name):
     """Of a trained network: stopped trials are PRUNED with an expected score, and the best is found all the same."""
     search = digits_search(macs=0.3)
-    _, winner = run(search, 30, storage, name)
-    study, stopped_winner = run(search, 30, storage, f"{name}-stopping", early_stopping=True)
+    winner = best_of(run(search, 30, storage, name), search)
+    study = run(search, 30, storage, f"{name}-stopping", early_stopping=True)
+    stopped_winner = best_of(study, search)
     states = [trial.state for trial in study.trials]
     assert states.count(TrialState.COMPLETE) + states.count(TrialState.PRUNED) == len(states) == 30
     stopped = [trial for trial in study.trials if trial.state == TrialState.PRUNED]
@@ -188,6 +195,6 @@ def test_a_candidate_that_is_worse_beyond_doubt_is_stopped_and_counts_as_a_trial
 def test_a_search_with_stopped_trials_goes_on_and_ends(storage, name):
     search = digits_search(macs=0.3)
     run(search, 10, storage, name, early_stopping=True)
-    study, _ = run(search, 15, storage, name, early_stopping=True)
+    study = run(search, 15, storage, name, early_stopping=True)
     assert len(study.trials) == 15
     assert all(trial.state.is_finished() for trial in study.trials)

@@ -4,15 +4,23 @@ from mendstore.records import RunResult
 from mendview.tables import caption, headings, outputs_table, result_rows, result_table
 
 ROW = {"accuracy": 0.975, "macs": 2000, "params": 300, "latency_ms": 0.25}
-KEPT = {"accuracy_before": 0.95, "keep_counts": {"conv1": 7, "layer1.0.conv1": 9}, "score": -0.4321}
+KEPT = {
+    "accuracy_before": 0.95,
+    "keep_counts": {"conv1": 7, "layer1.0.conv1": 9},
+    "score": -0.4321,
+    "part": 0.5,
+    "validation": [0.95, 0.96, 0.97],
+}
 RESULT = {
-    "format": 1,
+    "format": 2,
     "search": "demo",
     "model": {"name": "digits-resnet", "kwargs": {}},
     "budget": {"given": {"macs": 0.2}, "absolute": {"macs": 2000.0}},
     "test_images": 450,
     "dense": ROW | {"macs": 10000},
-    **dict.fromkeys(("uniform", "pre_pruned", "mended"), ROW | KEPT),
+    "validation_images": 400,
+    "finalists": dict.fromkeys(("uniform", "pre_pruned", "mended"), ROW | KEPT),
+    "exported": "pre_pruned",
     "trials": {"complete": 60, "stopped_early": 0, "failed": 1},
     "seconds": {"mend": 3.0},
     "seed": 0,
@@ -23,9 +31,12 @@ RESULT = {
 def test_the_table_has_every_row_and_figure():
     result = RunResult.read(RESULT)
     rows = result_rows(result, -0.1)
-    assert [row[0] for row in rows] == ["dense", "uniform", "pre-pruned", "mended"]
-    assert rows[0] == ("dense", "97.50%", "", "−0.1000", "10,000 (100.0%)", "300", "0.25 ms")
-    assert rows[3] == ("mended", "97.50%", "95.00%", "−0.4321", "2,000 (20.0%)", "300", "0.25 ms")
+    assert [row[0] for row in rows] == ["dense", "uniform", "pre-pruned, exported", "mended"]
+    measured = "97.50 ± 0.74%"  # the standard error of 450 images
+    assert rows[0] == ("dense", measured, "", "", "", "−0.1000", "10,000 (100.0%)", "300", "0.25 ms")
+    assert rows[3] == (
+        "mended", measured, "50%", "95.0% → 96.0% → 97.0%", "95.00%", "−0.4321", "2,000 (20.0%)", "300", "0.25 ms",
+    )  # fmt: skip
     console = Console(width=140, record=True)
     console.print(result_table(result, -0.1))
     assert "pre-pruned" in console.export_text()

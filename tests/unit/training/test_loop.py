@@ -57,6 +57,16 @@ def test_training_taken_up_after_an_interruption_ends_with_the_same_weights(tmp_
     torch.testing.assert_close(fresh.state_dict(), whole.state_dict())
 
 
+@pytest.mark.parametrize(("part", "steps"), [(0.25, 6), (0.5, 12), (1.0, 24)])
+def test_a_part_of_the_training_has_that_part_of_the_steps(part, steps):
+    """6 epochs of 4 batches; an epoch may be cut short."""
+    rows = TensorDataset(IMAGES[:64], LABELS[:64])
+    model, seen = build("residual"), []
+    model.register_forward_hook(lambda *_: seen.append(1) if model.training else None)
+    train(model, rows, SPEC, seed=0, part=part)
+    assert len(seen) == steps
+
+
 def test_no_epochs_change_nothing():
     model = build("residual")
     before = copy.deepcopy(model.state_dict())

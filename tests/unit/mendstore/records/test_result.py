@@ -36,23 +36,44 @@ def test_what_is_written_is_what_was_given(stored):
     written = RunResult(**stored).written()
     assert written == stored
     assert json.loads(json.dumps(written, allow_nan=False)) == stored
-    assert isinstance(written["mended"]["macs"], int)
+    assert isinstance(written["finalists"]["mended"]["macs"], int)
 
 
-def test_a_result_of_before_the_format_was_numbered_is_read(stored):
-    for key in ("format", "test_images", "trials"):
-        del stored[key]
-    del stored["mended"]["accuracy_before"]
-    result = RunResult.read(stored)
-    assert (result.format, result.test_images, result.scored_trials) == (1, None, 0)
+@pytest.fixture
+def of_format_1(stored):
+    """As the release before wrote it: three networks, all of them with the whole fine-tuning."""
+    rows = stored.pop("finalists")
+    for row in rows.values():
+        del row["part"], row["validation"]
+    del stored["exported"], stored["validation_images"]
+    return stored | rows | {"format": 1}
+
+
+def test_a_result_of_the_format_before_is_read(of_format_1):
+    result = RunResult.read(of_format_1)
     assert list(result.rows) == ["dense", "uniform", "pre_pruned", "mended"]
-    with pytest.raises(ValueError, match="lacks accuracy_before, format, test_images, trials"):
+    assert (result.exported, result.winner.part, result.validation_images) == ("mended", 1.0, None)
+    assert result.winner.accuracy == of_format_1["mended"]["accuracy"]
+
+
+def test_a_result_of_before_the_format_was_numbered_is_read(of_format_1):
+    for key in ("format", "test_images", "trials"):
+        del of_format_1[key]
+    del of_format_1["mended"]["accuracy_before"]
+    result = RunResult.read(of_format_1)
+    assert (result.test_images, result.scored_trials) == (None, 0)
+    with pytest.raises(ValueError, match=r"lacks accuracy_before, part, .*test_images, trials, validation"):
         result.written()
 
 
 @pytest.mark.parametrize(
     ("changed", "reason"),
-    [({"format": 2}, "format"), ({"mended": {"accuracy": 1.0}}, "mended.macs"), ({"search": None}, "search")],
+    [
+        ({"format": 3}, "format"),
+        ({"finalists": {"mended": {"accuracy": 1.0}}}, "finalists.mended.macs"),
+        ({"exported": "mended_7"}, "finalist `mended_7` is missing"),
+        ({"search": None}, "search"),
+    ],
 )
 def test_what_is_no_result_of_this_format_is_refused_with_the_field(stored, changed, reason):
     with pytest.raises(RecordError, match=reason):

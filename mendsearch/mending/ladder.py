@@ -1,0 +1,71 @@
+"""The last rungs: finalists are fine-tuned a little, the better half goes on, until the last have had the whole.
+
+Reference: successive halving, Jamieson and Talwalkar, "Non-stochastic Best Arm Identification and Hyperparameter
+Optimization", AISTATS 2016.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+
+RUNGS = (0.25, 0.5, 1.0)
+"""Parts of the whole fine-tuning that finalists have had at each rung."""
+REDUCTION_FACTOR = 2
+"""Of how many finalists one is promoted, as Hyperband calls it."""
+
+
+@dataclass(frozen=True, order=True)
+class Standing:
+    """How good a network is on the validation split; the larger of two is the better.
+
+    Attributes:
+        value: accuracy (0-1), or agreement with the dense network where there are no labels.
+        tie: what decides between equal values: minus the mean loss.
+    """
+
+    value: float
+    tie: float
+
+
+def promoted(climbing: int) -> int:
+    """How many of so many finalists go on."""
+    return -(-climbing // REDUCTION_FACTOR)
+
+
+def fine_tunings(finalists: int) -> int:
+    """How many fine-tunings there are on all rungs together."""
+    total = 0
+    for _ in RUNGS:
+        total, finalists = total + finalists, promoted(finalists)
+    return total
+
+
+def part_of(rung: int) -> float:
+    """The fraction of the whole fine-tuning between a rung and the one before."""
+    return RUNGS[rung] - (RUNGS[rung - 1] if rung else 0.0)
+
+
+def climb(names: Iterable[str], judge: Callable[[str, int], Standing]) -> dict[str, list[Standing]]:
+    """Promote the better half of the finalists from rung to rung.
+
+    Args:
+        names: finalists.
+        judge: brings a finalist to the rung of that number, and says how good it is there.
+
+    Returns:
+        standings by finalist, one for each rung that it reached.
+    """
+    climbing = list(names)
+    reached: dict[str, list[Standing]] = {name: [] for name in climbing}
+    for rung in range(len(RUNGS)):
+        for name in climbing:
+            reached[name].append(judge(name, rung))
+        climbing.sort(key=lambda name: reached[name][-1], reverse=True)
+        climbing = climbing[: promoted(len(climbing))]
+    return reached
+
+
+def best(reached: dict[str, list[Standing]]) -> str:
+    """The finalist that stands best at the last rung that it reached, so that it is behind no other."""
+    return max(reached, key=lambda name: (reached[name][-1], len(reached[name])))

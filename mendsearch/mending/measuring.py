@@ -1,0 +1,106 @@
+"""What a network is worth on some items.
+
+That is its accuracy where there are classes, the user's metric where there is one, or else its agreement with the dense
+network.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from mendsearch.batches import Batch
+from mendsearch.mending.judges import Metric, checked
+from mendsearch.mending.ladder import Standing
+from mendsearch.modes import evaluating, to_network
+from mendsearch.outputs import Comparison
+
+BATCH = 500
+"""Items per pass."""
+AGREEMENT = "agreement"
+
+
+class Measure:
+    """Figures of networks.
+
+    Args:
+        dense: the dense network, with its weights.
+        comparison: how its outputs are compared; None if they cannot be.
+        function: the user's metric, or None.
+        name: import path of the metric.
+        validation: inputs of the validation items, and their labels, or None.
+
+    Attributes:
+        metric: what the figure `metric` is: import path of the user's metric, `agreement` with the dense network where
+            there is no metric and nothing to be right about, or None where accuracy is all.
+    """
+
+    def __init__(
+        self,
+        dense: nn.Module,
+        comparison: Comparison | None,
+        function: Metric | None,
+        name: str,
+        validation: tuple[Batch, Tensor | None],
+    ) -> None:
+        self._dense, self._comparison, self._function, self._validation = dense, comparison, function, validation
+        self._has_accuracy = self._decides()
+        self.metric = name if function is not None else None if self._has_accuracy else AGREEMENT
+
+    def of(self, model: nn.Module, given: Iterable[tuple[Batch, Any]]) -> dict[str, float | None]:
+        """`accuracy` (0-1) and `metric` of a network on batches of inputs and labels; each None where there is none."""
+        found = self._means(model, given)
+        return {name: found.get(name) for name in ("accuracy", "metric")}
+
+    def standing(self, model: nn.Module) -> Standing:
+        """How good a network is on the validation split, by its metric, or else by its accuracy, then by its loss."""
+        inputs, labels = self._validation
+        parts = inputs.split(BATCH)
+        known = [None] * len(parts) if labels is None else labels.split(BATCH)
+        found = self._means(model, zip(parts, known, strict=True))
+        if self.metric is not None:
+            return Standing(found["metric"], 0.0)
+        return Standing(found["accuracy"], -found["loss"])
+
+    @torch.no_grad()
+    def _means(self, model: nn.Module, given: Iterable[tuple[Batch, Any]]) -> dict[str, float]:
+        sums: dict[str, float] = {}
+        count = 0
+        with evaluating(model), evaluating(self._dense):
+            for inputs, targets in given:
+                for name, values in self._values(model, to_network(inputs, model), targets).items():
+                    sums[name] = sums.get(name, 0.0) + float(values.double().sum())
+                count += len(inputs)
+        return {name: total / count for name, total in sums.items()}
+
+    def _values(self, model: nn.Module, inputs: Batch, targets: Any) -> dict[str, Tensor]:
+        """By figure, (n,) values of the items of a batch."""
+        values = {}
+        if self._has_accuracy:
+            assert self._comparison is not None  # there is no accuracy without it
+            found = self._comparison.prepare(inputs.call(model))
+            right = self._comparison.right(found, targets)
+            assert right is not None
+            values = {"accuracy": right, "loss": self._comparison.loss(found, targets)}
+        if self._function is not None:
+            plain = inputs.plain
+            batch = plain if targets is None else (plain, targets.to(inputs.tensors[0].device))
+            values["metric"] = checked(self._function(model, batch), batch, str(self.metric))
+        elif self.metric == AGREEMENT:
+            assert self._comparison is not None  # without a metric of the user's, the search needed it
+            prepared, dense = (self._comparison.prepare(inputs.call(network)) for network in (model, self._dense))
+            values["metric"] = -self._comparison.mean(self._comparison.divergences(prepared, dense))
+        return values
+
+    @torch.no_grad()
+    def _decides(self) -> bool:
+        """Whether there is an accuracy."""
+        inputs, labels = self._validation
+        if self._comparison is None or labels is None:
+            return False
+        with evaluating(self._dense):
+            outputs = to_network(inputs[:2], self._dense).call(self._dense)
+            return self._comparison.right(self._comparison.prepare(outputs), labels[:2]) is not None
