@@ -103,7 +103,8 @@ def _run_untraced(model: nn.Module, inputs: Batch) -> None:
             inputs.call(model)
     except Exception as error:  # a forward may raise anything
         raise DataError(
-            f"the network refuses inputs {inputs}: {_first_line(error)}; give inputs as it was trained on"
+            f"the network refuses inputs {inputs}: {_first_line(error)}; give inputs as it was trained on, "
+            f"several of them as mendsearch.Batch(a, b)"
         ) from error
 
 

@@ -182,10 +182,6 @@ def test_bytes_are_floats_and_token_ids_stay_integers():
 @pytest.mark.parametrize(
     ("data", "message"),
     [
-        (
-            (IMAGES, NOTES),
-            r"got labels of shape \(64, 7\) float32, expected integers \(N,\); .* mendsearch.Batch\(a, b\)",
-        ),
         ((IMAGES, LABELS[:9]), r"got 64 items and labels of shape \(9,\)"),
         (DataLoader(TensorDataset(IMAGES[:0])), "it holds no items"),
         (Items(lambda index: object()), "got object among inputs"),
