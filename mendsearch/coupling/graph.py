@@ -71,7 +71,9 @@ def trace_network(model: nn.Module, inputs: tuple[Tensor, ...], chosen: Mapping[
     trace = Trace(chosen=dict(chosen))
     with evaluating(model):
         try:
-            _pass(model, trace, inputs, lambda: model(*inputs), "evaluation", None)
+            guessed = _pass(model, trace, inputs, lambda: model(*inputs), "evaluation", None)
+            if guessed:
+                _count_one(model, trace, tuple(tensor[:1] for tensor in inputs))
         except CouplingError:
             raise
         except Exception as error:  # a forward may raise anything
@@ -115,7 +117,8 @@ def _first_line(error: Exception) -> str:
 def _pass(
     model: nn.Module, trace: Trace, inputs: tuple[Tensor, ...], run: Callable[[], object], kind: str,
     tensors: Mapping[str, Tensor] | None,
-) -> None:  # fmt: skip
+) -> bool:  # fmt: skip
+    """Follow one pass; whether costs per item were guessed."""
     tracer = Tracer(model, trace, tensors, kind=kind, items=len(inputs[0]))
     tracer.give(inputs)
     with tracer.following():
@@ -126,6 +129,19 @@ def _pass(
             for units in traced.axes.values():
                 trace.units.fix(units, OUTPUT)
             trace.units.settle(traced.debts)
+    return tracer.guessed
+
+
+def _count_one(model: nn.Module, trace: Trace, one: tuple[Tensor, ...]) -> None:
+    """Count products in a pass of one item, where grids, queries and the like are made within the pass."""
+    alone = trace.fork(trace.places)
+    try:
+        _pass(model, alone, one, lambda: model(*one), "evaluation", None)
+    except Exception as error:  # a forward may raise anything, of a batch of one too
+        logger.info("costs were not counted for one item: %s", _first_line(error))
+    if [product.layer for product in alone.products] == [product.layer for product in trace.products]:
+        pairs = zip(trace.products, alone.products, strict=True)
+        trace.products[:] = [replace(product, macs=single.macs) for product, single in pairs]
 
 
 def _inputs(model: nn.Module, example: Example) -> tuple[Tensor, ...]:
