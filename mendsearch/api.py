@@ -103,7 +103,10 @@ def mend(
         trials=n_trials, sampler=sampler, reconstruction=reconstruction, score=score, early_stopping=early_stopping
     )
     problem = build_problem(model, seen, budget, prune)
-    check_labels(labels, predict(model, held[:2]).shape[1], "validation")
+    if labels is not None and labels.dim() == 1 and not labels.is_floating_point():
+        check_labels(labels, predict(model, held[:2]).shape[1], "validation")
+    elif labels is not None and score == "loss":
+        raise DataError(f"validation: got labels of shape {tuple(labels.shape)}, expected integers (N,) for that score")
     for line in doubts(model, seen, labels):
         warnings.warn(line, CalibrationWarning, stacklevel=2)
     ranking, statistics = rank_channels(problem, seen, criterion, seed, reporter)

@@ -24,7 +24,7 @@ def evaluating(model: nn.Module) -> Iterator[None]:
 
 
 def to_network(inputs: BatchLike, model: nn.Module) -> Batch:
-    """BatchLike on the device of a network, and in the dtype in which it computes."""
+    """Inputs on the device of a network, and in the dtype in which it computes."""
     parameter = next(parameter for parameter in model.parameters() if parameter.is_floating_point())
     return Batch.of(inputs).to(parameter.device, parameter.dtype)
 

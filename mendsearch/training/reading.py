@@ -1,8 +1,8 @@
 """What users' data give, as inputs of the network and labels.
 
 A batch is read by one rule, wherever it comes from: of a tuple the first part is the inputs, the second the labels if
-they are integers (N,), and the rest is not looked at; what is no tuple is inputs. BatchLike are one tensor, a tuple of
-positional ones, a dict of those by keyword, or a list with one tensor for each item.
+it is a tensor, and the rest is not looked at; what is no tuple is inputs. Inputs are one tensor, a tuple of positional
+ones, a dict of those by keyword, or a list with one tensor for each item.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ SMALL = (torch.uint8, torch.int8, torch.int16)
 
 
 def read(data: Data, most: int, *, to_inputs: ToInputs | None = None, seed: int = 0) -> tuple[Batch, Tensor | None]:
-    """BatchLike, and labels (N,) int64 or None, in memory.
+    """Inputs, and labels (N, ...) int64 or floating-point or None, in memory.
 
     Args:
         data: a data set, of which `most` items are drawn; a loader, of which the first batches are read until there
@@ -42,11 +42,9 @@ def read(data: Data, most: int, *, to_inputs: ToInputs | None = None, seed: int 
         DataError: there are no items, or what there is cannot be read.
     """
     if not isinstance(data, Dataset | DataLoader):
-        batch = data if to_inputs is None else to_inputs(data)
-        _refuse_two(batch)
-        return _checked(*parted(batch))
+        return _checked(*parted(data if to_inputs is None else to_inputs(data)))
     parts: list[Batch] = []
-    found: list[Tensor | None] = []
+    found: list[Any] = []
     count = 0
     for inputs, labels in parted_batches(_loader(data, most, seed), to_inputs):
         parts.append(inputs)
@@ -56,13 +54,12 @@ def read(data: Data, most: int, *, to_inputs: ToInputs | None = None, seed: int 
             break
     if not parts:
         raise DataError("it holds no items")
-    known = [labels for labels in found if labels is not None]
-    together = torch.cat(known)[:most] if len(known) == len(parts) else None
-    return _checked(Batch.cat(parts)[:most], together)
+    known = all(isinstance(labels, Tensor) for labels in found)
+    return _checked(Batch.cat(parts)[:most], torch.cat(found)[:most] if known else None)
 
 
-def parted_batches(loader: DataLoader[Any], to_inputs: ToInputs | None = None) -> Iterator[tuple[Batch, Tensor | None]]:
-    """BatchLike and labels of every batch of a loader."""
+def parted_batches(loader: DataLoader[Any], to_inputs: ToInputs | None = None) -> Iterator[tuple[Batch, Any]]:
+    """Inputs and labels, as `parted` gives them, of every batch of a loader."""
     as_lists = loader.collate_fn in (default_collate, default_convert)  # which make lists of tuples
     for given in loader:
         batch = _tuples(given) if as_lists else given
@@ -71,8 +68,8 @@ def parted_batches(loader: DataLoader[Any], to_inputs: ToInputs | None = None) -
         yield parted(batch if to_inputs is None else to_inputs(batch))
 
 
-def parted(given: Any) -> tuple[Batch, Tensor | None]:
-    """BatchLike and labels of one batch, by the rule.
+def parted(given: Any) -> tuple[Batch, Any]:
+    """Inputs and labels of one batch, by the rule; labels that are no tensor as they are, None without any.
 
     Raises:
         DataError: its inputs are none, or there are not as many labels.
@@ -81,13 +78,14 @@ def parted(given: Any) -> tuple[Batch, Tensor | None]:
         given = tuple(given)
     labels = None
     if isinstance(given, tuple) and given:
-        if len(given) > 1 and _is_labels(given[1]):
-            labels = given[1]
+        labels = given[1] if len(given) > 1 else None
         given = list(given[0]) if _is_one_for_each(given) else given[0]
     inputs = Batch.of(given)
-    if labels is not None and len(labels) != len(inputs):
-        raise DataError(f"got {len(inputs)} items and labels of shape {tuple(labels.shape)}, expected (N,)")
-    return inputs.map(_floats), None if labels is None else labels.long()
+    if isinstance(labels, Tensor):
+        if not labels.dim() or len(labels) != len(inputs):
+            raise DataError(f"got {len(inputs)} items and labels of shape {tuple(labels.shape)}, expected (N, …)")
+        labels = labels if labels.is_floating_point() else labels.long()
+    return inputs.map(_floats), labels
 
 
 def collate(items: list[Any]) -> Any:
@@ -127,13 +125,13 @@ def _loader(data: Dataset[Any] | DataLoader[Any], most: int, seed: int) -> DataL
     return DataLoader(data, batch_size=min(READ, most), collate_fn=collate)
 
 
-def _checked(inputs: Batch, labels: Tensor | None) -> tuple[Batch, Tensor | None]:
+def _checked(inputs: Batch, labels: Any) -> tuple[Batch, Tensor | None]:
     if not len(inputs):
         raise DataError(f"got no items of {inputs}")
     for tensor in inputs.tensors:
         if tensor.is_floating_point() and not torch.isfinite(tensor).all():
             raise DataError("some values are not finite")
-    return inputs, labels
+    return inputs, labels if isinstance(labels, Tensor) else None
 
 
 def _tuples(value: Any) -> Any:
@@ -162,18 +160,6 @@ def _is_item(value: Any) -> bool:
     if not isinstance(value, tuple) or len(value) < 2:
         return False
     return isinstance(value[1], int | float | str) or (isinstance(value[1], Tensor) and not value[1].dim())
-
-
-def _refuse_two(batch: Any) -> None:
-    """A pair of tensors that are no inputs and labels is a mistake that would pass unseen."""
-    if isinstance(batch, tuple) and len(batch) == 2 and all(isinstance(part, Tensor) for part in batch):
-        labels = batch[1]
-        if not _is_labels(labels):
-            kind = str(labels.dtype).removeprefix("torch.")
-            raise DataError(
-                f"got labels of shape {tuple(labels.shape)} {kind}, expected integers (N,); give inputs alone, or "
-                f"mendsearch.Batch(a, b) for a network of two inputs"
-            )
 
 
 def _is_one_for_each(given: tuple[Any, ...]) -> bool:

@@ -120,8 +120,8 @@ def batches(
         DataError: there are no labels.
     """
     for inputs, labels in parted_batches(_loader(dataset, batch_size, shuffle_seed), batch):
-        if labels is None:
-            raise DataError(f"data set {type(dataset).__name__} gives {inputs} without labels, integers (N,)")
+        if not isinstance(labels, Tensor):
+            raise DataError(f"data set {type(dataset).__name__} gives {inputs} without labels")
         yield inputs, labels
 
 

@@ -70,7 +70,7 @@ def test_what_is_no_image_is_refused():
         ({"score": "accuracy"}, "score: got 'accuracy', expected one of agreement, loss"),
         ({"validation": IMAGES[:, :1]}, r"got inputs \(1, 8, 8\) float32, expected \(3, 8, 8\) float32"),
         ({"validation": IMAGES / 0}, "not finite"),
-        ({"validation": (IMAGES, torch.rand(64, 4))}, "labels of shape"),
+        ({"validation": (IMAGES, torch.rand(64, 4)), "score": "loss"}, "labels of shape"),
     ],
 )
 def test_a_call_that_cannot_be_meant_is_refused(change, message):
