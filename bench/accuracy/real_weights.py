@@ -22,7 +22,7 @@ import torch
 from torch import Tensor, nn
 
 import bench.accuracy.photographs as source
-from mendsearch.budget import Limits, build_cost_model
+from mendsearch.budget import Limits
 from mendsearch.config import Budget
 from mendsearch.coupling.layout import Coupling
 from mendsearch.coupling.slicing import Slicer
@@ -140,7 +140,7 @@ def outputs(model: nn.Module, images: Tensor) -> Tensor:
 def uniform(problem: Problem, rate: float, inside: bool) -> np.ndarray:
     """The same fraction of every coupling group, or of those inside a block (with a depthwise convolution) alone."""
     coupling = problem.coupling
-    limits = Limits(Budget(macs=rate), build_cost_model(problem.model, coupling, EXAMPLE))
+    limits = Limits(Budget(macs=rate), problem.limits.costs)
     chosen = np.array([not inside or _inside(problem.model, coupling, g) for g in range(len(coupling.groups))])
     for fraction in np.linspace(1, 0, 1001):
         counts = np.where(chosen, np.maximum(1, np.rint(fraction * coupling.widths)), coupling.widths).astype(np.int64)
