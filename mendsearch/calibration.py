@@ -69,7 +69,8 @@ def doubts(
 def _of_items(inputs: Batch, labels: Tensor | None) -> Iterator[str]:
     if len(inputs) < FEW:
         yield f"got {len(inputs)} items, and regressions have little to go by; give {FEW} or more, better 1,000"
-    if labels is not None and labels.dim() == 1 and len(labels) > 1 and bool((labels == labels[0]).all()):
+    classes = labels is not None and labels.dim() == 1 and not labels.is_floating_point()
+    if labels is not None and classes and len(labels) > 1 and bool((labels == labels[0]).all()):
         yield f"all validation items have the label {int(labels[0])}; take items of every class"
 
 

@@ -146,6 +146,17 @@ def two_heads(values: Tensor) -> dict[str, object]:
     return {"classes": values[:, :5], "boxes": [values[:, 5:]], "anchors": torch.ones(7, 4)}
 
 
+def boxes(values: Tensor) -> list[dict[str, Tensor]]:
+    """Up to three boxes for every image, those with a score above a threshold."""
+    found = []
+    for candidates in values.view(-1, 3, 5):
+        kept = candidates[candidates[:, 4].sigmoid() > 0.4]
+        corners = 10 * kept[:, :2]
+        sizes = 10 + 5 * kept[:, 2:4].sigmoid()
+        found.append({"boxes": torch.cat([corners, corners + sizes], 1), "scores": kept[:, 4].sigmoid()})
+    return found
+
+
 OUTPUTS: dict[str, Callable[[], nn.Module]] = {
     "pixels": UNet,
     "two heads": lambda: Head(9, two_heads),

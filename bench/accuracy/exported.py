@@ -10,7 +10,6 @@ import argparse
 import subprocess
 import sys
 import tempfile
-import time
 from pathlib import Path
 from typing import Any
 
@@ -59,11 +58,10 @@ PAGE = """# Exported networks
 `python -m bench.accuracy.exported`: networks of torchvision with random weights and half of the channels of every
 coupling group, drawn at random. Each is exported, and its file is run on {items} images by `python -I` in a process
 that cannot import mendsearch or torchvision; the ONNX file also without PyTorch. The difference is the largest one of
-an output from the network's, relative to that output's largest value. Seconds are those of tracing, writing and
-checking with one thread, while other work used the same two cores. PyTorch {torch}.
+an output from the network's, relative to that output's largest value. PyTorch {torch}.
 
-| network | images | ONNX: difference | MB | s | pt2: difference | MB | s |
-|---|---|---|---|---|---|---|---|
+| network | images | ONNX: difference | MB | pt2: difference | MB |
+|---|---|---|---|---|---|
 {rows}
 """
 
@@ -102,12 +100,11 @@ def _halved(model: nn.Module, images: torch.Tensor) -> nn.Module:
 @torch.no_grad()
 def _file(model: nn.Module, images: torch.Tensor, kind: str) -> dict[str, Any]:
     with tempfile.TemporaryDirectory() as temporary:
-        folder, started = Path(temporary), time.perf_counter()
+        folder = Path(temporary)
         try:
             written = export(model, folder / f"net.{kind}", images[:2])
         except MendsearchError as error:
             return {"refused": str(error)}
-        seconds = time.perf_counter() - started
         np.save(folder / "images.npy", images.numpy())
         blocked = [*BLOCKED, *(["torch"] if kind == "onnx" else [])]
         code = READ.format(blocked=blocked) + (ONNX if kind == "onnx" else PT2)
@@ -119,7 +116,7 @@ def _file(model: nn.Module, images: torch.Tensor, kind: str) -> dict[str, Any]:
             pairs = zip(found.values(), tensors_in(model(images)), strict=True)
             difference = max(relative_difference(torch.from_numpy(left), right) for left, right in pairs)
         size = written.path.stat().st_size / 1e6
-    return {"difference": float(f"{difference:.1g}"), "megabytes": round(size, 2), "seconds": round(seconds, 1)}
+    return {"difference": float(f"{difference:.1g}"), "megabytes": round(size, 2)}
 
 
 def _row(name: str, row: dict[str, Any]) -> str:
@@ -127,9 +124,9 @@ def _row(name: str, row: dict[str, Any]) -> str:
     for kind in FORMATS:
         found = row[kind]
         if "refused" in found:
-            cells += [found["refused"].replace("|", "/"), "", ""]
+            cells += [found["refused"].replace("|", "/"), ""]
         else:
-            cells += [f"{found['difference']:.0e}", f"{found['megabytes']}", f"{found['seconds']}"]
+            cells += [f"{found['difference']:.0e}", f"{found['megabytes']}"]
     return f"| {' | '.join(cells)} |"
 
 

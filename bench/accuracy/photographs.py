@@ -1,4 +1,4 @@
-"""Natural photographs that packages ship, as crops: 312 photographs, looked at one by one.
+"""Natural photographs that packages ship, as crops: 319 photographs, looked at one by one.
 
 Debian's `gcompris-qt-data` (animals, fish, tools, buildings: most of them), `mate-backgrounds`, the two
 `lomiri-wallpapers`, `plasma-workspace-wallpapers` and `opencv-doc`; and the samples of scikit-learn and scikit-image.

@@ -22,7 +22,8 @@ import torch
 from torch import Tensor, nn
 
 import bench.accuracy.photographs as source
-from mendsearch.budget import Limits, build_cost_model
+from bench.accuracy.nats import by_nats, inside_blocks
+from mendsearch.budget import Limits
 from mendsearch.config import Budget
 from mendsearch.coupling.layout import Coupling
 from mendsearch.coupling.slicing import Slicer
@@ -41,6 +42,8 @@ PARTS = (0.6, 0.75)
 """Where calibration photographs end and unseen ones begin; those between are for whoever wants to choose something."""
 UNSEEN_CROPS = 6
 """Of each unseen photograph."""
+FISHER = 256
+"""Crops from which Fisher's information is estimated."""
 METHODS = ("raw slices", "BN recalibration", "ours")
 
 
@@ -137,20 +140,13 @@ def outputs(model: nn.Module, images: Tensor) -> Tensor:
     return torch.cat([model(part).log_softmax(1) for part in images.split(64)])
 
 
-def uniform(problem: Problem, rate: float, inside: bool) -> np.ndarray:
-    """The same fraction of every coupling group, or of those inside a block (with a depthwise convolution) alone."""
-    coupling = problem.coupling
-    limits = Limits(Budget(macs=rate), build_cost_model(problem.model, coupling, EXAMPLE))
-    chosen = np.array([not inside or _inside(problem.model, coupling, g) for g in range(len(coupling.groups))])
+def uniform(coupling: Coupling, limits: Limits, chosen: np.ndarray) -> np.ndarray:
+    """The same fraction of the chosen coupling groups (G,) bool."""
     for fraction in np.linspace(1, 0, 1001):
         counts = np.where(chosen, np.maximum(1, np.rint(fraction * coupling.widths)), coupling.widths).astype(np.int64)
         if limits.usage(counts, 1.0) <= 1:
             return counts
-    raise SystemExit(f"{rate:.0%} of the MACs cannot be met by these coupling groups")
-
-
-def _inside(model: nn.Module, coupling: Coupling, group: int) -> bool:
-    return any(getattr(model.get_submodule(layer), "groups", 1) > 1 for layer in coupling.groups[group].layers)
+    raise SystemExit("the budget cannot be met by these coupling groups")
 
 
 EXAMPLE = torch.zeros(2, 3, 128, 128)
@@ -170,10 +166,11 @@ def recalibrated(model: nn.Module, images: Tensor) -> nn.Module:
 
 
 def measured(
-    network: Network, data: Data, method: str, crops: source.Crops, structures: list[tuple[float, bool]]
-) -> Iterator[tuple[tuple[float, bool], dict[str, Any]]]:
-    """What `judge` says of each structure."""
+    network: Network, data: Data, method: str, crops: source.Crops, rates: list[float], inside: bool, nats: bool
+) -> Iterator[tuple[float, dict[str, Any]]]:
+    """What `judge` says at each rate, where coupling groups inside a block or all are cut, by one fraction or nats."""
     problem = build_problem(network.model, EXAMPLE, Budget(macs=0.8))
+    chosen = inside_blocks(network.model, problem.coupling) | (not inside)
     if method == "ours":
         grouped = "groups" in inspect.signature(Weights).parameters
         ranking, statistics = _ranked(problem, crops, grouped)
@@ -182,8 +179,13 @@ def measured(
     else:
         inputs = RankingInputs(network.model, problem.coupling, {}, crops.images, 0)
         slicer = Slicer(network.model, problem.coupling, CRITERIA["l1"].rank(inputs).orders)
-    for rate, inside in structures:
-        started, counts = time.perf_counter(), uniform(problem, rate, inside)
+    for rate in rates:
+        limits = Limits(Budget(macs=rate), problem.limits.costs)
+        if nats:
+            counts = by_nats(problem, ranking, statistics, crops.images[:FISHER], limits, chosen)
+        else:
+            counts = uniform(problem.coupling, limits, chosen)
+        started = time.perf_counter()
         if method == "ours":
             pruned = build_pruned(network.model, weights.refined(counts)).eval()
             weights._refined.clear()
@@ -191,7 +193,7 @@ def measured(
             pruned = build_pruned(network.model, slicer.slice(counts)).eval()
             if method == "BN recalibration":
                 recalibrated(pruned, crops.images)
-        yield (rate, inside), {**data.judge(pruned), "seconds": time.perf_counter() - started}
+        yield rate, {**data.judge(pruned), "seconds": time.perf_counter() - started}
 
 
 def _ranked(problem: Problem, crops: source.Crops, grouped: bool) -> Any:
@@ -210,10 +212,13 @@ def main() -> None:
     parser.add_argument("--method", choices=METHODS, action="append", help="one or more; all when not given")
     parser.add_argument("--crops", type=int, action="append", help="for calibration; the curve by default")
     parser.add_argument("--all-groups", action="store_true", help="cut every coupling group, not only inside blocks")
+    parser.add_argument("--by-nats", action="store_true", help="cut by error curves in nats, not by one fraction")
     parser.add_argument("--size", type=int, default=128, help="pixels of the sides of crops")
     parser.add_argument("--label", help="name of the rows of method `ours`, where they are of other code")
     parser.add_argument("--threads", type=int, default=1)
     arguments = parser.parse_args()
+    if arguments.by_nats and arguments.method != ["ours"]:
+        parser.error("--by-nats goes with --method ours alone")
     torch.set_num_threads(arguments.threads)
     network = NETWORKS[arguments.network](arguments.size)
     data = Data(network, arguments.size)
@@ -223,11 +228,13 @@ def main() -> None:
         for count in arguments.crops or (CROPS if method != "raw slices" else CROPS[:1]):
             name = arguments.label or method if method == "ours" else method
             where = "every coupling group" if arguments.all_groups else "inside blocks"
+            where += " by nats" if arguments.by_nats else ""
             key = {rate: f"{name}, {where}, {rate:.0%}, {count} crops" for rate in RATES}
-            wanted = [(rate, not arguments.all_groups) for rate in RATES if key[rate] not in part["rows"]]
-            if wanted:
+            rates = [rate for rate in RATES if key[rate] not in part["rows"]]
+            if rates:
                 crops = data.calibration(count)
-                for (rate, _), row in measured(network, data, method, crops, wanted):
+                inside, nats = not arguments.all_groups, arguments.by_nats
+                for rate, row in measured(network, data, method, crops, rates, inside, nats):
                     part["rows"][key[rate]] = row
                     print(f"{arguments.network}: {key[rate]}: {row}", flush=True)
                     write_json(RESULT, rows)

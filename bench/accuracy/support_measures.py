@@ -163,7 +163,7 @@ def _errors(model: nn.Module, coupling: Coupling, inputs: tuple[Tensor, ...]) ->
     kept = slicer.kept(counts)
     state = slicer.take(kept)
     with slicer.sized(state):
-        sliced = tensors(slicer.run(state, inputs))
+        sliced = tensors(slicer.forward(state, inputs))
     built = tensors(build_pruned(model, state, slicer.sizes(state)).eval()(*inputs))
     whole = silenced(model, coupling, kept, slicer.dense, inputs)
     return distance(sliced, built), distance(sliced, whole), distance(sliced, tensors(model(*inputs)))

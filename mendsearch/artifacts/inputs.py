@@ -8,14 +8,15 @@ import torch
 from torch import Tensor
 
 from mendsearch.artifacts.structure import Input
-from mendsearch.batches import Batch
+from mendsearch.batches import Batch, BatchLike
 
 Example = Tensor | Sequence[Tensor] | Mapping[str, Tensor]
 """A tensor, positional tensors, or tensors by keyword, each with a first axis of items."""
 
 
-def inputs_of(example: Batch) -> list[Input]:
+def inputs_of(example: BatchLike) -> list[Input]:
     """What a network reads, from an example of it; empty where that is more than tensors of one shape for all items."""
+    example = Batch.of(example)
     named = [*((None, value) for value in example.args), *example.kwargs.items()]
     tensors = [(name, value) for name, value in named if isinstance(value, Tensor) and value.dim()]
     if len(tensors) < len(named) or (example.args and example.kwargs):

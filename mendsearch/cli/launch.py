@@ -35,7 +35,8 @@ def launch(
         int | None, typer.Option(min=1, help="Cores per worker. Default: the cores are divided; 4 on a cluster.")
     ] = None,
     allow: Annotated[
-        list[str] | None, typer.Option(metavar="PACKAGE", help="Package that a worker may import for the network.")
+        list[str] | None,
+        typer.Option(metavar="PACKAGE", help="Package that workers may import for network or metric."),
     ] = None,
     backend: Annotated[BackendName, typer.Option(help="Where to run the workers.")] = "local",
     log_dir: Annotated[

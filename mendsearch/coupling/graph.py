@@ -71,7 +71,8 @@ def trace_network(model: nn.Module, inputs: BatchLike, chosen: Mapping[tuple[str
     inputs, trace = Batch.of(inputs), Trace(chosen=dict(chosen))
     with evaluating(model):
         try:
-            _pass(model, trace, inputs, lambda: inputs.call(model), "evaluation", None)
+            if _pass(model, trace, inputs, lambda: inputs.call(model), "evaluation", None):
+                _count_one(model, trace, inputs[:1])
         except CouplingError:
             raise
         except Exception as error:  # a forward may raise anything
@@ -103,7 +104,8 @@ def _run_untraced(model: nn.Module, inputs: Batch) -> None:
             inputs.call(model)
     except Exception as error:  # a forward may raise anything
         raise DataError(
-            f"the network refuses inputs {inputs}: {_first_line(error)}; give inputs as it was trained on"
+            f"the network refuses inputs {inputs}: {_first_line(error)}; give inputs as it was trained on, "
+            f"several of them as mendsearch.Batch(a, b)"
         ) from error
 
 
@@ -114,7 +116,8 @@ def _first_line(error: Exception) -> str:
 def _pass(
     model: nn.Module, trace: Trace, inputs: Batch, run: Callable[[], object], kind: str,
     tensors: Mapping[str, Tensor] | None,
-) -> None:  # fmt: skip
+) -> bool:  # fmt: skip
+    """Follow one pass; whether costs per item were guessed."""
     tracer = Tracer(model, trace, tensors, kind=kind, items=len(inputs))
     tracer.give(inputs)
     with tracer.following():
@@ -125,6 +128,19 @@ def _pass(
             for units in traced.axes.values():
                 trace.units.fix(units, OUTPUT)
             trace.units.settle(traced.debts)
+    return tracer.guessed
+
+
+def _count_one(model: nn.Module, trace: Trace, one: Batch) -> None:
+    """Count products in a pass of one item, where grids, queries and the like are made within the pass."""
+    alone = trace.fork(trace.places)
+    try:
+        _pass(model, alone, one, lambda: one.call(model), "evaluation", None)
+    except Exception as error:  # a forward may raise anything, of a batch of one too
+        logger.info("costs were not counted for one item: %s", _first_line(error))
+    if [product.layer for product in alone.products] == [product.layer for product in trace.products]:
+        pairs = zip(trace.products, alone.products, strict=True)
+        trace.products[:] = [replace(product, macs=single.macs) for product, single in pairs]
 
 
 def _two(model: nn.Module, example: BatchLike) -> Batch:

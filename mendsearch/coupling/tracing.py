@@ -134,6 +134,7 @@ class Tracer(TorchDispatchMode):
         failed: what the operator that raised was given.
         convolved: by tensor, the convolution that put it out.
         given: the sizes that the running function was given.
+        guessed: whether a product was taken to be the same for any number of items, as the inputs have no part in it.
     """
 
     def __init__(
@@ -147,6 +148,7 @@ class Tracer(TorchDispatchMode):
     ) -> None:
         super().__init__()  # type: ignore[no-untyped-call]
         self.given = Given()
+        self.guessed = False
         self.model, self.trace, self.kind, self.items = model, trace, kind, items
         self.modules: list[str] = []
         self.inputs: dict[str, list[Traced]] = {}
@@ -301,9 +303,9 @@ class Tracer(TorchDispatchMode):
     def count(self, macs: float, units: list[Ints | None], *operands: Tensor) -> None:
         """A multiplication of tensors, with the units of the dimensions that may shrink."""
         shrinking = tuple(found for found in units if found is not None)
-        made = any(self.get(operand) is None and len(operand) == self.items for operand in operands)
-        items = self.items if made or self.of_input(operands) else 1
-        self.trace.products.append(Product(self.module, macs / items, shrinking))
+        followed = self.of_input(*operands)
+        self.guessed |= not followed
+        self.trace.products.append(Product(self.module, macs / (self.items if followed else 1), shrinking))
 
     def choose(self, units: Ints, sizes: Mapping[int, int]) -> int:
         """Which of several dimensions (with how many units stand along each) that a view made of one shrinks."""

@@ -203,7 +203,7 @@ class Weights:
         return state
 
     def placed(self, inputs: BatchLike) -> Batch:
-        """BatchLike on the device, images channels last where the network bears it: convolutions are fastest so."""
+        """Inputs on the device, images channels last where the network bears it: convolutions are fastest so."""
         form = torch.channels_last if self.coupling.channels_last else torch.contiguous_format
         return Batch.of(inputs).to(self.device, dtype_of(self.model), form)
 

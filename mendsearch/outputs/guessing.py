@@ -14,6 +14,8 @@ SUM, LENGTH = 1e-2, 1e-2
 """Distance from 1 at which sums of probabilities, and lengths of unit vectors, still count as 1: half precision."""
 SATURATED = 30.0
 """Size from which a value is no logit of a decision: its sigmoid is 0 or 1."""
+LIKELY = 0.95
+"""Probability that some item reaches for some class, where outputs are probabilities of decisions."""
 ALIKE = 0.5
 """Correlation with the input from which an output of the input's shape is an image."""
 MEASURED = ("box", "reg", "landmark", "keypoint", "coord", "offset", "depth", "embed", "feature")
@@ -59,7 +61,8 @@ def guess(name: str, values: Leaf, given: Tensor | None) -> Guess:
     1. A list of detections: `detections`.
     2. Integers and truth values: `none`.
     3. From 0 to 1, and sums of 1 along the second or the last axis: `kl` of probabilities along it.
-    4. From 0 to 1: `bernoulli` of probabilities.
+    4. From 0 to 1: `bernoulli` of probabilities. Of (N, K) some must come close to 1: logits of a network that has
+       hardly been trained may lie there by chance.
     5. Vectors of length 1 along the second or the last axis: `cosine`.
     6. A name that says that it is measured (`boxes`, `depth`, `embedding`): `squared`.
     7. One value an item, or one channel on a map: `bernoulli` of logits; `squared` if some exceed what a logit can be.
@@ -104,7 +107,8 @@ def _by_values(values: Tensor) -> Guess | None:
         for axis in axes:
             if sums_to_one(values, axis):
                 return Guess("kl", f"its values along axis {axis} sum to 1", axis, probabilities=True)
-        return Guess("bernoulli", "its values lie from 0 to 1", probabilities=True)
+        if values.dim() != 2 or values.shape[1] == 1 or float(values.max()) > LIKELY:
+            return Guess("bernoulli", "its values lie from 0 to 1", probabilities=True)
     for axis in axes:
         if bool(((torch.linalg.vector_norm(values, dim=axis) - 1).abs() < LENGTH).all()):
             return Guess("cosine", f"its vectors along axis {axis} have length 1", axis)

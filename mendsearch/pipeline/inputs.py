@@ -52,7 +52,6 @@ def read_inputs(spec: Spec) -> Inputs:
     if torch.cuda.is_available():
         model.cuda()
     problem = build_problem(model.eval(), splits.calibration, spec.budget, spec.prune, spec.score.outputs)
-    _check_targets(spec, problem, splits)
     return Inputs(problem, splits, kwargs)
 
 
@@ -71,8 +70,13 @@ def loss_of(spec: TrainSpec | FinetuneSpec) -> Loss | None:
 
 
 @torch.no_grad()
-def _check_targets(spec: Spec, problem: Problem, splits: Splits) -> None:
-    """See whether score and losses can be computed, before any work is done."""
+def check_targets(spec: Spec, inputs: Inputs) -> None:
+    """See whether score and losses can be computed, before any work is done; `inspect` shows outputs without it.
+
+    Raises:
+        UsageError: they cannot; the message says why.
+    """
+    problem, splits = inputs.problem, inputs.splits
     if is_import_path(spec.mend.score):
         import_factory(spec.mend.score, SpecError)
     trained = spec.model.checkpoint is None and spec.train.epochs and loss_of(spec.train) is None

@@ -22,7 +22,7 @@ from mendsearch.mending.search import Search
 from mendsearch.pipeline.export import export
 from mendsearch.pipeline.finetuning import finetune
 from mendsearch.pipeline.folder import RunFolder, check_spec, locked
-from mendsearch.pipeline.inputs import read_inputs
+from mendsearch.pipeline.inputs import check_targets, read_inputs
 from mendsearch.pipeline.preparation import rank, train_dense
 from mendsearch.pipeline.run import Run
 from mendsearch.progress import Reporter
@@ -105,6 +105,7 @@ def _prepared(spec: Spec, out: Path, storage: str, reporter: Reporter) -> tuple[
     """Stages one and two."""
     folder = RunFolder(out)
     run = Run(spec, read_inputs(spec), folder, storage, reporter)
+    check_targets(spec, run.inputs)
     mendstore.upgrade(storage)  # a database that cannot be reached is better found before training
     folder.start(spec)
     train_dense(run)

@@ -46,7 +46,7 @@ def read(data: Data, most: int, *, to_inputs: ToInputs | None = None, seed: int 
         inputs, targets = parted(data if to_inputs is None else to_inputs(data))
         return _checked(inputs, targets if isinstance(targets, Tensor) else None)
     parts: list[Batch] = []
-    found: list[Tensor | None] = []
+    found: list[Any] = []
     count = 0
     for inputs, targets in parted_batches(_loader(data, most, seed), to_inputs):
         parts.append(inputs)
@@ -56,9 +56,8 @@ def read(data: Data, most: int, *, to_inputs: ToInputs | None = None, seed: int 
             break
     if not parts:
         raise DataError("it holds no items")
-    known = [labels for labels in found if labels is not None]
-    together = torch.cat(known)[:most] if len(known) == len(parts) else None
-    return _checked(Batch.cat(parts)[:most], together)
+    known = all(isinstance(labels, Tensor) for labels in found)
+    return _checked(Batch.cat(parts)[:most], torch.cat(found)[:most] if known else None)
 
 
 def parted_batches(loader: DataLoader[Any], to_inputs: ToInputs | None = None) -> Iterator[tuple[Batch, Any]]:
@@ -129,13 +128,13 @@ def _loader(data: Dataset[Any] | DataLoader[Any], most: int, seed: int) -> DataL
     return DataLoader(data, batch_size=min(READ, most), collate_fn=collate)
 
 
-def _checked(inputs: Batch, labels: Tensor | None) -> tuple[Batch, Tensor | None]:
+def _checked(inputs: Batch, labels: Any) -> tuple[Batch, Tensor | None]:
     if not len(inputs):
         raise DataError(f"got no items of {inputs}")
     for tensor in inputs.tensors:
         if tensor.is_floating_point() and not torch.isfinite(tensor).all():
             raise DataError("some values are not finite")
-    return inputs, labels
+    return inputs, labels if isinstance(labels, Tensor) else None
 
 
 def _tuples(value: Any) -> Any:

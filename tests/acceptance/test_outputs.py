@@ -130,3 +130,4 @@ def test_a_loss_that_is_lacking_is_found_before_any_work(folder, storage, name, 
     assert ended.returncode == 2
     assert message in ended.stderr
     assert "train:" not in ended.stderr
+    assert "bright" in mendsearch("inspect", "spec.toml", cwd=folder).stdout

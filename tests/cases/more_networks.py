@@ -507,6 +507,21 @@ class KeptHeads(nn.Module):
         return self.tail(x + self.out(out.reshape(len(x), -1, *x.shape[2:])))
 
 
+class MadeWithin(nn.Module):
+    """A grid and a state that are made within the pass, one of every item, and go through layers before they meet it."""
+
+    def __init__(self):
+        super().__init__()
+        self.a, self.tail = cbr(3, 16, s=4), Tail(16)
+        self.grid, self.state = nn.Linear(2, 16), nn.Sequential(nn.Conv2d(4, 12, 3, padding=1), nn.Conv2d(12, 16, 1))
+
+    def forward(self, x):
+        x = self.a(x)
+        places = torch.stack(torch.meshgrid(torch.arange(8.0), torch.arange(8.0), indexing="ij"), -1).to(x.dtype)
+        placed = self.grid(places.expand(len(x), 8, 8, 2)).permute(0, 3, 1, 2)
+        return self.tail(x + placed + self.state(torch.ones(len(x), 4, 8, 8, dtype=x.dtype)))
+
+
 MORE = {
     "dataclass_output": (DataclassOut, IMAGE), "raw_conv": (RawConv, IMAGE), "layernorm_all": (LayerNormAll, IMAGE),
     "groupnorm_plain": (GroupNormPlain, IMAGE), "transposed": (Transposed, IMAGE), "attention": (Attention, IMAGE),
@@ -520,5 +535,5 @@ MORE = {
     "vmap": (functional, IMAGE), "unpacked": (Unpacked, IMAGE), "by_number": (ByNumber, IMAGE),
     "encoder_layers": (EncoderLayers, IMAGE), "kept_width": (KeptWidth, IMAGE), "kept_half": (KeptHalf, IMAGE),
     "kept_splits": (KeptSplits, IMAGE), "kept_bound": (KeptBound, IMAGE), "kept_shape": (KeptShape, IMAGE),
-    "kept_heads": (KeptHeads, IMAGE),
+    "kept_heads": (KeptHeads, IMAGE), "made_within": (MadeWithin, IMAGE),
 }  # fmt: skip

@@ -87,7 +87,7 @@ def test_slices_are_the_network_that_is_built_and_the_dense_one_silenced(name, d
     kept = slicer.kept(counts)
     state = slicer.take(kept)
     with slicer.sized(state):
-        sliced = tensors(slicer.run(state, inputs))
+        sliced = tensors(slicer.forward(state, inputs))
     built = build_pruned(model, state, slicer.sizes(state))
     for left, right in zip(tensors(built(*inputs)), sliced, strict=True):
         close(left, right)

@@ -44,9 +44,9 @@ def test_the_measure_sees_a_slice_in_the_wrong_place():
     state = slicer.take(kept)
     whole = silenced(model, coupling, kept, slicer.dense, inputs)
     with slicer.sized(state):
-        assert distance(tensors(slicer.run(state, inputs)), whole) < 1e-5
+        assert distance(tensors(slicer.forward(state, inputs)), whole) < 1e-5
         state["3.weight"] = state["3.weight"].flip(1)
-        assert distance(tensors(slicer.run(state, inputs)), whole) > 1e-2
+        assert distance(tensors(slicer.forward(state, inputs)), whole) > 1e-2
 
 
 def test_a_wrong_network_a_refused_one_and_a_slow_one_stand_on_the_page():

@@ -84,8 +84,9 @@ def test_a_function_takes_batches_apart_that_the_rule_does_not():
     for data in (FLAT, DataLoader(FLAT, 10)):
         _, found = mend(Two, data, batch=apart, score="loss")
         assert found.score == pytest.approx(expected.score, abs=1e-6)
-    with pytest.raises(mendsearch.UsageError, match=r"refuses inputs \(3, 12, 12\) float32: TypeError"):
-        mend(Two, FLAT)
+    for data in (FLAT, (IMAGES, NOTES)):  # a pair is inputs and labels
+        with pytest.raises(mendsearch.UsageError, match=r"refuses inputs \(3, 12, 12\) float32: TypeError.* 'notes'"):
+            mend(Two, data)
 
 
 IMAGE_DATA = {
@@ -95,6 +96,7 @@ IMAGE_DATA = {
     "image and dict": Items(lambda index: (IMAGES[index], {"boxes": torch.zeros(index % 3, 4)})),
     "batches as they are": DataLoader(Stream(), batch_size=None),
     "mask": TensorDataset(IMAGES, torch.zeros(ITEMS, 12, 12)),
+    "targets of a regression": (IMAGES, torch.rand(ITEMS, 4)),
 }
 
 
@@ -182,10 +184,6 @@ def test_bytes_are_floats_and_token_ids_stay_integers():
 @pytest.mark.parametrize(
     ("data", "message"),
     [
-        (
-            (IMAGES, NOTES),
-            r"got labels of shape \(64, 7\) float32, expected integers \(N,\); .* mendsearch.Batch\(a, b\)",
-        ),
         ((IMAGES, LABELS[:9]), r"got 64 items and labels of shape \(9,\)"),
         (DataLoader(TensorDataset(IMAGES[:0])), "it holds no items"),
         (Items(lambda index: object()), "got object among inputs"),

@@ -56,6 +56,27 @@ def test_a_worker_gets_inputs_by_position_and_by_keyword(created):
     database.close()
 
 
+METRIC = """
+def sureness(model, batch):
+    images, labels = batch
+    return model(images).softmax(1).gather(1, labels[:, None])[:, 0]
+"""
+
+
+def test_a_metric_is_imported_only_where_it_is_allowed(created, inside):
+    (inside / "bundlemetric.py").write_text(METRIC)
+    database, registered = created(mend={"score": "bundlemetric:sureness"})
+    with pytest.raises(UsageError, match="asks to import `bundlemetric`, which this worker does not allow"):
+        download(database, registered, (), QUIET)
+    _, search = download(database, registered, ["bundlemetric"], QUIET)
+    assert search.scorer.reference == "metric"
+    assert 0 < search.scorer.score(search.uniform).value < 1
+    (inside / "bundlemetric.py").write_text(METRIC + "\n# changed\n")
+    with pytest.raises(UsageError, match="created with code of bundlemetric"):
+        download(database, registered, ["bundlemetric"], QUIET)
+    database.close()
+
+
 def test_a_search_that_comes_out_other_is_refused(created):
     database, registered = created()
     other = mendstore.Registered(**(vars(registered) | {"fingerprint": "other"}))

@@ -13,6 +13,8 @@ def test_the_report_opens_offline_with_everything_once(reader, finished, tmp_pat
     assert page.count("<h2>Networks</h2>") == 1
     assert "92.60%" in page
     assert page.count('class="packed"') == 2
+    assert page.count("<h2>What the score is made of</h2>") == 1
+    assert page.count("Mean divergence from the dense network, by output") == 1
     assert len(page) < 5_000_000
     assert 'href="/' not in page
 

@@ -1,4 +1,5 @@
 import re
+import subprocess
 import sys
 import zipfile
 from pathlib import Path
@@ -124,7 +125,7 @@ REFUSED = {
 
 
 @pytest.mark.parametrize("kind", REFUSED)
-def test_what_cannot_be_exported_gives_one_line_and_leaves_no_file(tmp_path, kind, capfd):
+def test_what_cannot_be_exported_gives_one_line_and_leaves_no_file(tmp_path, kind):
     format, message = REFUSED[kind]
     (tmp_path / f"net.{format}").write_text("of before")
     with pytest.raises(ModelError, match=message) as refused:
@@ -133,7 +134,19 @@ def test_what_cannot_be_exported_gives_one_line_and_leaves_no_file(tmp_path, kin
     assert len(str(refused.value)) < 400
     assert [path.name for path in tmp_path.iterdir()] == [f"net.{format}"]
     assert (tmp_path / f"net.{format}").read_text() == "of before"
-    assert capfd.readouterr() == ("", "")
+
+
+def test_pytorch_prints_nothing_beside_the_one_line(tmp_path):
+    script = (
+        "import sys, torch, mendsearch; from tests.unit.exporting.networks import Failing\n"
+        "try: mendsearch.export(Failing('branch'), sys.argv[1], torch.randn(2, 4))\n"
+        "except mendsearch.UsageError as error: print(error)"
+    )
+    command = [sys.executable, "-c", script, str(tmp_path / "net.pt2")]
+    ended = subprocess.run(command, capture_output=True, text=True, check=True)
+    assert len(ended.stdout.splitlines()) == 1
+    assert "data-dependent" in ended.stdout
+    assert ended.stderr == ""
 
 
 @pytest.mark.parametrize(

@@ -7,7 +7,7 @@ from torch.nn import functional
 from mendsearch.errors import DataError, ModelError, SpecError
 from mendsearch.mending.search import build_problem
 from tests.unit.mending.test_scoring import search_of
-from tests.zoo import IMAGES, OUTPUTS, build
+from tests.zoo import IMAGES, OUTPUTS, Head, boxes, build
 
 
 def outputs_of(search, counts):
@@ -45,6 +45,15 @@ def test_a_score_of_two_heads_is_made_of_both():
         -(again.divergences["classes"] + 3 * again.divergences["boxes.0"]) / 4, rel=1e-5
     )
     assert heavy.fingerprint() != search.fingerprint()
+
+
+def test_detections_are_compared_as_sets():
+    torch.manual_seed(0)
+    search = search_of(Head(15, boxes).eval(), labels=None)
+    assert search.scorer.outputs[0].divergence == "detections"
+    assert search.scorer.dense_score() == pytest.approx(0, abs=1e-6)
+    values = [search.scorer.score(counts).value for counts in (search.pre_pruned, search.space.floor)]
+    assert 0 > values[0] > values[1] >= -1
 
 
 def test_agreement_is_left_out_where_nothing_is_decided():

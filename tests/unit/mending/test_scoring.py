@@ -33,7 +33,7 @@ def search_of(
     metric=None,
     **options,
 ):
-    model = build(name)
+    model = build(name) if isinstance(name, str) else name
     prune = PruneSpec(multiple=multiple)
     problem = build_problem(model, IMAGES, Budget(macs=macs), prune, outputs)
     statistics = input_statistics(model, problem.coupling, IMAGES, 32)

@@ -107,7 +107,7 @@ def test_own_loss_and_distillation_have_gradients(case):
     for loss in (divergence.own_loss(divergence.prepare(leaf)), divergence.distillation(leaf, dense).mean()):
         (gradient,) = torch.autograd.grad(loss, leaf)
         assert torch.isfinite(gradient).all()
-        assert gradient.abs().max() > 0
+        assert gradient.abs().max() > 1e-3
 
 
 def test_kl_is_the_divergence_of_distributions():
