@@ -81,10 +81,10 @@ def check_targets(spec: Spec, inputs: Inputs) -> None:
         import_factory(spec.mend.score, SpecError)
     trained = spec.model.checkpoint is None and spec.train.epochs and loss_of(spec.train) is None
     tuned = spec.finetune.epochs and loss_of(spec.finetune) is None and spec.finetune.distillation < 1
-    model, (inputs, labels) = problem.model, splits.validation
+    model, (held, labels) = problem.model, splits.validation
     outputs, divergences = outputs_of(model, splits.calibration, problem.outputs)
     if divergences and not is_import_path(spec.mend.score):
         check_labels(labels, Comparison(outputs, divergences).classes, "validation")
     if trained or tuned or (spec.mend.score != "agreement" and not is_import_path(spec.mend.score)):
         comparison = Comparison(outputs, divergences)
-        comparison.loss(comparison.prepare(to_network(inputs[:2], model).call(model)), labels[:2])
+        comparison.loss(comparison.prepare(to_network(held[:2], model).call(model)), labels[:2])
