@@ -16,6 +16,7 @@ from torch import Tensor, nn
 from torch.overrides import TorchFunctionMode
 from torch.utils._pytree import tree_leaves
 
+from mendsearch.batches import Batch
 from mendsearch.coupling.copying import call, other_names
 from mendsearch.coupling.layout import Coupling, Layout
 
@@ -52,7 +53,7 @@ def silenced(
         id(zeroed[name]): kept[axes[0][1]] for name, axes in coupling.axes.items() if len(axes) == 1 and axes[0][0] == 0
     }
     with _NormsOfTheRest(weights):
-        return tensors(call(model, zeroed, other_names(model), inputs))
+        return tensors(call(model, zeroed, other_names(model), Batch.of(inputs)))
 
 
 class _NormsOfTheRest(TorchFunctionMode):
