@@ -58,8 +58,8 @@ def caption(result: RunResult | None) -> str:
         score = f"{figure} on the validation split"
     return (
         f"test {figure}: {error}after as much of the fine-tuning as the next column says. on validation: {figure} "
-        f"before fine-tuning and at each rung, by which finalists went on; the exported network ended best. score: {score}, "
-        f"before fine-tuning, with refined weights, unlike a trial's. latency: one image on this machine."
+        f"before fine-tuning and at each rung, by which finalists went on; the exported network ended best. score: "
+        f"{score}, before fine-tuning, with refined weights, unlike a trial's. latency: one image on this machine."
     )
 
 

@@ -6,6 +6,7 @@ network.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable
 from typing import Any
 
@@ -21,6 +22,8 @@ from mendsearch.outputs import Comparison
 BATCH = 500
 """Items per pass."""
 AGREEMENT = "agreement"
+WORST = -1e30
+"""The figure of a network whose outputs are not finite."""
 
 
 class Measure:
@@ -61,9 +64,8 @@ class Measure:
         parts = inputs.split(BATCH)
         known = [None] * len(parts) if labels is None else labels.split(BATCH)
         found = self._means(model, zip(parts, known, strict=True))
-        if self.metric is not None:
-            return Standing(found["metric"], 0.0)
-        return Standing(found["accuracy"], -found["loss"])
+        value, tie = (found["metric"], 0.0) if self.metric is not None else (found["accuracy"], -found["loss"])
+        return Standing(_finite(value), _finite(tie))
 
     @torch.no_grad()
     def _means(self, model: nn.Module, given: Iterable[tuple[Batch, Any]]) -> dict[str, float]:
@@ -104,3 +106,8 @@ class Measure:
         with evaluating(self._dense):
             outputs = to_network(inputs[:2], self._dense).call(self._dense)
             return self._comparison.right(self._comparison.prepare(outputs), labels[:2]) is not None
+
+
+def _finite(value: float) -> float:
+    """The value, or the worst one, so that a network that was ruined is behind all others."""
+    return value if math.isfinite(value) else WORST

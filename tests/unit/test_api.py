@@ -125,3 +125,42 @@ def test_save_and_load_round_trip_in_a_fresh_process(tmp_path):
     from safetensors.torch import load_file
 
     torch.testing.assert_close(load_file(tmp_path / "out.safetensors")["out"], pruned.model(IMAGES))
+
+
+def mend(**options):
+    return mendsearch.mend(build("residual"), calibration=IMAGES, **CALL | {"validation": IMAGES} | options)
+
+
+def test_fine_tuning_of_ones_own_chooses_the_result():
+    """All get a quarter, the better half another one, the better half of those the rest; the best comes back."""
+    calls = []
+
+    def finetune(model, part, seed):
+        calls.append((part, seed, tuple(parameter.shape for parameter in model.parameters())))
+        return model
+
+    pruned = mend(validation=(IMAGES, LABELS), n_trials=12, finetune=finetune)
+    quarter, half, whole = ([call for call in calls if call[1] == seed] for seed in (0, 1, 2))
+    assert {part for part, *_ in quarter} == {0.25}
+    assert (len(half), len(whole)) == (-(-len(quarter) // 2), -(-len(half) // 2))
+    assert {part for part, *_ in half} == {0.25}
+    assert {part for part, *_ in whole} == {0.5}
+    assert tuple(parameter.shape for parameter in pruned.model.parameters()) in {shapes for *_, shapes in whole}
+    assert pruned.chosen in ("uniform", "pre_pruned", "curves", "mended", "mended_2", "mended_3")
+    assert set(pruned.controls) == {"uniform", "pre_pruned", "curves"}
+
+
+def test_what_fine_tuning_ruins_is_not_the_result():
+    def ruin(model, part, seed):
+        with torch.no_grad():
+            for parameter in model.parameters():
+                parameter.mul_(1.0 if part < 0.5 else float("nan"))
+        return model
+
+    pruned = mend(n_trials=12, finetune=ruin)
+    assert all(torch.isfinite(parameter).all() for parameter in pruned.model.parameters())
+
+
+def test_fine_tuning_that_returns_no_network_is_refused():
+    with pytest.raises(mendsearch.UsageError, match=r"finetune: got NoneType, expected the fine-tuned torch.nn.Module"):
+        mend(n_trials=5, finetune=lambda model, part, seed: None)
