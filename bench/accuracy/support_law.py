@@ -53,7 +53,8 @@ def silenced(
         id(zeroed[name]): kept[axes[0][1]] for name, axes in coupling.axes.items() if len(axes) == 1 and axes[0][0] == 0
     }
     with _NormsOfTheRest(weights):
-        return tensors(call(model, zeroed, other_names(model), Batch.of(inputs)))
+        batch = Batch.of(inputs)
+        return tensors(call(model, zeroed, other_names(model), *batch.args, **batch.kwargs))
 
 
 class _NormsOfTheRest(TorchFunctionMode):

@@ -56,14 +56,21 @@ def _layer_difference(given: Layer, expected: Layer) -> str | None:
         return f"got {given.kind or 'a module of several'}, expected {expected.kind or 'a module of several'}"
     for key in sorted(given.settings.keys() & expected.settings.keys()):  # another version may know more of them
         own, wanted = given.settings[key], expected.settings[key]
-        # a pruned convolution of which no dense one is known may have a group for each channel that is left
-        if own != wanted and not (key == "groups" and wanted == "in_channels" and own == expected.inputs):
+        if own != wanted and not (key == "groups" and _groups_fit(own, wanted, expected.inputs)):
             return f"got {key} {json.dumps(own)}, expected {json.dumps(wanted)}"
     for key in ("inputs", "outputs"):
         own, wanted = getattr(given, key), getattr(expected, f"dense_{key}")
         if wanted is not None and own != wanted:
             return f"got {own} {key}, expected {wanted}"
     return None
+
+
+def _groups_fit(own: object, wanted: object, inputs: int | None) -> bool:
+    """Whether groups fit those of a pruned convolution with so many inputs, of which no dense one is known.
+
+    There may be a group for each channel that is left, and one alone where one channel is.
+    """
+    return (wanted == "in_channels" and own == inputs) or (own == "in_channels" and wanted == inputs == 1)
 
 
 def _shape_difference(given: list[int], expected: TensorSlice) -> str | None:

@@ -89,7 +89,7 @@ def test_weights_that_are_not_finite_are_said_to_be():
 @torch.no_grad()
 def test_controls_come_with_figures_and_networks(tmp_path):
     pruned = mendsearch.mend(build("residual"), calibration=IMAGES, validation=IMAGES, **CALL)
-    assert list(pruned.controls) == ["uniform", "pre_pruned"]
+    assert list(pruned.controls) == ["uniform", "pre_pruned", "curves"]
     reference = build("residual")(IMAGES).log_softmax(1)
     for control in pruned.controls.values():
         model = control.model()

@@ -81,11 +81,11 @@ def test_outputs_of_any_form_are_looked_at():
     with torch.no_grad():
         model.fc.weight[5:] = 0
     (line,) = (line for line in doubts(model, IMAGES) if "outputs" in line)
-    assert "gives the same outputs for all images (`boxes.0`)" in line
+    assert "gives the same outputs for all items (`boxes.0`)" in line
     pixels = build("pixels")
     with torch.no_grad():
         pixels.head.bias[2] = 100
-    assert any("gives class 2 for all images" in line for line in doubts(pixels, IMAGES))
+    assert any("gives class 2 for all items" in line for line in doubts(pixels, IMAGES))
     one = build("one logit")
     with torch.no_grad():
         one.fc.weight.zero_()

@@ -44,12 +44,12 @@ def test_the_table_has_every_row_and_figure():
 
 def test_a_metric_takes_the_place_of_accuracy():
     figures = {"accuracy": None, "accuracy_before": None, "metric": 0.8123, "metric_before": 0.7}
-    change = {name: RESULT[name] | figures for name in ("uniform", "pre_pruned", "mended")}
+    change = {"finalists": {name: row | figures for name, row in RESULT["finalists"].items()}}
     dense = RESULT["dense"] | {"accuracy": None, "metric": 0.9}
     result = RunResult.read(RESULT | change | {"dense": dense, "metric": "shapes.scores:mean_iou"})
     rows = result_rows(result, 0.91)
     assert rows[0][:3] == ("dense", "0.9000", "")
-    assert rows[3][:3] == ("mended", "0.8123", "0.7000")
+    assert rows[3][:5] == ("mended", "0.8123", "50%", "0.9500 → 0.9600 → 0.9700", "0.7000")
     assert headings(result)[1] == "test mean_iou"
     assert "score: mean_iou on the validation split" in caption(result)
     agreement = RunResult.read(RESULT | change | {"dense": dense, "metric": "agreement"})
