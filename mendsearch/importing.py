@@ -49,5 +49,5 @@ def import_factory(name: str, error: type[UsageError]) -> Callable[..., Any]:
     except Exception as cause:
         raise error(f"{name} does not import: {type(cause).__name__} in `{module_name}`: {cause}") from cause
     if not callable(factory):
-        raise error(f"{name}: got {type(factory).__name__}, expected a function or class")
+        raise error(f"{name}: got {type(factory).__name__}, expected a callable")
     return factory  # type: ignore[no-any-return]  # checked above; getattr is untyped
