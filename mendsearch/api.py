@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import get_args
 
+import torch
 from torch import Tensor, nn
 
 from mendsearch.artifacts import Pruned
@@ -51,6 +52,7 @@ def mend(
     batch: ToInputs | None = None,
     calibration_items: int = 1024,
     validation_items: int = 2000,
+    calibration_groups: Tensor | Sequence[int] | None = None,
     criterion: CriterionName = "gram",
     prune: PruneSpec | None = None,
     sampler: SamplerName = "mending",
@@ -80,6 +82,8 @@ def mend(
         calibration_items: items that are kept of `calibration`: drawn from a Dataset, the first ones of a DataLoader. A
             batch that is given as it is, is used as a whole.
         validation_items: likewise, of `validation`.
+        calibration_groups: (N,) integers, which items of `calibration` belong together, such as crops of one photograph
+            or frames of one video; layers are then fitted to some groups and checked on others.
         criterion: criterion of the filter ranking.
         prune: pre-pruning rule, floor, multiple of the keep counts, and layers to exclude.
         sampler: sampler that proposes restorations.
@@ -131,7 +135,8 @@ def mend(
         check_labels(labels, classes_of(model, seen, score_outputs), "validation")
     for line in doubts(model, seen, labels, score_outputs):
         warnings.warn(line, CalibrationWarning, stacklevel=2)
-    ranking, statistics = rank_channels(problem, seen, criterion, seed, reporter)
+    groups = _groups(calibration_groups, len(seen))
+    ranking, statistics = rank_channels(problem, seen, criterion, seed, reporter, groups)
     search = Search(
         problem,
         ranking,
@@ -142,6 +147,7 @@ def mend(
         prune=prune,
         mend=spec,
         metric=metric,
+        groups=groups,
     )
     registration = None if storage is None else Registration(storage, name)
     study = run_study(search, spec, registration=registration, name=name, seed=seed, reporter=reporter)
@@ -206,6 +212,20 @@ def _metric_of(score: object) -> tuple[str, Metric | None]:
     if isinstance(score, str) and is_import_path(score):
         return score, import_factory(score, SpecError)
     raise UsageError(f"score: got {score!r}, expected one of agreement, loss, package.module:function, or a function")
+
+
+def _groups(given: Tensor | Sequence[int] | None, items: int) -> Tensor | None:
+    """Which calibration items belong together."""
+    if given is None:
+        return None
+    groups = torch.as_tensor(given)
+    if groups.shape != (items,) or groups.is_floating_point():
+        kind = str(groups.dtype).removeprefix("torch.")
+        raise DataError(
+            f"calibration_groups: got shape {tuple(groups.shape)} {kind} for {items} items, expected integers ({items},); "
+            f"give no more than `calibration_items` items"
+        )
+    return groups.long()
 
 
 def _read(

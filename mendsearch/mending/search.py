@@ -85,7 +85,12 @@ def build_problem(
 
 
 def rank_channels(
-    problem: Problem, inputs: BatchLike, criterion: str, seed: int, reporter: Reporter
+    problem: Problem,
+    inputs: BatchLike,
+    criterion: str,
+    seed: int,
+    reporter: Reporter,
+    groups: Tensor | None = None,
 ) -> tuple[FilterRanking, dict[str, InputStatistics]]:
     """Collect the input statistics in one pass over the calibration images, and rank the channels by them.
 
@@ -95,12 +100,13 @@ def rank_channels(
         criterion: name of the criterion.
         seed: seed of criteria that are random.
         reporter: where progress goes.
+        groups: (N,) int64, which items belong together; None where each is on its own.
     """
     inputs = Batch.of(inputs)
     batch = min(BATCH, affordable(problem.model, inputs))
     passes = -(-len(inputs) // batch)
     with reporter.stage("rank", passes + len(problem.coupling.groups)) as stage:
-        statistics = input_statistics(problem.model, problem.coupling, inputs, batch, stage.advance)
+        statistics = input_statistics(problem.model, problem.coupling, inputs, batch, stage.advance, groups)
         known = RankingInputs(problem.model, problem.coupling, statistics, inputs, seed, problem.outputs)
         return CRITERIA[criterion].rank(known, stage.advance), statistics
 
@@ -135,6 +141,7 @@ class Search:
         prune: pre-pruning rule and floor.
         mend: score and reconstruction.
         metric: the user's own metric; by default the one that `mend.score` is the import path of, if it is one.
+        groups: (N,) int64, which calibration items belong together; None where each is on its own.
 
     Raises:
         DataError: the score needs labels, and none were given.
@@ -162,6 +169,7 @@ class Search:
         prune: PruneSpec,
         mend: MendSpec,
         metric: Metric | None = None,
+        groups: Tensor | None = None,
     ) -> None:
         self.problem, self.ranking, self.statistics = problem, ranking, statistics
         if mend.score == "loss" and labels is None:
@@ -179,7 +187,10 @@ class Search:
         self.space = Space(cut("uniform", ranking, self.curves, limits, scale=prune.floor), limits)
         self.by_power = [self.space.project(by_curves(self.curves, limits, power)) for power in POWERS]
         self.starts = [*self.by_power, *(self.space.project(counts) for counts in (self.pre_pruned, self.uniform))]
-        weights = Weights(problem.model, problem.coupling, ranking, statistics, calibration, mend.reconstruction)
+        self._groups = groups
+        weights = Weights(
+            problem.model, problem.coupling, ranking, statistics, calibration, mend.reconstruction, groups
+        )
         self.scorer = Scorer(
             weights, validation, judges, outputs=problem.outputs, metric=metric, metric_name=mend.score
         )
@@ -196,7 +207,8 @@ class Search:
             for tensor in batch.tensors:
                 digest.update(repr(tuple(tensor.shape)).encode())
                 digest.update(_bytes(tensor))
-        digest.update(b"" if judges is None else _bytes(judges))
+        for part in (judges, self._groups):
+            digest.update(b"" if part is None else _bytes(part))
         for order in self.ranking.orders:
             digest.update(order.tobytes())
         digest.update(self.space.floor.tobytes())

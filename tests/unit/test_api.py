@@ -128,7 +128,7 @@ def test_save_and_load_round_trip_in_a_fresh_process(tmp_path):
 
 
 def mend(**options):
-    return mendsearch.mend(build("residual"), calibration=IMAGES, **CALL | {"validation": IMAGES} | options)
+    return mendsearch.mend(build("residual"), **CALL | {"calibration": IMAGES, "validation": IMAGES} | options)
 
 
 def test_fine_tuning_of_ones_own_chooses_the_result():
@@ -164,3 +164,14 @@ def test_what_fine_tuning_ruins_is_not_the_result():
 def test_fine_tuning_that_returns_no_network_is_refused():
     with pytest.raises(mendsearch.UsageError, match=r"finetune: got NoneType, expected the fine-tuned torch.nn.Module"):
         mend(n_trials=5, finetune=lambda model, part, seed: None)
+
+
+def test_items_that_belong_together_are_held_out_together():
+    """Eight copies of each item: where that is known, none of an item that layers are fitted to is held out."""
+    few, groups = IMAGES[:8].repeat(8, 1, 1, 1), list(range(8)) * 8
+    known, unknown = (mend(calibration=few, calibration_groups=given) for given in (groups, None))
+    assert known.score != pytest.approx(unknown.score, abs=1e-9)
+    with pytest.raises(
+        mendsearch.UsageError, match=r"calibration_groups: got shape \(7,\) int64 for 64 items, expected"
+    ):
+        mend(calibration_groups=groups[:7])
