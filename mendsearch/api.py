@@ -222,8 +222,8 @@ def _groups(given: Tensor | Sequence[int] | None, items: int) -> Tensor | None:
     if groups.shape != (items,) or groups.is_floating_point():
         kind = str(groups.dtype).removeprefix("torch.")
         raise DataError(
-            f"calibration_groups: got shape {tuple(groups.shape)} {kind} for {items} items, expected integers ({items},); "
-            f"give no more than `calibration_items` items"
+            f"calibration_groups: got shape {tuple(groups.shape)} {kind} for {items} items, expected integers "
+            f"({items},); give no more than `calibration_items` items"
         )
     return groups.long()
 
