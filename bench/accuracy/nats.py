@@ -25,8 +25,8 @@ BATCH = 32
 DRAWS = 2
 """Classes that are drawn for an image."""
 POWER = 1.5
-"""Exponent of the curves before they are summed; chosen on the photographs between calibration and unseen ones. With 1,
-few blocks lose nearly all where much is removed, and there the second order no longer holds."""
+"""Exponent of the curves before they are summed. With 1, few blocks lose nearly all where much is removed, and there
+the second order no longer holds; docs/results/real-weights.md says on which photographs that was seen."""
 STAYS = 1e6
 """Nats that the first channel of a coupling group that must stay whole is said to cost."""
 
