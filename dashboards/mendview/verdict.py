@@ -99,8 +99,11 @@ def _chosen(result: RunResult) -> tuple[Tone, str]:
             f"Finished: mending did not pay here. {title(result.exported).capitalize()} ended best on validation, and "
             f"was exported."
         )
-    if result.metric is not None or result.winner.accuracy is None:
-        return "good", "Finished: mended, and behind no control on validation."
+    if result.metric is not None:
+        lead, _, name, _ = min(_lead(result, control) for control in CONTROLS)
+        ahead = "ahead of" if lead > 0 else "level with" if lead == 0 else "behind"
+        tone: Tone = "good" if lead > 0 else "fair"
+        return tone, f"Finished: mended, {ahead} {title(name)} in {result.figure_name} ({signed(lead / 100)})."
     points, noise, name, images = min(_lead(result, control) for control in CONTROLS)
     of = f"; the noise of {images} is {noise:.2f}" if noise else ""
     if abs(points) <= noise:
@@ -113,14 +116,14 @@ def _chosen(result: RunResult) -> tuple[Tone, str]:
 def _lead(result: RunResult, control: str) -> tuple[float, float, str, str]:
     """Points by which the exported network leads a control at the last rung that both reached, and their noise.
 
-    Without figures of the validation split, test accuracies are compared.
+    Without figures of the validation split, those of the test split are compared.
     """
     ours, theirs = result.winner, result.finalists[control]
     both = min(len(ours.validation), len(theirs.validation))
     first, second, count, split = (
         (ours.validation[both - 1], theirs.validation[both - 1], result.validation_images, "validation")
         if both
-        else (ours.accuracy or 0.0, theirs.accuracy or 0.0, result.test_images, "test")
+        else (result.figures[result.exported] or 0.0, result.figures[control] or 0.0, result.test_images, "test")
     )
     return 100 * (first - second), _noise(first, second, count), control, f"{count or 0:,} {split} images"
 

@@ -50,7 +50,7 @@ def test_the_table_and_the_progress_are_printed(demo):
 
 def test_the_result_has_every_key_that_is_promised(result):
     assert list(result) == [
-        "format", "search", "model", "budget", "test_images", "validation_images", "dense", "finalists", "exported",
+        "format", "search", "model", "budget", "metric", "test_images", "validation_images", "dense", "finalists", "exported",
         "trials", "seconds", "seed", "versions",
     ]  # fmt: skip
     assert set(result["dense"]) == {"accuracy", "macs", "params", "latency_ms"}
@@ -58,6 +58,7 @@ def test_the_result_has_every_key_that_is_promised(result):
     for row in result["finalists"].values():
         assert set(row) == {
             "accuracy", "accuracy_before", "macs", "params", "latency_ms", "keep_counts", "score", "part", "validation",
+            "metric", "metric_before",
         }  # fmt: skip
     assert result["trials"]["complete"] + result["trials"]["stopped_early"] == TRIALS
     assert result["trials"]["complete"] >= 5

@@ -87,8 +87,8 @@ def test_a_u_net_is_scored_and_measured_by_pixels(folder, storage, name):
     result = run(folder, storage, SPEC.format(name=name, heads="false", loss=""))
     assert result["metric"] is None
     assert 0.9 < result["dense"]["accuracy"] <= 1
-    assert result["mended"]["accuracy"] > result["dense"]["accuracy"] - 0.03
-    assert result["mended"]["score"] >= result["uniform"]["score"]
+    assert result["finalists"]["mended"]["accuracy"] > result["dense"]["accuracy"] - 0.03
+    assert result["finalists"]["mended"]["score"] >= result["finalists"]["uniform"]["score"]
 
 
 def test_two_heads_with_a_loss_of_ones_own_are_measured_by_agreement(folder, storage, name):
@@ -96,7 +96,7 @@ def test_two_heads_with_a_loss_of_ones_own_are_measured_by_agreement(folder, sto
     assert result["metric"] == "agreement"
     assert result["dense"]["accuracy"] is None
     assert result["dense"]["metric"] == pytest.approx(0, abs=1e-6)
-    assert result["mended"]["metric"] < 0
+    assert result["finalists"]["mended"]["metric"] < 0
     inspected = mendsearch("inspect", "spec.toml", "--json", cwd=folder)
     outputs = {output["name"]: output for output in json.loads(inspected.stdout)["outputs"]}
     assert (outputs["mask"]["divergence"], outputs["mask"]["shape"]) == ("kl", [2, 16, 16])
@@ -111,7 +111,7 @@ def test_a_metric_by_its_import_path_drives_workers(folder, storage, name):
     result = run(folder, storage, spec, "--workers", "2")
     assert result["metric"] == "usernet:iou"
     assert 0.5 < result["dense"]["metric"] <= 1
-    assert result["mended"]["metric"] > 0.5
+    assert result["finalists"]["mended"]["metric"] > 0.5
     assert result["trials"]["complete"] + result["trials"]["stopped_early"] == 10
     report = (folder / "runs" / name / "report.html").read_text()
     assert "test iou" in report

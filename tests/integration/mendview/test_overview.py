@@ -59,14 +59,19 @@ def test_the_network_of_a_finished_search_is_the_result_not_the_best_trial(reade
 def test_a_metric_is_said_by_its_name(reader, finished):
     seen = see(reader, finished)
     result = seen.search.result.model_copy(update={"metric": "shapes.scores:mean_iou"})
-    for name, value in {"mended": 0.8, "uniform": 0.75, "pre_pruned": 0.7, "dense": 0.9}.items():
-        result = result.model_copy(update={name: getattr(result, name).model_copy(update={"metric": value})})
+    metrics = {"mended": 0.8, "uniform": 0.75, "pre_pruned": 0.7}
+    finalists = {
+        name: row.model_copy(update={"metric": metrics[name], "validation": [metrics[name]] * 2})
+        for name, row in result.finalists.items()
+    }
+    dense = result.dense.model_copy(update={"metric": 0.9})
+    result = result.model_copy(update={"finalists": finalists, "dense": dense})
     search = replace(seen.search, result=result)
     seen = replace(seen, search=search)
     assert overview.headline(seen) == f"0.8000 test mean_iou (trial {finished.best})"
     assert overview.controls(seen)[:3] == ["pre-pruned 0.7000", "uniform 0.7500", "dense 0.9000"]
     tone, said = verdict_of(search, "finished", seen.pace, seen.fleet, seen.best, 0, seen.controls)
-    assert (tone, said) == ("good", "Finished: ahead of uniform in mean_iou after fine-tuning (+0.0500).")
+    assert (tone, said) == ("good", "Finished: mended, ahead of uniform in mean_iou (+0.0500).")
 
 
 def test_what_the_score_is_made_of(reader, made):

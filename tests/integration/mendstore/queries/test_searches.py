@@ -20,7 +20,7 @@ def test_searches_are_listed_with_their_counts(reader, made):
 def test_a_search_comes_with_its_records(reader, finished):
     search = reader.read(lambda snapshot: find_search(snapshot, name=finished.name))
     assert search.structure.widths == finished.structure["widths"]
-    assert search.result.mended.keep_counts == finished.counts[finished.best]
+    assert search.result.winner.keep_counts == finished.counts[finished.best]
     assert (search.model, search.sign, search.unreadable) == ("torchvision:resnet18", 1, ())
     assert finished.study_id in reader.read(with_results)
 
@@ -48,7 +48,7 @@ def test_the_best_score_follows_the_direction_and_leaves_infinite_ones_out(reade
         ),
         (STRUCTURE, {"widths": {"a": 4}, "floor": {"a": 5}}, "`floor` has more channels than the dense network"),
         (RESULTS, ["no"], "results: Input should be a valid dictionary"),
-        (RESULTS, {"format": 2}, "results: format: Input should be 1"),
+        (RESULTS, {"format": 3}, "results: format: Input should be 2"),
     ],
 )
 def test_a_record_that_cannot_be_read_is_left_out_with_the_reason(reader, storage, name, attribute, value, reason):
