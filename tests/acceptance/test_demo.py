@@ -50,10 +50,10 @@ def test_the_table_and_the_progress_are_printed(demo):
 
 def test_the_result_has_every_key_that_is_promised(result):
     assert list(result) == [
-        "format", "search", "model", "budget", "metric", "test_images", "validation_images", "dense", "finalists", "exported",
-        "trials", "seconds", "seed", "versions",
+        "format", "search", "model", "budget", "metric", "test_images", "validation_images", "dense", "finalists",
+        "exported", "trials", "seconds", "seed", "versions",
     ]  # fmt: skip
-    assert set(result["dense"]) == {"accuracy", "macs", "params", "latency_ms"}
+    assert set(result["dense"]) == {"accuracy", "metric", "macs", "params", "latency_ms"}
     assert list(result["finalists"]) == [*CONTROLS, "mended", "mended_2", "mended_3"]
     for row in result["finalists"].values():
         assert set(row) == {
