@@ -21,9 +21,9 @@ def reader(server: mendstore.EmbeddedServer) -> Iterator[Reader]:
     opened.close()
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def made(server: mendstore.EmbeddedServer) -> Made:
-    """A search that runs."""
+    """A search that runs; of each module its own, since it counts as stuck minutes after it was made."""
     return make_search(
         server.start(), f"running-{uuid.uuid4().hex[:8]}", trials=TRIALS, done=DONE, workers=WORKERS, lost=LOST,
         set_aside=ASIDE, groups=12, seconds=60, lease_s=7200,
