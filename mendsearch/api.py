@@ -16,6 +16,7 @@ from mendsearch.calibration import CalibrationWarning, doubts
 from mendsearch.config import (
     Budget,
     CriterionName,
+    FinetuneSpec,
     MendSpec,
     PruneSpec,
     ReconstructionName,
@@ -38,8 +39,7 @@ from mendsearch.training.reading import Data, ToInputs, read
 from mendsearch.training.splits import check_labels
 
 Finetune = Callable[[nn.Module, float, int], nn.Module]
-FINALISTS = 3
-"""Structures of the search that are fine-tuned beside the controls."""
+"""(network, fraction of the whole fine-tuning, seed) -> network."""
 
 
 def mend(
@@ -151,7 +151,7 @@ def mend(
     )
     registration = None if storage is None else Registration(storage, name)
     study = run_study(search, spec, registration=registration, name=name, seed=seed, reporter=reporter)
-    finalists = choose(study, search, 1 if finetune is None else FINALISTS, reporter)
+    finalists = choose(study, search, 1 if finetune is None else FinetuneSpec().finalists, reporter)
     if finetune is None:
         chosen = max(finalists, key=lambda name: finalists[name].score)
         return result_of(search, study, finalists, chosen, search.scorer.build(finalists[chosen].counts))

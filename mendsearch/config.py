@@ -129,10 +129,11 @@ class FinetuneSpec(SpecPart):
         description="Structures of the search that are fine-tuned beside the controls. All of them get a quarter of "
         "the fine-tuning, the better half another quarter, and the better half of those the whole.",
     )
-    function: str | None = Field(
+    function: ImportPath | None = Field(
         default=None,
         description="Your own fine-tuning in place of the built-in one: an import path `package.module:function` of "
-        "`(model, part, seed) -> model`, called with the fraction of the whole fine-tuning that is wanted.",
+        "`(model, part, seed) -> model`, called with the fraction of the whole fine-tuning that is wanted. With "
+        "`epochs = 0` it is not called.",
     )
 
 

@@ -10,7 +10,7 @@ from mendstore.queries.fleet import FleetStatus
 from mendstore.queries.pace import Pace
 from mendstore.queries.searches import Search
 from mendstore.queries.trials import Trial
-from mendstore.records import CONTROLS, RunResult, title
+from mendstore.records import RunResult, title
 from mendview.words import plural, signed, span
 
 Tone = Literal["good", "fair", "bad", "calm"]
@@ -99,13 +99,12 @@ def _chosen(result: RunResult) -> tuple[Tone, str]:
             f"Finished: mending did not pay here. {title(result.exported).capitalize()} ended best on validation, and "
             f"was exported."
         )
+    lead, noise, name, images = min(_lead(result, control) for control in result.controls)
     if result.metric is not None:
-        lead, _, name, _ = min(_lead(result, control) for control in CONTROLS)
         ahead = "ahead of" if lead > 0 else "level with" if lead == 0 else "behind"
         tone: Tone = "good" if lead > 0 else "fair"
-        return tone, f"Finished: mended, {ahead} {title(name)} in {result.figure_name} ({signed(lead / 100)})."
-    points, noise, name, images = min(_lead(result, control) for control in CONTROLS)
-    of = f"; the noise of {images} is {noise:.2f}" if noise else ""
+        return tone, f"Finished: mended, {ahead} {title(name)} in {result.figure_name} ({signed(lead)})."
+    points, of = 100 * lead, f"; the noise of {images} is {noise:.2f}" if noise else ""
     if abs(points) <= noise:
         return "fair", f"Finished: mended, level with {title(name)} ({signed(points, 2)} points{of})."
     if points > 0:
@@ -114,9 +113,12 @@ def _chosen(result: RunResult) -> tuple[Tone, str]:
 
 
 def _lead(result: RunResult, control: str) -> tuple[float, float, str, str]:
-    """Points by which the exported network leads a control at the last rung that both reached, and their noise.
+    """By how much the exported network leads a control at the last rung that both reached.
 
     Without figures of the validation split, those of the test split are compared.
+
+    Returns:
+        the lead; the noise of it in points, if both are accuracies; the control; and the images, in words.
     """
     ours, theirs = result.winner, result.finalists[control]
     both = min(len(ours.validation), len(theirs.validation))
@@ -125,7 +127,7 @@ def _lead(result: RunResult, control: str) -> tuple[float, float, str, str]:
         if both
         else (result.figures[result.exported] or 0.0, result.figures[control] or 0.0, result.test_images, "test")
     )
-    return 100 * (first - second), _noise(first, second, count), control, f"{count or 0:,} {split} images"
+    return first - second, _noise(first, second, count), control, f"{count or 0:,} {split} images"
 
 
 def _noise(first: float, second: float, images: int | None) -> float:

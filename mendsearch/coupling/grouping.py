@@ -18,7 +18,6 @@ ONE = "it has one output channel"
 UNUSED = "the forward pass does not use it"
 COMPUTED = "its channels are not followed"
 Roots = (nn.modules.conv._ConvNd, nn.Linear)
-Place = tuple[str, int]
 """A tensor of the network and one of its dimensions."""
 
 

@@ -46,6 +46,10 @@ class Layout:
         found: Ints = np.bincount(self.group[self.group >= 0], minlength=group_count)
         return found
 
+    def size(self, counts: Ints, widths: Ints) -> int:
+        """How many indices stay in a candidate with these keep counts; both are (G,) int64."""
+        return len(self.group) + int((self.owned(len(widths)) * (counts - widths) // widths).sum())
+
     def multiplicity(self, group_count: int) -> Ints:
         """(group_count,) int64, indices that one channel of each coupling group owns."""
         owned = self.group[self.group >= 0]
@@ -124,9 +128,7 @@ class Sized:
 
     def of(self, counts: Ints, widths: Ints) -> int:
         """The size in a candidate with these keep counts; both are (G,) int64."""
-        owned = self.layout.owned(len(widths))
-        kept = len(self.layout.group) + int((owned * (counts - widths) // widths).sum())
-        return self.size * kept // len(self.layout.group)
+        return self.size * self.layout.size(counts, widths) // len(self.layout.group)
 
 
 @dataclass(frozen=True, eq=False)
@@ -189,9 +191,8 @@ class Coupling:
         counts, widths = self.widths.copy(), self.widths
         for group, name, dim in self.tellers:
             layout = dict(self.axes[name])[dim]
-            owned = layout.owned(len(widths))
-            others = len(layout.group) + int((owned * (counts - widths) // widths).sum())
-            counts[group] += (shapes[name][dim] - others) * widths[group] // int(owned[group])
+            lacking = shapes[name][dim] - layout.size(counts, widths)
+            counts[group] += lacking * widths[group] // int(layout.owned(len(widths))[group])
         return counts
 
     def counts(self, keep_counts: Mapping[str, int]) -> Ints:

@@ -153,9 +153,8 @@ class Tracer(TorchDispatchMode):
         self.modules: list[str] = []
         self.inputs: dict[str, list[Traced]] = {}
         self.failed: list[Traced] = []
-        self.convolved = (
-            WeakTensorKeyDictionary()
-        )  # tensors may be freed, or a pass would need the memory of all of them
+        # tensors may be freed: a pass would need the memory of all of them otherwise
+        self.convolved = WeakTensorKeyDictionary()
         self._known: dict[int, tuple[weakref.ref[Tensor], Traced]] = {}
         self._aliases: dict[int, list[TensorWeakRef]] = {}
         self._views = 0

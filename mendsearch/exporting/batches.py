@@ -7,6 +7,7 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
+from torch.utils._pytree import tree_map_only
 
 from mendsearch.batches import Batch
 from mendsearch.coupling.copying import dtype_of
@@ -28,14 +29,14 @@ def arguments(example: Any, model: nn.Module) -> Arguments:
         DataError: there is no tensor, or not every one has the same number of items.
     """
     if isinstance(example, Batch):
-        args, kwargs = (map_tensors(_placed(model), part) for part in (example.args, example.kwargs))
+        args, kwargs = (tree_map_only(Tensor, _placed(model), part) for part in (example.args, example.kwargs))
         return args, kwargs
     tensors = list(tensors_in(example))
     sizes = {len(tensor) if tensor.dim() else 0 for tensor in tensors}
     if len(sizes) != 1 or 0 in sizes:
         shapes = ", ".join(str(tuple(tensor.shape)) for tensor in tensors) or "no tensor"
         raise DataError(f"example: got {shapes}, expected tensors with the same number of items; try example[:2]")
-    placed = map_tensors(_placed(model), example)
+    placed = tree_map_only(Tensor, _placed(model), example)
     if isinstance(placed, Mapping):
         return (), dict(placed)
     return (placed,) if isinstance(placed, Tensor) else tuple(placed), {}
@@ -50,16 +51,5 @@ def batch_of(call: Arguments, items: int) -> Arguments:
     """The same arguments with another number of items, which are repeated as often as needed."""
     count = len(next(tensors_in(call)))
     indices = torch.arange(items) % count
-    repeated: Arguments = map_tensors(lambda tensor: tensor[indices].contiguous(), call)
+    repeated: Arguments = tree_map_only(Tensor, lambda tensor: tensor[indices].contiguous(), call)
     return repeated
-
-
-def map_tensors(change: Callable[[Tensor], Tensor], value: Any) -> Any:
-    """Tuples, lists and dicts with every tensor changed."""
-    if isinstance(value, Tensor):
-        return change(value)
-    if isinstance(value, Mapping):
-        return {key: map_tensors(change, part) for key, part in value.items()}
-    if isinstance(value, list | tuple):
-        return type(value)([map_tensors(change, part) for part in value])
-    return value

@@ -37,6 +37,7 @@ class Measure:
         validation: inputs of the validation items, and their labels, or None.
 
     Attributes:
+        comparison: as given.
         metric: what the figure `metric` is: import path of the user's metric, `agreement` with the dense network where
             there is no metric and nothing to be right about, or None where accuracy is all.
     """
@@ -49,7 +50,7 @@ class Measure:
         name: str,
         validation: tuple[Batch, Tensor | None],
     ) -> None:
-        self._dense, self._comparison, self._function, self._validation = dense, comparison, function, validation
+        self._dense, self.comparison, self._function, self._validation = dense, comparison, function, validation
         self._has_accuracy = self._decides()
         self.metric = name if function is not None else None if self._has_accuracy else AGREEMENT
 
@@ -82,30 +83,30 @@ class Measure:
         """By figure, (n,) values of the items of a batch."""
         values = {}
         if self._has_accuracy:
-            assert self._comparison is not None  # there is no accuracy without it
-            found = self._comparison.prepare(inputs.call(model))
-            right = self._comparison.right(found, targets)
+            assert self.comparison is not None  # there is no accuracy without it
+            found = self.comparison.prepare(inputs.call(model))
+            right = self.comparison.right(found, targets)
             assert right is not None
-            values = {"accuracy": right, "loss": self._comparison.loss(found, targets)}
+            values = {"accuracy": right, "loss": self.comparison.loss(found, targets)}
         if self._function is not None:
             plain = inputs.plain
             batch = plain if targets is None else (plain, targets.to(inputs.tensors[0].device))
             values["metric"] = checked(self._function(model, batch), batch, str(self.metric))
         elif self.metric == AGREEMENT:
-            assert self._comparison is not None  # without a metric of the user's, the search needed it
-            prepared, dense = (self._comparison.prepare(inputs.call(network)) for network in (model, self._dense))
-            values["metric"] = -self._comparison.mean(self._comparison.divergences(prepared, dense))
+            assert self.comparison is not None  # without a metric of the user's, the search needed it
+            prepared, dense = (self.comparison.prepare(inputs.call(network)) for network in (model, self._dense))
+            values["metric"] = -self.comparison.mean(self.comparison.divergences(prepared, dense))
         return values
 
     @torch.no_grad()
     def _decides(self) -> bool:
         """Whether there is an accuracy."""
         inputs, labels = self._validation
-        if self._comparison is None or labels is None:
+        if self.comparison is None or labels is None:
             return False
         with evaluating(self._dense):
             outputs = to_network(inputs[:2], self._dense).call(self._dense)
-            return self._comparison.right(self._comparison.prepare(outputs), labels[:2]) is not None
+            return self.comparison.right(self.comparison.prepare(outputs), labels[:2]) is not None
 
 
 def _finite(value: float) -> float:

@@ -19,14 +19,18 @@ from mendsearch.files import write_json
 from mendsearch.mending.search import Search
 from mendsearch.pipeline.finetuning import Finetuned
 from mendsearch.pipeline.latency import latencies_ms
-from mendsearch.pipeline.measuring import measure_in
 from mendsearch.pipeline.run import Run
 from mendsearch.study.worker import open_database
 from mendstore.records import FORMAT, RESULTS, Budget, DenseRow, Model, PrunedRow, RunResult, TrialCounts
 
 
 def export(
-    run: Run, search: Search, study: optuna.Study, tuned: Mapping[str, Finetuned], chosen: str
+    run: Run,
+    search: Search,
+    study: optuna.Study,
+    tuned: Mapping[str, Finetuned],
+    chosen: str,
+    metric: str | None,
 ) -> dict[str, Any]:
     """Write `model/` and `result.json`; dashboards find the result in the study.
 
@@ -36,6 +40,7 @@ def export(
         study: the study, with all its trials.
         tuned: finalists after fine-tuning, by name.
         chosen: name of the one to export.
+        metric: what the figure `metric` is (see `Measure`).
 
     Returns:
         the result, as `result.json` holds it.
@@ -78,7 +83,7 @@ def export(
         search=spec.name,
         model=Model(name=spec.model.name, kwargs=inputs.kwargs),
         budget=Budget(given=spec.budget.limits(), absolute=search.problem.limits.absolute),
-        metric=measure_in(run).metric,
+        metric=metric,
         test_images=len(inputs.splits.test),  # type: ignore[arg-type]  # map-style, checked by `split`
         validation_images=len(inputs.splits.validation[0]),
         dense=dense,

@@ -19,12 +19,12 @@ from mendsearch.coupling.layout import Ints
 from mendsearch.coupling.surgery import build_pruned
 from mendsearch.errors import SpecError
 from mendsearch.files import read_json, read_tensors, write_json, write_tensors
-from mendsearch.importing import import_factory
 from mendsearch.mending.ladder import RUNGS, Standing, best, climb, fine_tunings, part_of
+from mendsearch.mending.measuring import Measure
 from mendsearch.mending.search import Search
 from mendsearch.outputs import LOGITS
-from mendsearch.pipeline.inputs import loss_of
-from mendsearch.pipeline.measuring import comparison_in, measure_in, tested
+from mendsearch.pipeline.inputs import function_of, loss_of
+from mendsearch.pipeline.measuring import tested
 from mendsearch.pipeline.run import Run
 from mendsearch.study.finalists import Finalist, first_names
 from mendsearch.training.loop import train
@@ -57,7 +57,9 @@ class Finetuned:
     part: float
 
 
-def finetune(run: Run, search: Search, finalists: Mapping[str, Finalist]) -> tuple[dict[str, Finetuned], str]:
+def finetune(
+    run: Run, search: Search, finalists: Mapping[str, Finalist], measure: Measure
+) -> tuple[dict[str, Finetuned], str]:
     """Fine-tune the finalists, equal structures once, and choose the one to export on the validation split.
 
     Without epochs, the choice is by the score.
@@ -68,7 +70,7 @@ def finetune(run: Run, search: Search, finalists: Mapping[str, Finalist]) -> tup
     started, folder = time.perf_counter(), run.folder
     names = first_names(finalists)
     distinct = {name: finalists[name] for name in dict.fromkeys(names.values())}
-    tuning = _Tuning(run, search, distinct)
+    tuning = _Tuning(run, search, distinct, measure)
     if run.spec.finetune.epochs:
         with run.reporter.stage("fine-tune", fine_tunings(len(distinct))) as stage:
             tuning.advance = stage.advance
@@ -88,10 +90,9 @@ def finetune(run: Run, search: Search, finalists: Mapping[str, Finalist]) -> tup
 class _Tuning:
     """Brings finalists from rung to rung, by the built-in loop or the user's function."""
 
-    def __init__(self, run: Run, search: Search, finalists: Mapping[str, Finalist]) -> None:
+    def __init__(self, run: Run, search: Search, finalists: Mapping[str, Finalist], measure: Measure) -> None:
         self._run, self._search, self._finalists = run, search, finalists
-        self._folder, self._measure = run.folder.path / "finetuned", measure_in(run)
-        self._comparison = comparison_in(run)
+        self._folder, self._measure = run.folder.path / "finetuned", measure
         self.advance: Callable[[str], None] = lambda note: None
         self.worked = False
 
@@ -145,8 +146,9 @@ class _Tuning:
     def _tune(self, model: nn.Module, part: float, rung: int, checkpoint: Path) -> nn.Module:
         run, splits = self._run, self._run.inputs.splits
         seed = run.spec.seed + rung
-        if run.spec.finetune.function is not None:
-            tuned = import_factory(run.spec.finetune.function, SpecError)(model, part, seed)
+        function = function_of(run.spec.finetune)
+        if function is not None:
+            tuned = function(model, part, seed)
             if not isinstance(tuned, nn.Module):
                 raise SpecError(
                     f"finetune.function {run.spec.finetune.function}: got {type(tuned).__name__}, expected the "
@@ -162,7 +164,7 @@ class _Tuning:
             batch=splits.batch,
             augment=splits.augment,
             teacher=self._search.problem.model,
-            comparison=self._comparison or LOGITS,
+            comparison=self._measure.comparison or LOGITS,
             loss=loss_of(run.spec.finetune),
             checkpoint=checkpoint,
         )

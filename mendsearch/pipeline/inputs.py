@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
 import torch
+from torch import nn
 
 from mendsearch.batches import Batch
 from mendsearch.config import FinetuneSpec, Spec, TrainSpec
@@ -69,6 +71,15 @@ def loss_of(spec: TrainSpec | FinetuneSpec) -> Loss | None:
     return None if spec.loss is None else import_factory(spec.loss, SpecError)
 
 
+def function_of(spec: FinetuneSpec) -> Callable[[nn.Module, float, int], object] | None:
+    """The user's own fine-tuning, or None.
+
+    Raises:
+        SpecError: it cannot be imported.
+    """
+    return None if spec.function is None else import_factory(spec.function, SpecError)
+
+
 @torch.no_grad()
 def check_targets(spec: Spec, inputs: Inputs) -> None:
     """See whether score and losses can be computed, before any work is done; `inspect` shows outputs without it.
@@ -80,7 +91,8 @@ def check_targets(spec: Spec, inputs: Inputs) -> None:
     if is_import_path(spec.mend.score):
         import_factory(spec.mend.score, SpecError)
     trained = spec.model.checkpoint is None and spec.train.epochs and loss_of(spec.train) is None
-    tuned = spec.finetune.epochs and loss_of(spec.finetune) is None and spec.finetune.distillation < 1
+    built_in = function_of(spec.finetune) is None
+    tuned = spec.finetune.epochs and built_in and loss_of(spec.finetune) is None and spec.finetune.distillation < 1
     model, (held, labels) = problem.model, splits.validation
     outputs, divergences = outputs_of(model, splits.calibration, problem.outputs)
     if divergences and not is_import_path(spec.mend.score):

@@ -23,6 +23,7 @@ from mendsearch.pipeline.export import export
 from mendsearch.pipeline.finetuning import finetune
 from mendsearch.pipeline.folder import RunFolder, check_spec, locked
 from mendsearch.pipeline.inputs import check_targets, read_inputs
+from mendsearch.pipeline.measuring import measure_in
 from mendsearch.pipeline.preparation import rank, train_dense
 from mendsearch.pipeline.run import Run
 from mendsearch.progress import Reporter
@@ -148,6 +149,7 @@ def _run(spec: Spec, out: Path, storage: str, reporter: Reporter, workers: int) 
     seconds = sum(trial.duration.total_seconds() for trial in finished_trials(study) if trial.duration is not None)
     folder["mend"] = {"seconds": seconds}
     finalists = choose(study, search, spec.finetune.finalists, reporter)
-    tuned, chosen = finetune(run, search, finalists)
-    result = export(run, search, study, tuned, chosen)
+    measure = measure_in(run)
+    tuned, chosen = finetune(run, search, finalists, measure)
+    result = export(run, search, study, tuned, chosen, measure.metric)
     return Outcome(result, folder["score"]["dense"])

@@ -123,12 +123,7 @@ def tune(model, part, seed):
 
 def test_fine_tuning_of_ones_own_serves_as_the_last_rungs(tmp_path, storage, name):
     """What the function gives is judged and exported; here the last half of it ruins the network."""
-    (tmp_path / "tuning.py").write_text(TUNING)
-    (tmp_path / "spec.toml").write_text(
-        f"name = '{name}'\nmodel = {{ name = 'digits-resnet', kwargs = {{ width = 8 }} }}\ndata.name = 'digits'\n"
-        "budget.macs = 0.4\ntrain.epochs = 6\nmend.trials = 12\nfinetune.function = 'tuning:tune'\n"
-    )
-    ended = mendsearch("run", "spec.toml", "--json", cwd=tmp_path, storage=storage)
+    ended = tuned_by(TUNING, tmp_path, storage, name, "train.epochs=6", "mend.trials=12")
     assert ended.returncode == 0, ended.stderr
     result = json.loads(ended.stdout)
     calls = [line.split() for line in (tmp_path / "calls.txt").read_text().splitlines()]
@@ -143,13 +138,30 @@ def test_fine_tuning_of_ones_own_serves_as_the_last_rungs(tmp_path, storage, nam
     assert exported["accuracy"] > 0.5, "a control, or another finalist, that is better on validation is exported"
 
 
-def test_a_function_that_gives_no_network_is_refused_in_a_line(tmp_path, storage, name):
-    (tmp_path / "tuning.py").write_text("def tune(model, part, seed):\n    return None\n")
-    (tmp_path / "spec.toml").write_text(
-        f"name = '{name}'\nmodel = {{ name = 'digits-resnet', kwargs = {{ width = 8 }} }}\ndata.name = 'digits'\n"
-        "budget.macs = 0.4\ntrain.epochs = 1\nmend.trials = 5\nfinetune.function = 'tuning:tune'\n"
-    )
-    ended = mendsearch("run", "spec.toml", cwd=tmp_path, storage=storage)
+@pytest.mark.parametrize(
+    ("function", "reason", "work"),
+    [
+        ("def tune(model, part, seed):\n    return None\n", "got NoneType, expected the fine-tuned nn.Module", True),
+        ("tune = 3\n", "got int, expected a callable", False),
+        ("", "module `tuning` has no `tune`", False),
+    ],
+)
+def test_a_function_that_gives_no_network_is_refused_in_a_line(tmp_path, storage, name, function, reason, work):
+    """Before any work, if it can be seen then."""
+    ended = tuned_by(function, tmp_path, storage, name, "train.epochs=1", "mend.trials=5")
     assert ended.returncode == 2
-    assert "finetune.function tuning:tune: got NoneType, expected the fine-tuned nn.Module" in ended.stderr
+    assert "tuning:tune" in ended.stderr
+    assert reason in ended.stderr
     assert "Traceback" not in ended.stderr
+    assert ("train:" in ended.stderr) == work
+
+
+def tuned_by(function, folder, storage, name, *changes):
+    """A run on digits with this source of `tuning:tune`."""
+    (folder / "tuning.py").write_text(function)
+    (folder / "spec.toml").write_text(
+        f"name = '{name}'\nmodel = {{ name = 'digits-resnet', kwargs = {{ width = 8 }} }}\ndata.name = 'digits'\n"
+        "budget.macs = 0.4\nfinetune.function = 'tuning:tune'\n"
+    )
+    options = [part for change in changes for part in ("--set", change)]
+    return mendsearch("run", "spec.toml", *options, "--json", cwd=folder, storage=storage)

@@ -124,9 +124,14 @@ class RunResult(Record):
         return self.finalists[self.exported]
 
     @property
+    def controls(self) -> list[str]:
+        """Names of the finalists that need no search."""
+        return [name for name in self.finalists if not name.startswith(MENDED)]
+
+    @property
     def mending_paid(self) -> bool:
         """Whether the exported network is of the search, and not a control."""
-        return self.exported.startswith(MENDED)
+        return self.exported not in self.controls
 
     @property
     def figures(self) -> dict[str, float | None]:
