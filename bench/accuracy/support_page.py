@@ -12,9 +12,9 @@ Row = dict[str, Any]
 OUTPUT = "its channels are the network's output"
 HEAD = """# Networks that were tried
 
-Made by `python -m bench.accuracy.support`; its `--help` says how to make the environment. Weights are random, and every
-network is measured by one thread in a process of its own. Rows may be of several versions of the code: `--only` measures some
-of them again, `--missing` those that are lacking. For a network of yours: `mendsearch inspect SPEC.toml`.
+Made by `python -m bench.accuracy.support`; its `--help` says how to make the environment. Weights are random, and
+every network is measured by one thread in a process of its own. Rows may be of several versions of the code: `--only`
+measures some of them again, `--missing` those that are lacking. For a network of yours: `mendsearch inspect SPEC.toml`.
 """
 LEGEND = """
 | column | meaning |
