@@ -37,7 +37,7 @@ from mendsearch.files import write_text
 from mendsearch.pipeline.export import versions
 
 TAKES = "60 minutes"
-LIMIT_S = {"measure": 240, "measure_peer": 60}
+LIMIT_S = {"measure": 360, "measure_peer": 60}
 """Processor seconds of one process; the network is made, and checked, within them too."""
 MEMORY = 8 << 30
 """Bytes of one process."""

@@ -14,6 +14,7 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from bench.accuracy.support_law import distance, silenced, tensors
 from bench.accuracy.support_networks import Network, lively
+from bench.accuracy.support_results import results
 from mendsearch.budget.costs import build_cost_model
 from mendsearch.coupling.copying import copy_network
 from mendsearch.coupling.graph import find_coupling
@@ -63,8 +64,10 @@ def measure(network: Network) -> dict[str, Any]:
     except MendsearchError as error:
         return row | {"error": f"refused: {error}", "seconds": round(time.process_time() - started, 2)}
     row["seconds"] = round(time.process_time() - started, 2)
-    row |= _described(model, coupling)
-    return row | _costs(model, coupling, inputs) | _law(model, coupling, inputs)
+    row |= _described(model, coupling) | _costs(model, coupling, inputs)
+    if coupling.groups and "error" not in row:
+        row |= results(model, coupling, inputs, *_candidate(coupling))
+    return row | _law(model, coupling, inputs)  # last, as it may leave the network in float64
 
 
 def _described(model: nn.Module, coupling: Coupling) -> dict[str, Any]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator
 from typing import Any
 
@@ -25,6 +26,8 @@ LEGEND = """
 | least | MACs left where every group keeps one channel |
 | law | a network of random keep counts: what is sliced is what is built, and what the dense network gives without the removed channels, by zeros in its weights; the largest difference relative to the largest output, in float32, or in float64 (marked *) where rounding hides it |
 | MACs | ours are those of `torch.utils.flop_counter`, to the unit, for the dense and for the pruned network |
+| score | how outputs are compared, as guessed from their values; `none` is left out |
+| pt2 | a `.pt2` file of that pruned network, run for 1, 2 and 5 items: the largest difference, relative to the largest output; "no": see below |
 | Torch-Pruning | groups of its DependencyGraph, with its output layers among them; its share where it differs; whether the network runs with half the channels |
 """  # noqa: E501  # rows of a table
 
@@ -36,6 +39,7 @@ def page(rows: dict[str, Row]) -> str:
         own = {title.partition("/")[2]: row for title, row in rows.items() if title.startswith(f"{library}/")}
         parts.append(f"\n## {library}\n\n" + "\n".join(_table(own)) + "\n")
     parts.append("\n## What stays whole\n\n" + "\n".join(_reasons(rows)) + "\n")
+    parts.append("\n## What is not scored or exported\n\n" + "\n".join(_lacking(rows)) + "\n")
     return "".join(parts)
 
 
@@ -57,28 +61,30 @@ def peer_works(row: Row) -> bool:
 
 def _summary(rows: dict[str, Row]) -> str:
     lines = [
-        "\n| library | networks | pruned, law and MACs hold | not | longest | Torch-Pruning: tried | runs at half |",
-        "|---|---|---|---|---|---|---|",
+        "\n| library | networks | pruned, law and MACs hold | not | longest | scored | pt2 | Torch-Pruning: tried | runs at half |",  # noqa: E501
+        "|---|---|---|---|---|---|---|---|---|",
     ]
     for library in [*dict.fromkeys(title.partition("/")[0] for title in rows), "all"]:
         own = [row for title, row in rows.items() if library == "all" or title.startswith(f"{library}/")]
         good, peer = sum(map(pruned, own)), sum(map(peer_works, own))
         tried = sum(bool(row.get("peer")) for row in own)
         longest = max((row["seconds"] for row in own if "seconds" in row), default=0.0)
-        lines.append(f"| {library} | {len(own)} | {good} | {len(own) - good} | {longest:.0f} s | {tried} | {peer} |")
+        done = sum("divergence" in row for row in own), sum("pt2" in row for row in own)
+        cells = [library, len(own), good, len(own) - good, f"{longest:.0f} s", *done, tried, peer]
+        lines.append(f"| {' | '.join(map(str, cells))} |")
     return "\n".join(lines) + "\n"
 
 
 def _table(rows: dict[str, Row]) -> Iterator[str]:
-    yield "| network | inputs | s | groups | share | least | law | MACs | Torch-Pruning |"
-    yield "|---|---|---|---|---|---|---|---|---|"
+    yield "| network | inputs | s | groups | share | least | law | MACs | score | pt2 | Torch-Pruning |"
+    yield "|---|---|---|---|---|---|---|---|---|---|---|"
     for name, row in rows.items():
         shape = "x".join(str(size) for size in row.get("inputs", ()))
         seconds = f"{row['seconds']:.1f}" if "seconds" in row else ""
         if "groups" in row:
-            cells = [str(row["groups"]), _percent(row["share"]), _least(row), _law(row), _macs(row)]
+            cells = [str(row["groups"]), _percent(row["share"]), _least(row), _law(row), _macs(row), *_results(row)]
         else:
-            cells = ["0", "", "", row["error"].replace("|", "/"), ""]
+            cells = ["0", "", "", row["error"].replace("|", "/"), "", "", ""]
         yield f"| {name} | {shape} | {seconds} | " + " | ".join([*cells, _peer(row)]) + " |"
 
 
@@ -104,6 +110,22 @@ def _macs(row: Row) -> str:
         return "same"
     pairs = (f"{row.get(key)} ours, {row.get(f'{key}_counted')} theirs" for key in ("macs", "macs_pruned"))
     return "; pruned ".join(pairs)
+
+
+def _results(row: Row) -> tuple[str, str]:
+    kinds = Counter(row.get("compared", {}).values())
+    score = ", ".join(kind if count == 1 else f"{count} {kind}" for kind, count in kinds.items())
+    exported = f"{row['pt2']:.0e}" if row.get("pt2") else "0" if "pt2" in row else "no" if "unexported" in row else ""
+    return "no" if "unscored" in row else score, exported
+
+
+def _lacking(rows: dict[str, Row]) -> Iterator[str]:
+    yield "| network | why |"
+    yield "|---|---|"
+    for title, row in rows.items():
+        for key in ("unscored", "unexported"):
+            if key in row:
+                yield f"| {title} | {row[key].removeprefix('export: ').replace('|', '/')} |"
 
 
 def _peer(row: Row) -> str:

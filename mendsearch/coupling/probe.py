@@ -18,14 +18,13 @@ from torch import Tensor, nn
 from mendsearch.batches import Batch, BatchLike
 from mendsearch.coupling.layout import Coupling, Ints
 from mendsearch.coupling.nesting import tensors_in
+from mendsearch.coupling.samples import Sample, outputs_noted
 from mendsearch.coupling.silencing import Silenced
 from mendsearch.coupling.slicing import Slicer
 from mendsearch.coupling.tracing import Trace, Tracer, own_tensors
 from mendsearch.coupling.units import Traced
 from mendsearch.modes import evaluating
 
-TOLERANCE = {torch.float64: 1e-6, torch.float32: 1e-3, torch.float16: 5e-2, torch.bfloat16: 2e-1}
-"""Largest difference, relative to the largest value of the tensor."""
 HALF = 0.35, 0.65
 """Shares of their channels that coupling groups keep in the candidate for which the law is checked."""
 NOISE = 0.1
@@ -62,9 +61,11 @@ def find_fault(model: nn.Module, coupling: Coupling, trace: Trace, inputs: Batch
         kept = generator.uniform(*HALF, len(coupling.widths))  # not one share, at which sizes may agree by chance
         half = _Check(slicer, trace, np.ceil(kept * coupling.widths).astype(np.int64), inputs)
         least = _Check(slicer, trace, np.ones_like(coupling.widths), inputs)
-        check, fault = half, half.failure() or half.difference()
+        check, fault = half, half.failure()
         if fault is None:
             check, fault = least, least.failure()
+        if fault is None:  # last, as it takes the longest
+            check, fault = half, half.difference()
         if fault is None or len(fault.units) < len(check.held()):
             return fault
         return _narrowed(check, fault)
@@ -108,7 +109,7 @@ class _Check:
         self.slicer, self.trace, self.counts, self.inputs = slicer, trace, counts, inputs
         self.model, self.coupling = slicer.model, slicer.coupling
         self.kept = slicer.kept(counts)
-        self.outputs: list[tuple[str, list[Tensor]]] = []
+        self.outputs: list[tuple[str, list[Sample]]] = []
         self.component, _ = trace.units.components()
         removed = np.zeros(int(self.component.max()) + 1, dtype=bool)
         self.group = np.full(len(removed), -1, dtype=np.int64)
@@ -125,7 +126,7 @@ class _Check:
         """What makes the forward pass fail."""
         state = self.slicer.take(self.kept)
         try:
-            with self.slicer.sized(state), _after_modules(self.model, self.outputs):
+            with self.slicer.sized(state), outputs_noted(self.model, self.outputs):
                 self.slicer.forward(state, self.inputs)
         except Exception as error:  # a forward may raise anything
             return self._failure(state, f"{type(error).__name__}: {error}".split("\n")[0])
@@ -159,23 +160,14 @@ class _Check:
             return Fault(self.held(), f"the dense network cannot be run with channels silenced: {reason}")
         return found[0] if found else None
 
-    def _agree(self, silenced: Silenced, dense: Any, sliced: Any) -> bool:
-        dense, sliced = (list(tensors_in(side)) for side in (dense, sliced))
+    def _agree(self, silenced: Silenced, outputs: Any, sliced: list[Sample]) -> bool:
+        dense = list(tensors_in(outputs))
         if len(dense) != len(sliced):
             return False
         for whole, part in zip(dense, sliced, strict=True):
             for dim, units in silenced.axes(whole).items():
                 whole = whole.index_select(dim, silenced.kept(units).to(whole.device))
-            if whole.shape != part.shape:
-                return False
-            if not whole.is_floating_point() or not whole.numel():
-                continue
-            finite = torch.isfinite(whole)
-            if not torch.equal(finite, torch.isfinite(part)):
-                return False
-            scale = float(torch.where(finite, whole, 0).abs().max())
-            error = float(torch.where(finite, whole - part, 0).abs().max())
-            if error > TOLERANCE.get(whole.dtype, 1e-3) * max(scale, 1e-6):
+            if not Sample.of(whole).close_to(part):
                 return False
         return True
 
@@ -189,7 +181,8 @@ class _Check:
         tracer.give(self.inputs)
         with contextlib.suppress(Exception), self.slicer.sized(state), tracer.following():
             self.slicer.forward(state, self.inputs)
-        chain = [tracer.failed, *(tracer.inputs.get(name, []) for name in reversed(tracer.modules))]
+        failed = tracer.failed or _traced(tracer, tracer.given.refused)
+        chain = [failed, *(tracer.inputs.get(name, []) for name in reversed(tracer.modules))]
         return Fault(
             self._blamed(chain), f"the forward pass fails once channels go, in {_where(tracer.module)}: {reason}"
         )
@@ -219,25 +212,6 @@ def _where(module: str) -> str:
 
 def _traced(tracer: Tracer, outputs: Any) -> list[Traced]:
     return [traced for leaf in tensors_in(outputs) if (traced := tracer.get(leaf)) is not None]
-
-
-@contextlib.contextmanager
-def _after_modules(model: nn.Module, outputs: list[tuple[str, list[Tensor]]]) -> Iterator[None]:
-    """Within the scope, what every module gives is noted, copied, since what follows may change it in place."""
-
-    def note(name: str, given: Any) -> None:
-        outputs.append((name, [tensor.clone() for tensor in tensors_in(given)]))
-
-    hooks = [
-        module.register_forward_hook(lambda _m, _i, o, name=name: note(name, o))
-        for name, module in model.named_modules()
-        if not isinstance(module, torch.jit.ScriptModule)
-    ]
-    try:
-        yield
-    finally:
-        for hook in hooks:
-            hook.remove()
 
 
 @torch.no_grad()

@@ -10,8 +10,10 @@ from contextlib import contextmanager, suppress
 from fractions import Fraction
 from typing import Any
 
-from torch import nn
+from torch import Tensor, nn
 from torch.overrides import TorchFunctionMode
+
+from mendsearch.coupling.nesting import tensors_in
 
 
 class Size(int):
@@ -68,21 +70,24 @@ class Given(TorchFunctionMode):
 
     Attributes:
         ints: in the order of its arguments; empty where none of them is a `Size`.
+        refused: tensors that the last function that raised was given.
     """
 
     def __init__(self) -> None:
         super().__init__()
         self.ints: list[int] = []
+        self.refused: list[Tensor] = []
 
     def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         """Run one function."""
         kwargs = kwargs or {}
         ints = list(_ints((args, tuple(kwargs.values()))))
-        if not any(isinstance(value, Size) for value in ints):
-            return func(*args, **kwargs)
-        outer, self.ints = self.ints, ints
+        outer, self.ints = self.ints, ints if any(isinstance(value, Size) for value in ints) else self.ints
         try:
             return func(*args, **kwargs)
+        except Exception:
+            self.refused = list(tensors_in((args, kwargs)))
+            raise
         finally:
             self.ints = outer
 

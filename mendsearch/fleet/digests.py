@@ -31,6 +31,7 @@ SCORING = (
     "coupling.rules.products",
     "coupling.rules.reductions",
     "coupling.rules.windows",
+    "coupling.samples",
     "coupling.silencing",
     "coupling.sizes",
     "coupling.slicing",

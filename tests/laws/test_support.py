@@ -28,9 +28,13 @@ def test_a_public_network_is_pruned_by_the_law_with_the_macs_that_pytorch_counts
     row = measure(NETWORKS[name])
     assert pruned(row), row
     assert row["share"] >= SHARES[name]
+    assert row["divergence"] > 0
+    assert "unscored" not in row
+    assert row["pt2"] < 1e-4
     text = page({NETWORKS[name].title: row})
     assert f"| {name} |" in text
     assert "| all | 1 | 1 | 0 |" in text
+    assert f"| {row['seconds']:.0f} s | 1 | 1 | 0 | 0 |" in text
 
 
 @torch.no_grad()

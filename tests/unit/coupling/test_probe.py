@@ -47,6 +47,24 @@ def test_a_size_written_into_the_forward_pass_keeps_its_layer_whole_and_names_th
     assert "fails once channels go, in `inner`: RuntimeError: shape '[2, 8, 64]' is invalid" in coupling.whole["stem.0"]
 
 
+class Reduced(nn.Module):
+    """Keys of a reduced map, as in spatial-reduction attention: the view writes their width down."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.reduce, self.key = nn.Conv2d(8, 8, 3, 2), nn.Linear(8, 6)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.key(self.reduce(x).reshape(len(x), 8, -1).mean(2))
+
+
+def test_a_view_that_fails_blames_what_it_was_given_and_not_what_its_module_reads():
+    model = nn.Sequential(conv(3, 8), Reduced(), nn.Linear(6, 4)).eval()
+    coupling = find_coupling(model, IMAGES)
+    assert [group.name for group in coupling.groups] == ["0.0", "1.key"]
+    assert "fails once channels go, in `1`" in coupling.whole["1.reduce"]
+
+
 class Crossed(nn.Module):
     """The halves of a convolution's channels, put together the other way round."""
 
