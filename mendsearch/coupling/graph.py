@@ -23,8 +23,8 @@ from mendsearch.errors import CouplingError, DataError
 from mendsearch.modes import evaluating, to_network
 
 logger = logging.getLogger(__name__)
-PROBING_S = 120.0
-"""Time after which groups that may still hold a fault are all kept whole."""
+PROBING_S = 45.0
+"""Processor seconds of one thread after which groups that may still hold a fault are all kept whole."""
 
 
 def find_coupling(model: nn.Module, example: BatchLike, exclude: tuple[str, ...] = ()) -> Coupling:
@@ -48,15 +48,17 @@ def find_coupling(model: nn.Module, example: BatchLike, exclude: tuple[str, ...]
     chosen: dict[tuple[str, int], int] = {}
     kept: list[tuple[Ints, str]] = []
     trace = trace_network(model, inputs, chosen)
-    until = time.monotonic() + PROBING_S
+    until = time.thread_time() + PROBING_S
     while True:
         coupling = coupling_of(model, trace, [*_units_of(trace, excluded), *kept])
         fault = find_fault(model, coupling, trace, inputs) if coupling.groups else None
         if fault is None:
             return replace(coupling, channels_last=bears_channels_last(model, coupling, inputs))
-        if time.monotonic() > until:
-            fault = Fault(prunable(coupling, trace), f"checking its channels took more than {PROBING_S:.0f} s")
-        if _next_choice(trace, fault, chosen):
+        late = time.thread_time() > until
+        if late:
+            reason = f"checking its channels took more than {PROBING_S:.0f} s of the processor"
+            fault = Fault(prunable(coupling, trace), reason)
+        if not late and _next_choice(trace, fault, chosen):
             trace = trace_network(model, inputs, chosen)
         else:
             kept.append((fault.units, fault.reason))

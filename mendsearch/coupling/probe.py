@@ -181,8 +181,8 @@ class _Check:
         tracer.give(self.inputs)
         with contextlib.suppress(Exception), self.slicer.sized(state), tracer.following():
             self.slicer.forward(state, self.inputs)
-        failed = tracer.failed or _traced(tracer, tracer.given.refused)
-        chain = [failed, *(tracer.inputs.get(name, []) for name in reversed(tracer.modules))]
+        refused = _traced(tracer, tracer.given.refused)  # where it is not an operator that raised
+        chain = [*tracer.failed, refused, *(tracer.inputs.get(name, []) for name in reversed(tracer.modules))]
         return Fault(
             self._blamed(chain), f"the forward pass fails once channels go, in {_where(tracer.module)}: {reason}"
         )

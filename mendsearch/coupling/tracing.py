@@ -131,7 +131,7 @@ class Tracer(TorchDispatchMode):
     Attributes:
         modules: names of the modules that are running, outermost first.
         inputs: by module, what its last inputs were.
-        failed: what the operator that raised was given.
+        failed: what the operator that raised was given: what the inputs have a part in, then all of it.
         convolved: by tensor, the convolution that put it out.
         given: the sizes that the running function was given.
         guessed: whether a product was taken to be the same for any number of items, as the inputs have no part in it.
@@ -152,7 +152,7 @@ class Tracer(TorchDispatchMode):
         self.model, self.trace, self.kind, self.items = model, trace, kind, items
         self.modules: list[str] = []
         self.inputs: dict[str, list[Traced]] = {}
-        self.failed: list[Traced] = []
+        self.failed: tuple[list[Traced], list[Traced]] = [], []
         # tensors may be freed: a pass would need the memory of all of them otherwise
         self.convolved = WeakTensorKeyDictionary()
         self._known: dict[int, tuple[weakref.ref[Tensor], Traced]] = {}
@@ -330,7 +330,7 @@ class Tracer(TorchDispatchMode):
             out = self.compute(func, args, kwargs)
         except Exception:
             given = [traced for leaf in known if (traced := self.get(leaf)) is not None]
-            self.failed = [traced for traced in given if self.trace.input & traced.debts] or given
+            self.failed = [traced for traced in given if self.trace.input & traced.debts], given
             raise
         if known:
             before = self.get(args[0]) if args else None

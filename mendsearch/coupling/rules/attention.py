@@ -5,8 +5,7 @@ from __future__ import annotations
 import math
 from typing import TYPE_CHECKING, Any
 
-from mendsearch.coupling.layout import Ints
-from mendsearch.coupling.rules.base import argument, rule, tensors_of
+from mendsearch.coupling.rules.base import argument, join, rule, tensors_of
 from mendsearch.coupling.rules.products import contract
 from mendsearch.coupling.units import Traced
 
@@ -30,15 +29,12 @@ def _attention(tracer: Tracer, func: Any, args: Any, kwargs: Any, out: Any) -> N
     contract(tracer, q.get(last), k.get(last))
     if argument(func, args, kwargs, "scale") is None and last in q:
         tracer.fix(q[last], "attention is scaled by the width of its queries")
-    axes: dict[int, Ints] = {}
-    for dim in range(last - 1):
-        found = [side[dim] for side in (q, k, v) if dim in side]
-        if found:
-            for other in found[1:]:
-                tracer.tie(found[0], other)
-            if len(found) < 3:
-                tracer.fix(found[0], "meets a tensor whose size does not follow")
-            axes[dim] = found[0]
+    mask = argument(func, args, kwargs, "attn_mask")
+    axes = join(tracer, tensors_of((query, key, value, mask)), query, skip=(last - 1, last))
+    for dim, units in axes.items():
+        if not query.shape[dim] == key.shape[dim] == value.shape[dim]:  # several heads of queries share one of keys
+            for side in (q, k, v):
+                tracer.fix(side.get(dim, units), "heads of queries and of keys are not as many")
     if last in v:
         axes[last] = v[last]
     heads = [axes.get(dim) for dim in range(last - 1)]

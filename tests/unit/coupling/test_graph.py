@@ -1,8 +1,9 @@
 import numpy as np
 import pytest
 import torch
-from torch import nn
+from torch import Tensor, nn
 
+from mendsearch.coupling import graph
 from mendsearch.coupling.graph import find_coupling
 from mendsearch.coupling.grouping import EXCLUDED, OUTPUT, SINGLE
 from mendsearch.errors import CouplingError, DataError
@@ -111,3 +112,19 @@ def test_the_network_is_not_changed():
     assert model.training
     assert not model.conv1.weight.requires_grad
     assert all(torch.equal(before[key], value) for key, value in model.state_dict().items())
+
+
+def test_where_checking_takes_too_long_what_may_hold_a_fault_stays_whole(monkeypatch: pytest.MonkeyPatch):
+    class Written(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.a, self.b, self.fc = conv(3, 8), conv(8, 6), nn.Linear(6, 4)
+
+        def forward(self, x: Tensor) -> Tensor:
+            return self.fc(self.b(self.a(x)).reshape(len(x), 6, -1).mean(2))
+
+    assert find_coupling(Written().eval(), IMAGES).names == ("a.0",)
+    monkeypatch.setattr(graph, "PROBING_S", 0.0)
+    coupling = find_coupling(Written().eval(), IMAGES)
+    assert not coupling.groups
+    assert "took more than 0 s of the processor" in coupling.whole["a.0"]

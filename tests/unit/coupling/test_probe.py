@@ -1,6 +1,7 @@
 import numpy as np
 import pytest
 import torch
+import torch.nn.functional as F
 from torch import Tensor, nn
 
 from mendsearch.coupling.graph import find_coupling, trace_network
@@ -63,6 +64,29 @@ def test_a_view_that_fails_blames_what_it_was_given_and_not_what_its_module_read
     coupling = find_coupling(model, IMAGES)
     assert [group.name for group in coupling.groups] == ["0.0", "1.key"]
     assert "fails once channels go, in `1`" in coupling.whole["1.reduce"]
+
+
+class Biased(nn.Module):
+    """Attention of two heads with a bias that layers compute from a table, which is no input."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.table, self.one, self.two = torch.ones(16, 3), nn.Linear(3, 6), nn.Linear(6, 2)
+        self.qkv, self.out = nn.Linear(8, 24), nn.Linear(8, 6)
+
+    def forward(self, x: Tensor) -> Tensor:
+        tokens = F.adaptive_avg_pool2d(x, 2).flatten(2).transpose(1, 2)
+        query, key, value = self.qkv(tokens).view(len(x), 4, 2, 12).transpose(1, 2).chunk(3, 3)
+        bias = self.two(self.one(self.table)).view(4, 4, 2).permute(2, 0, 1)
+        mixed = F.scaled_dot_product_attention(query, key, value, bias.repeat(len(x), 1, 1, 1))
+        return self.out(mixed.transpose(1, 2).reshape(len(x), 4, 8)).mean(1)
+
+
+def test_a_computed_bias_of_fused_attention_keeps_as_many_heads_as_there_are():
+    model = nn.Sequential(conv(3, 8), Biased(), nn.Linear(6, 4)).eval()
+    coupling = find_coupling(model, IMAGES)
+    assert {"0.0", "1.one", "1.out"} == {group.name for group in coupling.groups}
+    assert "meets a tensor whose size does not follow in `1`" in coupling.whole["1.two"]
 
 
 class Crossed(nn.Module):

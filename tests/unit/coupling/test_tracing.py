@@ -1,9 +1,12 @@
 import weakref
 
+import pytest
 import torch
 from torch import nn
 
+from mendsearch.batches import Batch
 from mendsearch.coupling.graph import find_coupling
+from mendsearch.coupling.tracing import Trace, Tracer
 
 
 class Watching(nn.Module):
@@ -28,3 +31,14 @@ def test_tensors_are_freed_while_a_network_is_traced_and_checked():
     assert coupling.names == ("a", "b")
     assert len(model.alive) > 3
     assert not any(model.alive)
+
+
+def test_all_that_an_operator_that_fails_was_given_is_known_what_inputs_have_a_part_in_first():
+    model, inputs = nn.Linear(3, 4), torch.randn(2, 3)
+    tracer = Tracer(model, Trace())
+    tracer.give(Batch.of(inputs))
+    with pytest.raises(RuntimeError, match="must match"), tracer.following():
+        model.weight[:, :2] + model(inputs).repeat(2, 1)
+    of_inputs, given = tracer.failed
+    assert (len(of_inputs), len(given)) == (1, 2)
+    assert list(of_inputs[0].axes) == [1]
