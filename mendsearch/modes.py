@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 
@@ -12,30 +13,58 @@ from mendsearch.batches import Batch, BatchLike
 
 
 @contextmanager
-def evaluating(model: nn.Module) -> Iterator[None]:
-    """Within the scope every module is in evaluation mode; each goes back to its own mode, whatever happens.
-
-    PyTorch's attention layers do not take their fast path there, which hides the layers and products inside them.
-    """
+def evaluation_mode(model: nn.Module) -> Iterator[None]:
+    """Within the scope every module is in evaluation mode; each goes back to its own mode, whatever happens."""
     modes = [(module, module.training) for module in model.modules()]
     model.eval()
     try:
-        with fast_attention(False):
-            yield
+        yield
     finally:
         for module, training in modes:
             module.training = training
 
 
 @contextmanager
-def fast_attention(enabled: bool) -> Iterator[None]:
-    """A scope in which `nn.MultiheadAttention` and transformer layers may run as one fused operator, or may not."""
-    before = torch.backends.mha.get_fastpath_enabled()
-    torch.backends.mha.set_fastpath_enabled(enabled)
+def evaluating(model: nn.Module) -> Iterator[None]:
+    """A scope of evaluation mode in which PyTorch's attention layers do not take their fast path.
+
+    That path hides the layers and products inside them.
+    """
+    with evaluation_mode(model), plain_attention():
+        yield
+
+
+class _FastAttention:
+    """PyTorch's setting is one for all threads: the first scope that forbids it keeps what the last one puts back."""
+
+    def __init__(self) -> None:
+        self._lock, self._forbidden, self._before = threading.Lock(), 0, True
+
+    def forbid(self) -> None:
+        with self._lock:
+            if not self._forbidden:
+                self._before = torch.backends.mha.get_fastpath_enabled()
+            self._forbidden += 1
+            torch.backends.mha.set_fastpath_enabled(False)
+
+    def restore(self) -> None:
+        with self._lock:
+            self._forbidden -= 1
+            if not self._forbidden:
+                torch.backends.mha.set_fastpath_enabled(self._before)
+
+
+_FAST_ATTENTION = _FastAttention()
+
+
+@contextmanager
+def plain_attention() -> Iterator[None]:
+    """A scope in which `nn.MultiheadAttention` and transformer layers do not run as one fused operator."""
+    _FAST_ATTENTION.forbid()
     try:
         yield
     finally:
-        torch.backends.mha.set_fastpath_enabled(before)
+        _FAST_ATTENTION.restore()
 
 
 def to_network(inputs: BatchLike, model: nn.Module) -> Batch:

@@ -23,7 +23,7 @@ from mendsearch.coupling.layout import Coupling
 from mendsearch.coupling.slicing import Slicer
 from mendsearch.coupling.surgery import build_pruned
 from mendsearch.errors import MendsearchError
-from mendsearch.modes import fast_attention
+from mendsearch.modes import plain_attention
 
 TOLERANCE = 1e-3
 """Largest difference in float32, relative to the largest output; a larger one is looked at again in float64."""
@@ -128,7 +128,7 @@ def _costs(model: nn.Module, coupling: Coupling, inputs: tuple[Tensor, ...]) -> 
 def _counted(model: nn.Module, inputs: tuple[Tensor, ...]) -> int:
     model = copy_network(model).requires_grad_(False)  # the counter looks for gradients where it finds such parameters
     with (
-        fast_attention(False),  # PyTorch's counter does not see the products in its fused operator
+        plain_attention(),  # PyTorch's counter does not see the products in its fused operator
         sdpa_kernel(SDPBackend.MATH),  # nor in that of attention on a CPU
         FlopCounterMode(display=False) as counter,
     ):

@@ -8,7 +8,9 @@ import json
 import os
 import signal
 import sys
-from collections.abc import Callable
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Annotated, Any, ParamSpec
 
@@ -47,7 +49,8 @@ def guarded(command: Callable[P, None]) -> Callable[P, None]:
     @functools.wraps(command)
     def run(*args: P.args, **kwargs: P.kwargs) -> None:
         try:
-            command(*args, **kwargs)
+            with interruptions_heard():
+                command(*args, **kwargs)
         except (MendsearchError, mendstore.StorageError) as error:
             print(f"error: {error}", file=sys.stderr)
             raise typer.Exit(error.exit_code) from None
@@ -65,6 +68,25 @@ def guarded(command: Callable[P, None]) -> Callable[P, None]:
             raise typer.Exit(128 + signal.SIGINT) from None
 
     return run
+
+
+@contextmanager
+def interruptions_heard() -> Iterator[None]:
+    """Within the scope, a Ctrl-C in a destructor or a weak reference's callback, where Python drops it, comes again."""
+    before, main = sys.unraisablehook, threading.main_thread().ident
+    assert main is not None
+
+    def again(dropped: sys.UnraisableHookArgs) -> None:
+        if issubclass(dropped.exc_type, KeyboardInterrupt):  # a moment later: what is raised here is dropped too
+            threading.Timer(0.02, signal.pthread_kill, (main, signal.SIGINT)).start()
+        else:
+            before(dropped)
+
+    sys.unraisablehook = again
+    try:
+        yield
+    finally:
+        sys.unraisablehook = before
 
 
 def storage_of(url: str | None) -> str:

@@ -10,7 +10,7 @@ import torch
 from torch import nn
 
 from mendsearch.batches import BatchLike
-from mendsearch.modes import evaluating, fast_attention, to_network
+from mendsearch.modes import evaluation_mode, to_network
 
 ROUNDS = 40
 
@@ -21,13 +21,12 @@ def latencies_ms(models: Mapping[str, nn.Module], item: BatchLike) -> dict[str, 
 
     Networks take turns, so that a change of the machine's speed affects all of them. The first round is not counted.
     """
-    fused = torch.backends.mha.get_fastpath_enabled()  # as the networks will run
     taken: dict[str, list[float]] = {name: [] for name in models}
     for _ in range(ROUNDS + 1):
         for name, model in models.items():
             device = next(model.parameters()).device
             placed = to_network(item, model)
-            with evaluating(model), fast_attention(fused):
+            with evaluation_mode(model):  # attention as the networks will run it
                 started = time.perf_counter()
                 placed.call(model)
                 if device.type == "cuda":

@@ -18,7 +18,7 @@ from mendsearch.coupling.graph import find_coupling
 from mendsearch.coupling.slicing import Slicer
 from mendsearch.coupling.surgery import build_pruned
 from mendsearch.errors import MendsearchError
-from mendsearch.modes import fast_attention
+from mendsearch.modes import plain_attention
 from tests.laws.networks import NO_NETWORKS, PRUNABLE, WITH_GROUPS, analysed, build, cast, inputs_of, tensors
 
 pytestmark = pytest.mark.filterwarnings("ignore:.*deprecated", "ignore:.*is not required")
@@ -107,7 +107,7 @@ def test_macs_are_those_of_the_network_that_is_built(name):
         slicer = Slicer(model, coupling, [generator.permutation(width) for width in coupling.widths])
         state = slicer.slice(counts)
         built = build_pruned(model, state, slicer.sizes(state))
-        with fast_attention(False), sdpa_kernel(SDPBackend.MATH), FlopCounterMode(display=False) as counter:
+        with plain_attention(), sdpa_kernel(SDPBackend.MATH), FlopCounterMode(display=False) as counter:
             built(*cast(model, inputs_of(name, items=1)))
         assert costs.cost(counts) == {
             "macs": counter.get_total_flops() // 2,

@@ -1,8 +1,15 @@
+from threading import Barrier, Thread
+
 import pytest
 import torch
 from torch import nn
 
-from mendsearch.modes import evaluating, fast_attention
+from mendsearch.modes import evaluating, plain_attention
+
+
+@pytest.fixture(autouse=True)
+def fast():
+    torch.backends.mha.set_fastpath_enabled(True)
 
 
 def test_attention_shows_its_layers_while_a_network_is_evaluated():
@@ -10,14 +17,30 @@ def test_attention_shows_its_layers_while_a_network_is_evaluated():
     ran = []
     model.linear2.register_forward_pre_hook(lambda *_: ran.append("linear2"))
     model.self_attn.train(False)
-    with pytest.raises(ValueError, match="stop"), fast_attention(True), torch.no_grad():
-        with evaluating(model):
-            assert not torch.backends.mha.get_fastpath_enabled()
-            assert not model.training
-            model(torch.randn(1, 3, 8))
-        assert ran == ["linear2"]
-        assert torch.backends.mha.get_fastpath_enabled()
-        assert model.training
-        assert not model.self_attn.training
+    with pytest.raises(ValueError, match="stop"), torch.no_grad(), evaluating(model):
+        assert not torch.backends.mha.get_fastpath_enabled()
+        assert not model.training
+        model(torch.randn(1, 3, 8))
         raise ValueError("stop")
+    assert ran == ["linear2"]
+    assert torch.backends.mha.get_fastpath_enabled()
+    assert model.training
+    assert not model.self_attn.training
+
+
+def test_threads_that_overlap_put_the_setting_back():
+    first, second = Barrier(2, timeout=10), Barrier(2, timeout=10)
+
+    def opens_first():
+        with plain_attention():
+            first.wait()
+            second.wait()
+
+    thread = Thread(target=opens_first)
+    thread.start()
+    first.wait()
+    with plain_attention():
+        second.wait()
+        thread.join()
+        assert not torch.backends.mha.get_fastpath_enabled()
     assert torch.backends.mha.get_fastpath_enabled()
