@@ -39,7 +39,8 @@ CROPS, SIDE, EACH = (512, 300), 96, 12
 LOOKED_AT = 0.3
 """Probability from which P-Net's proposals are shown to the other two here, so that there are many of both kinds."""
 SIDES, DECIDES = {"R-Net": 24, "O-Net": 48}, {"P-Net": 0.6, "R-Net": 0.7, "O-Net": 0.7}
-OUTPUTS = {"P-Net": {"0": "squared"}, "R-Net": {"0": "squared"}, "O-Net": {"0": "squared", "1": "squared"}}
+OUTPUTS: dict[str, dict[str, str]] = {"P-Net": {}, "R-Net": {}, "O-Net": {"1": "squared"}}
+"""What is not guessed: landmarks lie from 0 to 1, as if they were decisions."""
 SOURCE = WORK / "photographs"
 
 

@@ -6,22 +6,24 @@ import statistics
 from collections.abc import Mapping
 from typing import Any
 
-Row = Mapping[str, Any]
+from bench.accuracy.shapes_page import joined
+
 PAGE = """# Faces: real weights on photographs not seen
 
-`python -m bench.accuracy.faces` (Debian's package manager and pip bring photographs and weights; nothing of them is
-kept here): the three networks of `facenet-pytorch` with the weights of the package, at {rate:.0%} of the MACs. No training,
-no labels. The first two splits of the photographs calibrate and score the trials ({trials} of them); the figures are on
-the third. It holds the two photographs with a face in the foreground; most others are animals, buildings and scenes.
-Mended: {searches} searches, mean ± standard deviation; random: {random} structures. Torch-Pruning's networks have its own
-slices (there are no batch norms to recalibrate); all others are reconstructed.
+`python -m bench.accuracy.faces` (Debian's package manager and pip bring photographs and weights; nothing of
+them is kept here): the three networks of `facenet-pytorch` with the weights of the package, at {rate:.0%} of
+the MACs. No training, no labels. The first two splits of the photographs calibrate and score the trials
+({trials} of them); the figures are on the third. It holds the two photographs with a face in the foreground;
+most others are animals, buildings and scenes. Mended: {searches} searches, mean ± standard deviation; random:
+{random} structures. Torch-Pruning's networks have its own slices (there are no batch norms to recalibrate); all
+others are reconstructed.
 
 | column | |
 |---|---|
-| same | of P-Net's positions at all scales, or of the crops: those on the same side of the threshold as with the dense network |
+| same | positions of P-Net's maps at all scales, or crops, that are on the same side of the threshold |
 | kept | of those where one of the two networks says yes: where both do |
 | probability | mean absolute difference of the probabilities |
-| regressions | mean absolute difference of boxes (O-Net: and landmarks) where the dense network says yes, in sides of the box |
+| regressions | mean absolute difference of boxes and landmarks where the dense network says yes, in sides of a box |
 | boxes | of P-Net's proposals after suppression: F1 of boxes that match at an IoU of 0.5, each used once |
 {tables}
 """
@@ -52,20 +54,11 @@ def _table(name: str, found: Mapping[str, Any]) -> str:
         f"| network | parameters | {' | '.join(titles)} |",
         f"|---|---|{'---|' * len(columns)}",
     ]
-    for title, parts in _joined(rows).items():
+    for title, parts in joined(rows).items():
         params = f"{statistics.mean(part['params'] for part in parts):,.0f}"
         cells = [_cell([part[key] for part in parts], COLUMNS[key]) for key in columns]
         lines.append(f"| {' | '.join([title, params, *cells])} |")
     return "\n".join(lines)
-
-
-def _joined(rows: Mapping[str, Row]) -> dict[str, list[Row]]:
-    """Rows that differ in their number alone as one."""
-    joined: dict[str, list[Row]] = {}
-    for name, found in rows.items():
-        several = name.startswith(("mended", "random"))
-        joined.setdefault(name.partition(" ")[0] if several else name, []).append(found)
-    return joined
 
 
 def _cell(values: list[float], form: str) -> str:

@@ -45,7 +45,7 @@ def _table(name: str, rows: Mapping[str, Row]) -> str:
         "| network | MACs | parameters | raw slices | without training | fine-tuned |",
         "|---|---|---|---|---|---|",
     ]
-    for title, parts in _joined(rows).items():
+    for title, parts in joined(rows).items():
         share = statistics.mean(part["macs"] for part in parts) / dense["macs"]
         params = f"{statistics.mean(part['params'] for part in parts):,.0f}"
         cells = [_cell([part[key] for part in parts if key in part], dense["before"]) for key in KEYS]
@@ -53,13 +53,13 @@ def _table(name: str, rows: Mapping[str, Row]) -> str:
     return "\n".join(lines)
 
 
-def _joined(rows: Mapping[str, Row]) -> dict[str, list[Row]]:
-    """Rows that differ in their number alone as one."""
-    joined: dict[str, list[Row]] = {}
-    for name, found in rows.items():
+def joined(rows: Mapping[str, Row]) -> dict[str, list[Row]]:
+    """By title, rows; `mended` and `random` are several."""
+    found: dict[str, list[Row]] = {}
+    for name, row in rows.items():
         several = name.startswith(("mended", "random"))
-        joined.setdefault(name.partition(" ")[0] if several else name, []).append(found)
-    return joined
+        found.setdefault(name.partition(" ")[0] if several else name, []).append(row)
+    return found
 
 
 def _cell(values: list[float], dense: float) -> str:
