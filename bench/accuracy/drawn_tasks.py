@@ -103,13 +103,13 @@ class Trained:
         with evaluating(model):
             return self.task.figure(model, self.test)
 
-    def finetuned(self, model: nn.Module, epochs: int) -> nn.Module:
+    def finetuned(self, model: nn.Module, spec: FinetuneSpec) -> nn.Module:
         """A copy of a pruned network after a short fine-tuning, half by the targets, half by the dense outputs."""
         tuned = copy.deepcopy(model)
         train(
             tuned,
             self._data(),
-            FinetuneSpec(epochs=epochs, batch_size=self.task.batch_size),
+            spec.model_copy(update={"batch_size": self.task.batch_size}),
             seed=0,
             teacher=self.model,
             comparison=comparison_of(self.model, self.calibration, self.task.outputs),

@@ -8,7 +8,8 @@ with the same reconstruction, and Torch-Pruning's, with its own slices and with 
 from __future__ import annotations
 
 import argparse
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import torch
@@ -20,7 +21,7 @@ from bench.accuracy.shapes_page import page
 from bench.accuracy.torch_pruning_peer import WAYS, macs_of, pruned_by_peer, recalibrated
 from bench.files import ROOT, WORK, kept, write_figures
 from bench.rows import random_structures
-from mendsearch.config import Budget, MendSpec, PruneSpec
+from mendsearch.config import Budget, FinetuneSpec, MendSpec, PruneSpec
 from mendsearch.coupling.layout import Ints
 from mendsearch.files import write_text
 from mendsearch.mending.search import Search, build_problem, rank_channels
@@ -28,11 +29,13 @@ from mendsearch.pipeline.export import versions
 from mendsearch.progress import Reporter
 
 TAKES = "half an hour on one core"
-RATE, TRIALS, EPOCHS = 0.4, 60, 2
+RATE, TRIALS = 0.4, 60
 SEEDS = (0, 1, 2)
 """Of the search; each gives a row."""
-RANDOM = 4
-"""Random structures, of which half are fine-tuned."""
+RANDOM, LEFT_OUT = 4, ("random 2", "random 3")
+"""Random structures, and those that are not fine-tuned."""
+FINETUNE = FinetuneSpec(epochs=2, images=800)
+PEER = "Torch-Pruning"
 
 
 def search_of(network: Trained) -> Search:
@@ -66,68 +69,91 @@ def mended(network: Trained, seed: int) -> dict[str, int]:
     return dict(pruned.keep_counts)
 
 
-def ours(network: Trained, search: Search) -> Iterator[tuple[str, bool, Callable[[], Ints]]]:
-    """Name, whether it is fine-tuned, and keep counts of each structure."""
-    folder, coupling = WORK / "shapes", search.problem.coupling
-    for seed in SEEDS:
-        file = folder / f"{network.task.name}-mended-{seed}-counts.json"
-        yield (
-            f"mended {seed}",
-            True,
-            lambda seed=seed, file=file: coupling.counts(kept(file, lambda: mended(network, seed))),
+def ours(network: Trained, search: Search) -> dict[str, Callable[[], Ints]]:
+    """By name, how the keep counts of a structure are found."""
+    coupling = search.problem.coupling
+    found: dict[str, Callable[[], Ints]] = {
+        f"mended {seed}": lambda seed=seed: coupling.counts(
+            kept(_file(network, f"mended {seed} counts"), lambda: mended(network, seed))
         )
-    yield "pre-pruned", True, lambda: search.pre_pruned
-    yield "uniform", True, lambda: search.uniform
-    for index, counts in enumerate(random_structures(search.space, RANDOM, seed=0)):
-        yield f"random {index}", index < RANDOM // 2, lambda counts=counts: counts
-
-
-def row(network: Trained, model: nn.Module, tuned: bool, **more: Any) -> dict[str, Any]:
-    """What is measured of one network."""
-    found = {
-        "macs": macs_of(model, network.calibration),
-        "params": sum(parameter.numel() for parameter in model.parameters()),
-        "before": network.figure(model),
-        **more,
+        for seed in SEEDS
     }
-    return found | ({"after": network.figure(network.finetuned(model, EPOCHS))} if tuned else {})
+    structures = {"pre-pruned": search.pre_pruned, "uniform": search.uniform}
+    structures |= {f"random {i}": counts for i, counts in enumerate(random_structures(search.space, RANDOM, seed=0))}
+    return found | {name: lambda counts=counts: counts for name, counts in structures.items()}
 
 
-def measured(network: Trained) -> dict[str, dict[str, Any]]:
-    """All rows of one network."""
-    name, images, search = network.task.name, network.calibration, search_of(network)
-    rows = {"dense": kept(_file(name, "dense"), lambda: row(network, network.model, True))}
-    for title, tuned, counts in ours(network, search):
+class Rows:
+    """Pruned networks of a task, and what is measured of each."""
 
-        def work(counts: Callable[[], Ints] = counts, tuned: bool = tuned) -> dict[str, Any]:
-            found = counts()
-            score = round(search.scorer.refined_score(found), 6)
-            return row(network, search.scorer.build(found), tuned, score=score, counts=found.tolist())
+    def __init__(self, network: Trained) -> None:
+        self.network, self._search = network, search_of(network)
+        self._ours = ours(network, self._search)
 
-        rows[title] = kept(_file(name, title), work)
-    for way, (norm, across) in WAYS.items():
+    def untrained(self) -> dict[str, dict[str, Any]]:
+        """By name, figures without training."""
+        names = ["dense", *self._ours, *(f"{PEER}, {way}" for way in WAYS)]
+        return {name: kept(_file(self.network, name), lambda name=name: self._figures(name)) for name in names}
 
-        def peer(norm: int = norm, across: bool = across) -> dict[str, Any]:
-            model = pruned_by_peer(network.model, images, RATE, norm, across)
-            return row(network, recalibrated(model, images), True, slices=network.figure(model))
+    def tuned(self, name: str) -> float:
+        """The figure of one after fine-tuning."""
+        network = self.network
+        return kept(  # type: ignore[no-any-return]
+            _file(network, f"{name} tuned"), lambda: network.figure(network.finetuned(self._model(name), FINETUNE))
+        )
 
-        rows[f"Torch-Pruning, {way}"] = kept(_file(name, f"peer {way}"), peer)
-    return rows
+    def _model(self, name: str) -> nn.Module:
+        network = self.network
+        if name in self._ours:
+            return self._search.scorer.build(self._ours[name]())
+        return network.model if name == "dense" else recalibrated(self._raw(name), network.calibration)
+
+    def _raw(self, name: str) -> nn.Module:
+        way = name.removeprefix(f"{PEER}, ")
+        return pruned_by_peer(self.network.model, self.network.calibration, RATE, *WAYS[way])
+
+    def _figures(self, name: str) -> dict[str, Any]:
+        model = self._model(name)
+        found = {
+            "macs": macs_of(model, self.network.calibration),
+            "params": sum(parameter.numel() for parameter in model.parameters()),
+            "before": self.network.figure(model),
+        }
+        if name in self._ours:
+            counts = self._ours[name]()
+            score = round(self._search.scorer.refined_score(counts), 6)
+            found |= {"score": score, "keep_counts": counts.tolist()}
+        return found | ({"slices": self.network.figure(self._raw(name))} if name.startswith(PEER) else {})
 
 
-def _file(name: str, title: str) -> Any:
-    return WORK / "shapes" / f"{name}-{title.replace(', ', '-').replace(' ', '-')}.json"
+def _file(network: Trained, title: str) -> Path:
+    return WORK / "shapes" / f"{network.task.name}-{title}.json".replace(",", "").replace(" ", "-")
 
 
 def main() -> None:
-    argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter).parse_args()
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--no-finetune", action="store_true", help="skip the fine-tuning")
+    arguments = parser.parse_args()
     torch.set_num_threads(1)
-    found = {task.name: measured(trained(task)) for task in TASKS}
-    settings = {"rate": RATE, "trials": TRIALS, "epochs": EPOCHS, "searches": len(SEEDS), "random": RANDOM}
+    found: dict[str, dict[str, dict[str, Any]]] = {}
+    all_rows = {task.name: Rows(trained(task)) for task in TASKS}
+    for name, rows in all_rows.items():
+        found[name] = rows.untrained()
+        write(found)
+    for name, rows in all_rows.items() if not arguments.no_finetune else ():
+        for title, figures in found[name].items():
+            if title not in LEFT_OUT:
+                figures["after"] = rows.tuned(title)
+                write(found)
+
+
+def write(found: dict[str, dict[str, dict[str, Any]]]) -> None:
+    """Figures and page, as far as they go."""
+    settings = {"rate": RATE, "trials": TRIALS, "searches": len(SEEDS), "random": RANDOM}
     images = {"train": TRAIN, "validation": VALIDATION, "test": TEST, "calibration": CALIBRATION}
-    write_figures("shapes", {"versions": versions(), "settings": settings, "images": images, "rows": found})
-    text = page(found, settings | images)
-    write_text(ROOT / "docs" / "results" / "shapes.md", text)
+    settings |= images | {"epochs": FINETUNE.epochs, "tuning": FINETUNE.images}
+    write_figures("shapes", {"versions": versions(), "settings": settings, "rows": found})
+    write_text(ROOT / "docs" / "results" / "shapes.md", page(found, settings))
 
 
 if __name__ == "__main__":

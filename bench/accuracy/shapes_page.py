@@ -23,7 +23,7 @@ images; {calibration} images of the training calibrate. Labels are used by train
 | random | {random} structures, half of them fine-tuned; mean ± standard deviation |
 | raw slices | Torch-Pruning's networks as it gives them; ours are reconstructed |
 | without training | ours reconstructed, Torch-Pruning's with batch norms recalibrated on the same images |
-| fine-tuned | {epochs} epochs, the same for all; the dense network had them too |
+| fine-tuned | {epochs} epochs of {tuning} images, the same for all; the dense network had them too |
 {tables}
 """
 

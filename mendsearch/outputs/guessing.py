@@ -62,6 +62,7 @@ def guess(name: str, values: Leaf, given: Tensor | None, likely: Sequence[Tensor
     1. A list of detections: `detections`.
     2. Integers and truth values: `none`.
     3. From 0 to 1, and sums of 1 along the second or the last axis: `kl` of probabilities along it.
+       Logarithms of such values: `kl` too.
     4. From 0 to 1: `bernoulli` of probabilities. Of (N, K) some must come close to 1: logits of a network that has
        hardly been trained may lie there by chance.
     5. Vectors of length 1 along the second or the last axis: `cosine`.
@@ -128,6 +129,8 @@ def _by_values(values: Tensor) -> Guess | None:
         if values.dim() != 2 or values.shape[1] == 1 or float(values.max()) > LIKELY:
             return Guess("bernoulli", "its values lie from 0 to 1", probabilities=True)
     for axis in _axes(values):
+        if bool((values <= 0).all()) and sums_to_one(values.exp(), axis):
+            return Guess("kl", f"its values along axis {axis} are logarithms of probabilities", axis)
         if bool(((torch.linalg.vector_norm(values, dim=axis) - 1).abs() < LENGTH).all()):
             return Guess("cosine", f"its vectors along axis {axis} have length 1", axis)
     return None

@@ -34,6 +34,8 @@ ONE = 3 * torch.randn(32)
         ("output", torch.randn(32, 3, 2, 4, 4), "kl", 1, False),
         ("output", 3 * torch.randn(32, 20, 7), "squared", 1, False),
         ("output", torch.randn(32, 20, 7).softmax(2), "kl", 2, True),
+        ("output", torch.randn(32, 1, 7).log_softmax(2), "kl", 2, False),
+        ("output", torch.randn(32, 20, 7).log_softmax(2), "kl", 2, False),
         ("output", IMAGE + 0.1 * torch.randn_like(IMAGE), "squared", 1, False),
         ("output", torch.randn_like(IMAGE), "kl", 1, False),
         ("boxes.0", LOGITS, "squared", 1, False),
