@@ -30,8 +30,6 @@ from mendsearch.progress import Reporter
 
 TAKES = "half an hour on one core"
 RATE, TRIALS = 0.4, 60
-SEEDS = (0, 1, 2)
-"""Of the search; each gives a row."""
 RANDOM, LEFT_OUT = 4, ("random 2", "random 3")
 """Random structures, and those that are not fine-tuned."""
 FINETUNE = FinetuneSpec(epochs=2, images=800)
@@ -69,14 +67,14 @@ def mended(network: Trained, seed: int) -> dict[str, int]:
     return dict(pruned.keep_counts)
 
 
-def ours(network: Trained, search: Search) -> dict[str, Callable[[], Ints]]:
+def ours(network: Trained, search: Search, searches: int) -> dict[str, Callable[[], Ints]]:
     """By name, how the keep counts of a structure are found."""
     coupling = search.problem.coupling
     found: dict[str, Callable[[], Ints]] = {
         f"mended {seed}": lambda seed=seed: coupling.counts(
             kept(_file(network, f"mended {seed} counts"), lambda: mended(network, seed))
         )
-        for seed in SEEDS
+        for seed in range(searches)
     }
     structures = {"pre-pruned": search.pre_pruned, "uniform": search.uniform}
     structures |= {f"random {i}": counts for i, counts in enumerate(random_structures(search.space, RANDOM, seed=0))}
@@ -86,9 +84,9 @@ def ours(network: Trained, search: Search) -> dict[str, Callable[[], Ints]]:
 class Rows:
     """Pruned networks of a task, and what is measured of each."""
 
-    def __init__(self, network: Trained) -> None:
+    def __init__(self, network: Trained, searches: int) -> None:
         self.network, self._search = network, search_of(network)
-        self._ours = ours(network, self._search)
+        self._ours = ours(network, self._search, searches)
 
     def untrained(self) -> dict[str, dict[str, Any]]:
         """By name, figures without training."""
@@ -133,23 +131,24 @@ def _file(network: Trained, title: str) -> Path:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--no-finetune", action="store_true", help="skip the fine-tuning")
+    parser.add_argument("--searches", type=int, default=3, help="seeds of the search")
     arguments = parser.parse_args()
     torch.set_num_threads(1)
     found: dict[str, dict[str, dict[str, Any]]] = {}
-    all_rows = {task.name: Rows(trained(task)) for task in TASKS}
+    all_rows = {task.name: Rows(trained(task), arguments.searches) for task in TASKS}
     for name, rows in all_rows.items():
         found[name] = rows.untrained()
-        write(found)
+        write(found, arguments.searches)
     for name, rows in all_rows.items() if not arguments.no_finetune else ():
         for title, figures in found[name].items():
             if title not in LEFT_OUT:
                 figures["after"] = rows.tuned(title)
-                write(found)
+                write(found, arguments.searches)
 
 
-def write(found: dict[str, dict[str, dict[str, Any]]]) -> None:
+def write(found: dict[str, dict[str, dict[str, Any]]], searches: int) -> None:
     """Figures and page, as far as they go."""
-    settings = {"rate": RATE, "trials": TRIALS, "searches": len(SEEDS), "random": RANDOM}
+    settings = {"rate": RATE, "trials": TRIALS, "searches": searches, "random": RANDOM}
     images = {"train": TRAIN, "validation": VALIDATION, "test": TEST, "calibration": CALIBRATION}
     settings |= images | {"epochs": FINETUNE.epochs, "tuning": FINETUNE.images}
     write_figures("shapes", {"versions": versions(), "settings": settings, "rows": found})
