@@ -39,7 +39,7 @@ def test_the_commands_of_the_page(tmp_path, storage, example):
     changes = [part for change in (*SMALL, *FEWER[example]) for part in ("--set", change)]
     found = {}
     for verb, *arguments in commands(example):
-        more = changes if verb == "run" else []
+        more = changes if verb in ("run", "inspect") else []
         ended = mendsearch(verb, *arguments, *more, "--json", cwd=tmp_path, storage=storage)
         assert ended.returncode == 0, ended.stderr
         found[f"{verb} {arguments[-1]}"] = json.loads(ended.stdout)
