@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from typing import get_args
 
 import torch
@@ -31,6 +32,7 @@ from mendsearch.mending.measuring import Measure
 from mendsearch.mending.search import Search, build_problem, rank_channels
 from mendsearch.outputs import Wishes, comparison_of
 from mendsearch.outputs.choosing import classes_of
+from mendsearch.outputs.labels import with_labels
 from mendsearch.progress import Reporter
 from mendsearch.study.finalists import Finalist, choose, first_names
 from mendsearch.study.registration import Registration
@@ -131,6 +133,8 @@ def mend(
         trials=n_trials, sampler=sampler, reconstruction=reconstruction, score=score_name, early_stopping=early_stopping
     )
     problem = build_problem(model, seen, budget, prune, score_outputs)
+    score_outputs = with_labels(problem.model, seen, labels, score_outputs)
+    problem = replace(problem, outputs=score_outputs)
     if labels is not None and metric is None and (labels.dim() == 1 or score == "loss"):
         check_labels(labels, classes_of(model, seen, score_outputs), "validation")
     for line in doubts(model, seen, labels, score_outputs):

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import tomllib
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, ClassVar, Literal
 
 from pydantic import (
     AfterValidator,
@@ -248,6 +248,7 @@ class MendSpec(SpecPart):
 class OutputSpec(SpecPart):
     """How one output of the network is compared."""
 
+    reason: ClassVar[str] = "as asked"
     divergence: DivergenceName = Field(description="How its values are compared.")
     weight: float = Field(default=1.0, gt=0, description="Weight of its divergence in the score.")
     axis: int | None = Field(default=None, description="Axis of classes or features, if it is not the one guessed.")

@@ -76,6 +76,7 @@ def inspect(
     exclude: Annotated[
         list[str] | None, typer.Option(help="With --model: layer or pattern that keeps all its output channels.")
     ] = None,
+    set_: SetKeys = None,
     as_json: Json = False,
 ) -> None:
     """Show a network's coupling groups, their channels and MACs, why other layers stay whole, and its outputs."""
@@ -83,8 +84,10 @@ def inspect(
 
     if (spec is None) == (model is None):
         raise UsageError("inspect: got both or neither of a spec and --model; give one of them")
+    if set_ and spec is None:
+        raise UsageError("inspect: got --set without a spec, expected one whose keys it overrides; try --exclude")
     if spec is not None:
-        found = inspect_spec(load_spec(spec))
+        found = inspect_spec(load_spec(spec, tuple(set_ or ())))
     else:
         assert model is not None
         found = inspect_model(model, input_ or ["3x224x224"], tuple(exclude or ()))

@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 import mendstore
-from mendsearch.config import Spec, parse_spec
+from mendsearch.config import ScoreSpec, Spec, parse_spec
 from mendsearch.coupling.copying import load_state, state_of
 from mendsearch.errors import UsageError
 from mendsearch.files import read_metadata
@@ -20,6 +20,7 @@ from mendsearch.fleet.inputs import flattened, restored
 from mendsearch.fleet.tensors import pack, unpack
 from mendsearch.mending.search import Search, build_problem
 from mendsearch.models.registry import build_model
+from mendsearch.outputs import Wishes
 from mendsearch.progress import Reporter
 from mendsearch.ranking.codec import from_tensors, to_tensors
 from mendstore.blobs import Blobs
@@ -29,16 +30,18 @@ Part = tuple[dict[str, Tensor], dict[str, str]]
 """Tensors and metadata of a file."""
 
 
-def portable_spec(spec: Spec, kwargs: Mapping[str, Any]) -> dict[str, Any]:
+def portable_spec(spec: Spec, kwargs: Mapping[str, Any], outputs: Wishes) -> dict[str, Any]:
     """The spec as workers get it, without any path of this machine.
 
     Args:
         spec: the spec of the run.
         kwargs: complete arguments of the network's factory.
+        outputs: what the user and the labels say of the network's outputs; workers may have no labels.
     """
     model = spec.model.model_copy(update={"kwargs": dict(kwargs), "checkpoint": None})
     data = spec.data.model_copy(update={"path": None})
-    return spec.model_copy(update={"model": model, "data": data}).model_dump(mode="json")
+    score = ScoreSpec.model_validate({"outputs": dict(outputs)})
+    return spec.model_copy(update={"model": model, "data": data, "score": score}).model_dump(mode="json")
 
 
 def upload(

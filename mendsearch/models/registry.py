@@ -36,7 +36,9 @@ def complete_kwargs(name: str, kwargs: Mapping[str, Any], **of_data: int | None)
 
 
 def build_model(name: str, kwargs: Mapping[str, Any]) -> nn.Module:
-    """Build the dense network, with fresh weights unless the factory loads its own.
+    """Build the dense network, with fresh weights unless the factory loads its own, or `kwargs` ask for some.
+
+    torchvision's detection and segmentation networks would by default download weights of their backbone.
 
     Args:
         name: a built-in name, `torchvision:NAME` or `package.module:factory`.
@@ -46,6 +48,8 @@ def build_model(name: str, kwargs: Mapping[str, Any]) -> nn.Module:
         ModelError: there is no network of that name, or the factory refuses the arguments.
     """
     factory = _factory(name)
+    if name.startswith("torchvision:") and "weights_backbone" in inspect.signature(factory).parameters:
+        kwargs = {"weights_backbone": None, **kwargs}
     try:
         model = factory(**kwargs)
     except ModelError:

@@ -6,6 +6,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
+from mendsearch.errors import DataError
 from mendsearch.outputs.base import Divergence, fitting, per_item
 from mendsearch.outputs.kl import TEMPERATURE
 
@@ -46,7 +47,16 @@ class Bernoulli(Divergence):
         return functional.binary_cross_entropy_with_logits(found, (found.detach() > 0).float())
 
     def loss(self, found: Tensor, targets: Tensor) -> Tensor:
-        """Cross-entropy with targets from 0 to 1."""
+        """Cross-entropy with targets from 0 to 1.
+
+        Raises:
+            DataError: some are beyond, and so no decisions.
+        """
+        if bool(((targets < 0) | (targets > 1)).any()):
+            raise DataError(
+                f"targets run from {float(targets.min()):.3g} to {float(targets.max()):.3g}, expected 0 to 1 for an "
+                f"output that is compared by `bernoulli`; if it decides nothing, set its divergence in [score.outputs]"
+            )
         wanted = fitting(targets, found.shape, "targets from 0 to 1").to(found)
         return per_item(functional.binary_cross_entropy_with_logits(found, wanted, reduction="none"))
 

@@ -19,7 +19,7 @@ from mendsearch.outputs.comparison import Comparison
 from mendsearch.outputs.cosine import Cosine
 from mendsearch.outputs.detections import MatchedBoxes
 from mendsearch.outputs.given import DivergenceFunction, Given
-from mendsearch.outputs.guessing import Guess, Output, guess, sums_to_one, within_one
+from mendsearch.outputs.guessing import Guess, Output, class_axis, guess, sums_to_one, within_one
 from mendsearch.outputs.kl import KL
 from mendsearch.outputs.leaves import Leaf, leaves_of
 from mendsearch.outputs.squared import Squared
@@ -60,10 +60,12 @@ def outputs_of(
     unknown = [name for name in wishes if name not in names]
     if unknown:
         raise UsageError(f"score.outputs: got {unknown[0]!r}, expected one of {', '.join(names) or 'none'}")
-    given = inputs[:count].tensors[0]
-    found = [
-        _choose(name, [leaves.get(name) for leaves, _ in passes], items, wishes.get(name), given) for name in names
-    ]
+    given, found = inputs[:count].tensors[0], []
+    parts = {name: [leaves.get(name) for leaves, _ in passes] for name in names}
+    likely = _probabilities(parts, items)
+    for name in names:
+        others = [values for other, values in likely.items() if other != name]
+        found.append(_choose(name, parts[name], items, wishes.get(name), given, others))
     divergences = {output.name: divergence for output, divergence in found if divergence is not None}
     return [output for output, _ in found], divergences
 
@@ -83,7 +85,12 @@ def _passes(model: nn.Module, inputs: Batch) -> tuple[list[tuple[dict[str, Leaf]
 
 
 def _choose(
-    name: str, parts: Sequence[Leaf | None], items: Sequence[int], wish: Wish | None, given: Tensor
+    name: str,
+    parts: Sequence[Leaf | None],
+    items: Sequence[int],
+    wish: Wish | None,
+    given: Tensor,
+    likely: Sequence[Tensor],
 ) -> tuple[Output, Divergence | None]:
     """How one leaf is compared."""
     trouble = _trouble(parts, items)
@@ -97,12 +104,21 @@ def _choose(
         if spec is not None and spec.divergence != "none":
             raise UsageError(f"score.outputs.{name}: cannot be compared: {trouble}; try `none`, or a function")
         return Output(name, shape, "none", reason=trouble), None
-    found = guess(name, values, given)
+    found = guess(name, values, given, likely)
     if spec is not None:
         found = _asked(name, values, spec, found)
     weight = 1.0 if spec is None else spec.weight
     output = Output(name, shape, found.divergence, weight, found.axis, found.probabilities, found.reason)
     return output, _divergence(output, values)
+
+
+def _probabilities(parts: Mapping[str, Sequence[Leaf | None]], items: Sequence[int]) -> dict[str, Tensor]:
+    """Leaves, in floating point, that are probabilities of classes."""
+    joined = {name: _joined(part) for name, part in parts.items() if not _trouble(part, items)}
+    numbers = {
+        name: leaf.float() for name, leaf in joined.items() if isinstance(leaf, Tensor) and leaf.is_floating_point()
+    }
+    return {name: values for name, values in numbers.items() if class_axis(values) is not None}
 
 
 def _trouble(parts: Sequence[Leaf | None], items: Sequence[int]) -> str:
@@ -151,14 +167,14 @@ def _asked(name: str, values: Leaf, spec: OutputSpec, guessed: Guess) -> Guess:
         got = "a list of detections" if of_boxes else "a tensor"
         raise UsageError(f"score.outputs.{name}: `{kind}` does not fit {got}")
     if not isinstance(values, Tensor) or kind == "none":
-        return Guess(kind, "as asked")
+        return Guess(kind, spec.reason)
     axis = _axis(name, values, spec, guessed)
     probabilities = spec.probabilities
     if probabilities is None:
         numbers = values.float()
         summing = kind == "kl" and axis is not None and sums_to_one(numbers, axis)
         probabilities = summing or (kind == "bernoulli" and within_one(numbers) and bool(numbers.any()))
-    return Guess(kind, "as asked", axis, probabilities)
+    return Guess(kind, spec.reason, axis, probabilities)
 
 
 def _axis(name: str, values: Tensor, spec: OutputSpec, guessed: Guess) -> int | None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import torch
@@ -18,6 +18,7 @@ from mendsearch.models.checkpoint import load_checkpoint
 from mendsearch.models.registry import build_model, complete_kwargs
 from mendsearch.modes import to_network
 from mendsearch.outputs import Comparison, outputs_of
+from mendsearch.outputs.labels import with_labels
 from mendsearch.training.loop import Loss
 from mendsearch.training.sources import open_source
 from mendsearch.training.splits import Splits, check_labels, split
@@ -54,6 +55,8 @@ def read_inputs(spec: Spec) -> Inputs:
     if torch.cuda.is_available():
         model.cuda()
     problem = build_problem(model.eval(), splits.calibration, spec.budget, spec.prune, spec.score.outputs)
+    outputs = with_labels(problem.model, splits.calibration, splits.validation[1], spec.score.outputs)
+    problem = replace(problem, outputs=outputs)
     return Inputs(problem, splits, kwargs)
 
 

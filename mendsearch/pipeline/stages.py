@@ -115,7 +115,7 @@ def _prepared(spec: Spec, out: Path, storage: str, reporter: Reporter) -> tuple[
 
 def _registration(run: Run) -> Registration:
     spec = run.spec
-    portable = portable_spec(spec, run.inputs.kwargs)
+    portable = portable_spec(spec, run.inputs.kwargs, run.inputs.problem.outputs)
     return Registration(run.storage, spec.name, spec.fleet, portable, own_versions(spec.model.name, spec.mend.score))
 
 

@@ -22,6 +22,13 @@ def test_torchvision_takes_the_number_of_classes_from_the_data():
     assert build_model("torchvision:resnet18", {"num_classes": 6}).fc.out_features == 6
 
 
+def test_torchvision_downloads_no_weights_of_a_backbone(tmp_path, monkeypatch):
+    monkeypatch.setenv("TORCH_HOME", str(tmp_path))  # a download would land here, or fail
+    model = build_model("torchvision:lraspp_mobilenet_v3_large", {"num_classes": 4}).eval()
+    assert model(torch.zeros(1, 3, 64, 64))["out"].shape == (1, 4, 64, 64)
+    assert not list(tmp_path.rglob("*"))
+
+
 def test_an_import_path_is_found_from_the_working_directory(inside):
     (inside / "mine.py").write_text(
         "import torch\ndef make(width, num_classes): return torch.nn.Linear(width, num_classes)\nnot_one = 3\n"

@@ -204,3 +204,8 @@ def test_a_function_of_ones_own_gives_one_value_an_item():
     wrong = Given(lambda found, dense: (found - dense).abs().sum(), "boxes")
     with pytest.raises(ModelError, match=r"given for `boxes`: got \(\), expected a tensor \(2,\)"):
         wrong.between(torch.ones(2, 3), torch.zeros(2, 3))
+
+
+def test_targets_beyond_0_and_1_are_no_decisions():
+    with pytest.raises(DataError, match=r"targets run from -3 to 7, expected 0 to 1"):
+        Bernoulli().loss(torch.zeros(2, 1), torch.tensor([-3.0, 7.0]))
