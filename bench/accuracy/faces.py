@@ -169,7 +169,7 @@ def main() -> None:
             "rows": measured(data, arguments.searches),
         }
         write_figures("faces", {"versions": versions(), "settings": settings, "networks": found})
-    write_text(ROOT / "docs" / "results" / "faces.md", page(found, settings))
+        write_text(ROOT / "docs" / "results" / "faces.md", page(found, settings))
 
 
 if __name__ == "__main__":

@@ -19,7 +19,7 @@ images; {calibration} images of the training calibrate. Labels are used by train
 
 | row | |
 |---|---|
-| mended | {searches} searches of {trials} trials; mean ± standard deviation |
+| mended | a search of {trials} trials, {searches} in all; mean ± standard deviation of several |
 | random | {random} structures, half of them fine-tuned; mean ± standard deviation |
 | raw slices | Torch-Pruning's networks as it gives them; ours are reconstructed |
 | without training | ours reconstructed, Torch-Pruning's with batch norms recalibrated on the same images |

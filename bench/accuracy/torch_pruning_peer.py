@@ -11,7 +11,6 @@ from torch.optim.swa_utils import update_bn
 from torch.utils.flop_counter import FlopCounterMode
 
 from mendsearch.coupling.graph import find_coupling
-from mendsearch.coupling.grouping import OUTPUT
 
 STEPS = 14
 """Halvings of the interval that the pruning ratio is looked for in."""
@@ -30,8 +29,7 @@ def pruned_by_peer(model: nn.Module, images: Tensor, rate: float, norm: int, acr
         norm: 1 or 2.
         across: whether one threshold holds for all groups (`global_pruning`).
     """
-    whole = find_coupling(model, images[:2]).whole
-    heads = [layer for layer, reason in whole.items() if reason == OUTPUT]  # the peer does not find them by itself
+    heads = list(find_coupling(model, images[:2]).whole)  # the peer does not find them by itself
     most, best = rate * macs_of(model, images), None
     low, high = 0.0, 1.0
     for _ in range(STEPS):
