@@ -7,7 +7,7 @@ forward pass makes the sliced network fail; the operands of what fails say which
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Iterator
+import logging
 from dataclasses import dataclass
 from typing import Any
 
@@ -18,6 +18,7 @@ from torch import Tensor, nn
 from mendsearch.batches import Batch, BatchLike
 from mendsearch.coupling.layout import Coupling, Ints
 from mendsearch.coupling.nesting import tensors_in
+from mendsearch.coupling.noise import noisy, nudged
 from mendsearch.coupling.samples import Sample, outputs_noted
 from mendsearch.coupling.silencing import Silenced
 from mendsearch.coupling.slicing import Slicer
@@ -25,10 +26,9 @@ from mendsearch.coupling.tracing import Trace, Tracer, own_tensors
 from mendsearch.coupling.units import Traced
 from mendsearch.modes import evaluating
 
+logger = logging.getLogger(__name__)
 HALF = 0.35, 0.65
 """Shares of their channels that coupling groups keep in the candidate for which the law is checked."""
-NOISE = 0.1
-"""Noise on the weights, relative to their spread, so that channels that are zero in this network are checked too."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -88,22 +88,6 @@ def _narrowed(failed: _Check, fault: Fault) -> Fault:
     return Fault(_Check(slicer, trace, widths, inputs).units_of(suspects), fault.reason)
 
 
-@contextlib.contextmanager
-def noisy(model: nn.Module) -> Iterator[dict[str, Tensor]]:
-    """Parameters and buffers by name, those in floating point with a little noise."""
-    generator = torch.Generator().manual_seed(0)
-    tensors = {}
-    for name, tensor in own_tensors(model).items():
-        value = tensor.detach()
-        noise = NOISE * torch.randn(value.shape, generator=generator).to(value.device, value.dtype)
-        if value.numel() > 1 and bool((value >= 0).all()):  # variances and masks keep their sign
-            tensors[name] = value * (1 + noise.abs()) if value.any() else noise.abs()
-        else:
-            spread = value.float().std() if value.numel() > 1 else value.float().abs().sum()
-            tensors[name] = value + noise * (spread.to(value.dtype) if spread > 0 else 1.0)
-    yield tensors
-
-
 class _Check:
     def __init__(self, slicer: Slicer, trace: Trace, counts: Ints, inputs: Batch) -> None:
         self.slicer, self.trace, self.counts, self.inputs = slicer, trace, counts, inputs
@@ -135,19 +119,20 @@ class _Check:
     def difference(self) -> Fault | None:
         """Run the silenced network, and hold what each module gives against the sliced one, which has run."""
         sliced = self.outputs
-        found: list[Fault] = []
-        at = 0
+        found: dict[int, Fault] = {}  # by number of the output
+        at, astray = 0, False
 
         def hold(name: str, outputs: Any) -> None:
-            nonlocal at
-            if not found and (at >= len(sliced) or sliced[at][0] != name):
-                found.append(
-                    Fault(self._blamed([]), f"the forward pass goes another way once channels go, in `{name}`")
-                )
-            elif not found and not self._agree(silenced, outputs, sliced[at][1]):
+            nonlocal at, astray
+            if astray:
+                return
+            if at >= len(sliced) or sliced[at][0] != name:
+                astray = True
+                found[at] = Fault(self._blamed([]), f"the forward pass goes another way once channels go, in `{name}`")
+            elif not self._agree(silenced, outputs, sliced[at][1]):
                 units = self._blamed([silenced.inputs.get(name, []), _traced(silenced, outputs)])
                 what = "slices do not give what the dense network gives without the channels"
-                found.append(Fault(units, f"{what}, in {_where(name)}"))
+                found[at] = Fault(units, f"{what}, in {_where(name)}")
             at += 1
 
         silenced = Silenced(self.model, self.trace, self.removed, dict(self.slicer.dense), hold)
@@ -158,7 +143,23 @@ class _Check:
         except Exception as error:  # a forward may raise anything, functional transforms at what is done between
             reason = f"{type(error).__name__}: {error}".split("\n")[0]
             return Fault(self.held(), f"the dense network cannot be run with channels silenced: {reason}")
-        return found[0] if found else None
+        steady = self._steady() if found else []
+        return next((fault for at, fault in found.items() if at >= len(steady) or steady[at]), None)
+
+    def _steady(self) -> list[bool]:
+        """Of every output of a module, whether rounding leaves it as it is: not, say, which boxes a detector keeps."""
+        generator = torch.Generator().manual_seed(0)
+        again: list[tuple[str, list[Sample]]] = []
+        state = {name: nudged(tensor, generator) for name, tensor in self.slicer.take(self.kept).items()}
+        try:
+            with self.slicer.sized(state), outputs_noted(self.model, again):
+                self.slicer.forward(state, self.inputs)
+        except Exception as error:  # a forward may raise anything
+            logger.info("the forward pass fails by rounding: %s", error)
+        return [
+            name == other and len(before) == len(after) and all(map(Sample.close_to, before, after))
+            for (name, before), (other, after) in zip(self.outputs, again, strict=False)
+        ]
 
     def _agree(self, silenced: Silenced, outputs: Any, sliced: list[Sample]) -> bool:
         dense = list(tensors_in(outputs))

@@ -18,6 +18,7 @@ SCORING = (
     "coupling.grouping",
     "coupling.layout",
     "coupling.nesting",
+    "coupling.noise",
     "coupling.probe",
     "coupling.rules",
     "coupling.rules.attention",

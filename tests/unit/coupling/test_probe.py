@@ -89,6 +89,23 @@ def test_a_computed_bias_of_fused_attention_keeps_as_many_heads_as_there_are():
     assert "meets a tensor whose size does not follow in `1`" in coupling.whole["1.two"]
 
 
+class Chaotic(nn.Module):
+    """What rounding leaves of a sum, as which boxes a detector keeps may hang on it."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.stem, self.inner, self.fc = conv(3, 64), conv(64, 48), nn.Linear(48, 4)
+
+    def forward(self, x: Tensor) -> dict[str, Tensor]:
+        logits = self.fc(self.inner(self.stem(x)).mean((2, 3)))
+        return {"logits": logits, "rest": (logits * 2**24).sin()}
+
+
+def test_what_rounding_alone_changes_is_not_held_against_the_channels():
+    coupling = find_coupling(Chaotic().eval(), IMAGES)
+    assert coupling.names == ("stem.0", "inner.0")
+
+
 class Crossed(nn.Module):
     """The halves of a convolution's channels, put together the other way round."""
 
