@@ -14,7 +14,7 @@ from torch.utils.data import TensorDataset
 
 from bench.files import WORK
 from examples.detection.loss import loss as detection_loss
-from examples.detection.metric import decode, mean_average_precision
+from examples.detection.metric import average_precision, decode, mean_average_precision
 from examples.detection.net import Detector
 from examples.drawn import Drawing, draw
 from examples.segmentation.loss import loss as segmentation_loss
@@ -22,6 +22,7 @@ from examples.segmentation.metric import mean_iou
 from examples.segmentation.net import UNet
 from mendsearch.config import FinetuneSpec, TrainSpec
 from mendsearch.files import read_tensors, write_tensors
+from mendsearch.mending.judges import Metric
 from mendsearch.modes import evaluating
 from mendsearch.outputs import comparison_of
 from mendsearch.training.loop import train
@@ -54,7 +55,8 @@ class Task:
         make: the network.
         targets: those of a drawing.
         loss: (outputs, targets) -> scalar.
-        figure: the metric of a network on a drawing.
+        figure: what a network is worth on a drawing.
+        metric: the same for each image, as a score that a search can maximise.
         training: of the dense network.
         batch_size: of the fine-tuning.
         outputs: what is said of the outputs.
@@ -65,6 +67,7 @@ class Task:
     targets: Callable[[Drawing], Tensor]
     loss: Callable[[Any, Any], Tensor]
     figure: Callable[[nn.Module, Drawing], float]
+    metric: Metric
     training: TrainSpec
     batch_size: int
     outputs: dict[str, str] = field(default_factory=dict)
@@ -72,11 +75,11 @@ class Task:
 
 TASKS = (
     Task(
-        "segmentation", UNet, lambda drawing: drawing.masks, segmentation_loss, intersections,
+        "segmentation", UNet, lambda drawing: drawing.masks, segmentation_loss, intersections, mean_iou,
         TrainSpec(epochs=14, batch_size=16), 16,
     ),
     Task(
-        "detection", Detector, lambda drawing: drawing.boxes, detection_loss, precision,
+        "detection", Detector, lambda drawing: drawing.boxes, detection_loss, precision, average_precision,
         TrainSpec(epochs=20, batch_size=32, learning_rate=0.05), 32, {"classes": "bernoulli"},
     ),
 )  # fmt: skip
@@ -89,7 +92,7 @@ class Trained:
     task: Task
     model: nn.Module
     train: Drawing
-    validation: Tensor
+    validation: Drawing
     test: Drawing
 
     @property
@@ -125,7 +128,7 @@ def trained(task: Task, folder: Path = WORK / "shapes") -> Trained:
     """The dense network, trained on first use. The three drawings have seeds of their own."""
     drawings = [draw(count, 10 + seed) for seed, count in enumerate((TRAIN, VALIDATION, TEST))]
     torch.manual_seed(0)
-    found = Trained(task, task.make(), drawings[0], drawings[1].images, drawings[2])
+    found = Trained(task, task.make(), drawings[0], drawings[1], drawings[2])
     file = folder / f"{task.name}.safetensors"
     if not file.is_file():
         train(

@@ -45,21 +45,23 @@ def search_of(network: Trained) -> Search:
         ranking,
         statistics,
         calibration=network.calibration,
-        validation=network.validation,
+        validation=network.validation.images,
         labels=None,
         prune=PruneSpec(),
         mend=MendSpec(),
     )
 
 
-def mended(network: Trained, seed: int) -> dict[str, int]:
-    """Keep counts that one call of `mendsearch.mend` finds."""
+def mended(network: Trained, seed: int, *, by_metric: bool = False) -> dict[str, int]:
+    """Keep counts that one call of `mendsearch.mend` finds, by the agreement or by the metric and labels."""
+    task, held = network.task, network.validation
     pruned = mendsearch.mend(
         network.model,
         calibration=network.calibration,
-        validation=network.validation,
+        validation=(held.images, task.targets(held)) if by_metric else held.images,
         budget=mendsearch.Budget(macs=RATE),
-        score_outputs=network.task.outputs,
+        score=task.metric if by_metric else "agreement",
+        score_outputs=None if by_metric else task.outputs,
         n_trials=TRIALS,
         seed=seed,
         quiet=True,
@@ -76,6 +78,9 @@ def ours(network: Trained, search: Search, searches: int) -> dict[str, Callable[
         )
         for seed in range(searches)
     }
+    found["by its metric"] = lambda: coupling.counts(
+        kept(_file(network, "by its metric counts"), lambda: mended(network, 0, by_metric=True))
+    )
     structures = {"pre-pruned": search.pre_pruned, "uniform": search.uniform}
     structures |= {f"random {i}": counts for i, counts in enumerate(random_structures(search.space, RANDOM, seed=0))}
     return found | {name: lambda counts=counts: counts for name, counts in structures.items()}

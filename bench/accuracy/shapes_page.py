@@ -15,11 +15,12 @@ PAGE = """# Segmentation and detection on drawn shapes
 {train:,} drawn images, at {rate:.0%} of the MACs. Figures are on {test} images that no search has seen: the
 mean IoU of the U-Net, and the average precision of the detector at an IoU of 0.5; in brackets the share of the
 dense network's. The score of a trial is the default, the agreement with the dense network on {validation} other
-images; {calibration} images of the training calibrate. Labels are used by training and fine-tuning alone.
+images; {calibration} images of the training calibrate. Labels are used by training and fine-tuning, and by one search.
 
 | row | |
 |---|---|
 | mended | a search of {trials} trials, {searches} in all; mean ± standard deviation of several |
+| by its metric | one such search whose score is the metric, with the labels of those images |
 | random | {random} structures, half of them fine-tuned; mean ± standard deviation |
 | raw slices | Torch-Pruning's networks as it gives them; ours are reconstructed |
 | without training | ours reconstructed, Torch-Pruning's with batch norms recalibrated on the same images |
