@@ -44,9 +44,9 @@ class Size(int):
     def __floordiv__(self, other: int) -> int:
         """A fraction, if nothing is left over."""
         quotient = int.__floordiv__(self, other)
-        if type(other) is not int or quotient * other != self:
+        if not isinstance(other, int) or quotient * int(other) != self:
             return quotient
-        return Size.of(quotient, {path: factor / other for path, factor in self.terms.items()})
+        return Size.of(quotient, {path: factor / int(other) for path, factor in self.terms.items()})
 
     def __add__(self, other: int) -> int:
         """A sum."""

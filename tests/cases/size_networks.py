@@ -115,6 +115,20 @@ class KeptHeads(nn.Module):
         return self.tail(x + self.out(out.reshape(len(x), -1, *x.shape[2:])))
 
 
+class KeptPaths(nn.Module):
+    """Channels split over a number of paths that the module keeps beside their width, as in selective kernels."""
+
+    def __init__(self):
+        super().__init__()
+        self.width, self.paths = 16, 2
+        self.a, self.tail = cbr(3, 16, s=2), Tail(8)
+        self.convs = nn.ModuleList([cbr(8, 8), cbr(8, 8)])
+
+    def forward(self, x):
+        parts = torch.split(self.a(x), self.width // self.paths, 1)
+        return self.tail(torch.stack([conv(part) for conv, part in zip(self.convs, parts)], 1).sum(1))  # noqa: B905
+
+
 class MadeWithin(nn.Module):
     """A grid and a state that are made within the pass, one of every item, and go through layers before they meet it."""
 
@@ -137,6 +151,7 @@ SIZES = {
     "kept_half": (KeptHalf, IMAGE),
     "kept_splits": (KeptSplits, IMAGE),
     "kept_bound": (KeptBound, IMAGE),
+    "kept_paths": (KeptPaths, IMAGE),
     "kept_shape": (KeptShape, IMAGE),
     "kept_heads": (KeptHeads, IMAGE),
     "made_within": (MadeWithin, IMAGE),

@@ -16,6 +16,7 @@ GROUPS = {
     "kept_half": {"a.0": 12, "b.0": 16},
     "kept_splits": {"a.0": 6, "a.0#2": 10, "a.0#3": 16, "each.0.0": 8, "each.1.0": 12},
     "kept_bound": {"a.0": 20, "b.0": 12},
+    "kept_paths": {"a.0": 8, "convs.0.0": 8},
     "kept_shape": {"a.0": 16, "b.0": 16},
     "kept_heads": {"f.0": 16, "qkv": 6, "qkv#2": 8},
 }
@@ -72,6 +73,7 @@ def test_attributes_are_put_back_but_for_what_the_scope_changed():
 def test_a_size_knows_what_it_was_computed_from():
     width, depth = Size.of(6, {"width": Fraction(1)}), Size.of(4, {"depth": Fraction(1)})
     assert (2 * width // 4).terms == {"width": Fraction(1, 2)}
+    assert (3 * depth // width).terms == {"depth": Fraction(1, 2)}  # 6 is the number of parts, say
     assert (2 * width - depth).terms == {"width": Fraction(2), "depth": Fraction(-1)}
     assert 2 * width - depth == 8
     for plain in (width // 4, width + 1, width * 0.5, width * depth):
