@@ -27,7 +27,7 @@ LEGEND = """
 | law | a network of random keep counts: what is sliced is what is built, and what the dense network gives without the removed channels, by zeros in its weights; the largest difference relative to the largest output, in float32, or in float64 (marked *) where rounding hides it |
 | MACs | ours are those of `torch.utils.flop_counter`, to the unit, for the dense and for the pruned network |
 | score | how outputs are compared, as guessed from their values; `none` is left out |
-| pt2 | a `.pt2` file of that pruned network, run for 1, 2 and 5 items: the largest difference, relative to the largest output; "no": see below |
+| pt2 | a `.pt2` file of that pruned network, run for 1, 2 and 5 items: the largest difference, relative to the largest output; (2): for 2 items alone, see below |
 | Torch-Pruning | groups of its DependencyGraph, with its output layers among them; its share where it differs; whether the network runs with half the channels |
 """  # noqa: E501  # rows of a table
 
@@ -116,14 +116,14 @@ def _results(row: Row) -> tuple[str, str]:
     kinds = Counter(row.get("compared", {}).values())
     score = ", ".join(kind if count == 1 else f"{count} {kind}" for kind, count in kinds.items())
     exported = f"{row['pt2']:.0e}" if row.get("pt2") else "0" if "pt2" in row else "no" if "unexported" in row else ""
-    return "no" if "unscored" in row else score, exported
+    return "no" if "unscored" in row else score, exported + (" (2)" if "fixed" in row and "pt2" in row else "")
 
 
 def _lacking(rows: dict[str, Row]) -> Iterator[str]:
     yield "| network | why |"
     yield "|---|---|"
     for title, row in rows.items():
-        for key in ("unscored", "unexported"):
+        for key in ("unscored", "fixed", "unexported"):
             if key in row:
                 yield f"| {title} | {row[key].removeprefix('export: ').replace('|', '/')} |"
 

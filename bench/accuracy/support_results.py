@@ -50,9 +50,13 @@ def _scored(model: nn.Module, built: nn.Module, inputs: tuple[Tensor, ...]) -> d
 
 
 def _exported(built: nn.Module, inputs: tuple[Tensor, ...]) -> dict[str, Any]:
+    found: dict[str, Any] = {}
     with tempfile.TemporaryDirectory() as folder:
-        try:
-            difference = export(built, Path(folder) / "network.pt2", inputs).difference
-        except MendsearchError as error:
-            return {"unexported": str(error)}
-    return {"pt2": float(f"{difference:.1g}")}
+        for batch in (None, len(inputs[0])):
+            try:
+                difference = export(built, Path(folder) / "network.pt2", inputs, batch=batch).difference
+            except MendsearchError as error:
+                found["unexported" if batch else "fixed"] = str(error)
+            else:
+                return found | {"pt2": float(f"{difference:.1g}")}
+    return found

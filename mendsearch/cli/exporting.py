@@ -29,12 +29,15 @@ def export(
     model: Annotated[
         str | None, typer.Option(help="package.module:factory of the dense network, if RUN names such a one.")
     ] = None,
+    batch: Annotated[
+        int | None, typer.Option(min=1, help="Number of items that the file takes. Default: any number.")
+    ] = None,
     as_json: Json = False,
 ) -> None:
-    """Export the network of a finished run, for any batch size, and check that the file computes the same."""
+    """Export the network of a finished run, and check that the file computes the same."""
     from mendsearch.pipeline.exporting import export_run
 
-    written = export_run(run, format_.value, out, model)
+    written = export_run(run, format_.value, out, model, batch)
     if as_json:
         print(json.dumps(written, indent=2))
         return

@@ -23,7 +23,7 @@ Runner = Callable[[Arguments], Sequence[Tensor]]
 
 
 @torch.no_grad()
-def check(network: nn.Module, call: Arguments, run: Runner, what: str) -> float:
+def check(network: nn.Module, call: Arguments, run: Runner, what: str, sizes: Sequence[int] = BATCH_SIZES) -> float:
     """Compare a file's outputs with a network's, for several batch sizes.
 
     Args:
@@ -31,6 +31,7 @@ def check(network: nn.Module, call: Arguments, run: Runner, what: str) -> float:
         call: an example of its arguments.
         run: runs the file.
         what: its name, for messages.
+        sizes: the numbers of items.
 
     Returns:
         the largest difference, relative to the largest value of its output.
@@ -39,7 +40,7 @@ def check(network: nn.Module, call: Arguments, run: Runner, what: str) -> float:
         ModelError: the file does not run, or computes something else.
     """
     largest = 0.0
-    for items in BATCH_SIZES:
+    for items in sizes:
         batch = batch_of(call, items)
         args, kwargs = batch
         expected = [tensor.detach() for tensor in tensors_in(network(*args, **kwargs))]

@@ -45,9 +45,14 @@ class Exported:
 
 
 def export(
-    network: Pruned | nn.Module, path: str | Path, example: Any = None, *, format: Format | None = None
+    network: Pruned | nn.Module,
+    path: str | Path,
+    example: Any = None,
+    *,
+    format: Format | None = None,
+    batch: int | None = None,
 ) -> Exported:
-    """Write a network as an ONNX or `.pt2` file, for batches of any size.
+    """Write a network as an ONNX or `.pt2` file, for batches of any size or of one.
 
     The file needs neither mendsearch nor the network's code. Its outputs are compared with the network's, in ONNX
     Runtime or in PyTorch, for several batch sizes; a file that differs by more than 1e-4 is not kept.
@@ -60,13 +65,18 @@ def export(
             each with a first axis of items. Without it, a result of `mend` is given random items of the shape of its
             calibration data.
         format: `onnx` or `pt2`. Without it, the suffix of `path` says which.
+        batch: number of items that the file takes, for networks that cannot be traced for any, such as detectors that
+            loop over their images. Any number without it.
 
     Raises:
-        UsageError: there is no example, ONNX is not installed, or the format is unknown.
+        UsageError: there is no example, ONNX is not installed, the format is unknown, or `batch` is below 1.
         ModelError: the network cannot be exported, or the file does not compute the same; the message says why.
     """
     path = Path(path)
     kind = _format(path, format)
+    if batch is not None and batch < 1:
+        raise UsageError(f"export: got batch {batch}, expected 1 or more")
+    sizes = BATCH_SIZES if batch is None else (batch,)
     if kind == "onnx":
         check_packages()
     if isinstance(network, Pruned):
@@ -80,17 +90,18 @@ def export(
     if dtype_of(alone) not in (torch.float32, torch.float64):
         raise ModelError(f"export: the network computes in {dtype_of(alone)}, expected float32; try model.float()")
     call = arguments(example, alone)
-    traced = trace(alone, call)
+    traced = trace(alone, call, batch)
 
     def write(partial: Path) -> float:
         if kind == "onnx":
             write_onnx(partial, traced)
         else:
             write_pt2(partial, traced.program)
-        return check(traced.network, call, onnx_runner(partial) if kind == "onnx" else pt2_runner(partial), path.name)
+        run = onnx_runner(partial) if kind == "onnx" else pt2_runner(partial)
+        return check(traced.network, call, run, path.name, sizes)
 
     difference = write_whole(path, write)
-    return Exported(path, kind, tuple(traced.inputs), tuple(output_names(traced)), BATCH_SIZES, difference)
+    return Exported(path, kind, tuple(traced.inputs), tuple(output_names(traced)), sizes, difference)
 
 
 def _format(path: Path, given: str | None) -> Format:

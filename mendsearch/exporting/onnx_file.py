@@ -54,7 +54,7 @@ def write_onnx(path: Path, traced: Traced) -> None:
             converted = torch.onnx.export(
                 traced.program,
                 output_names=output_names(traced),
-                dynamic_shapes=[{0: BATCH} for _ in traced.inputs],
+                dynamic_shapes=None if traced.items else [{0: BATCH} for _ in traced.inputs],
                 verbose=False,
             )
     except Exception as error:  # it raises whatever the conversion of an operator raises

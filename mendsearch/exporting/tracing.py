@@ -1,4 +1,4 @@
-"""A network as a graph of PyTorch's operators, for any batch size, which knows no code of the network's."""
+"""A network as a graph of PyTorch's operators, which knows no code of the network's."""
 
 from __future__ import annotations
 
@@ -61,11 +61,13 @@ class Traced:
         network: with plain outputs, in evaluation mode, on the CPU.
         program: its graph, without the example and without paths of this machine.
         outputs: of the network, for the example.
+        items: number of items that it takes; None for any.
     """
 
     network: nn.Module
     program: ExportedProgram
     outputs: Any
+    items: int | None = None
 
     @property
     def inputs(self) -> list[str]:
@@ -73,17 +75,18 @@ class Traced:
         return [str(name) for name in self.program.graph_signature.user_inputs]
 
 
-def trace(network: nn.Module, call: Arguments) -> Traced:
-    """Trace a network for any number of items.
+def trace(network: nn.Module, call: Arguments, items: int | None = None) -> Traced:
+    """Trace a network.
 
     Args:
         network: as `standalone` gives it.
         call: an example of its arguments.
+        items: number of items that the graph takes; None for any.
 
     Raises:
         ModelError: it refuses the example, or cannot be traced.
     """
-    args, kwargs = call_of_two = batch_of(call, ITEMS)
+    args, kwargs = sized = batch_of(call, items or ITEMS)
     try:
         with torch.no_grad():
             outputs = network(*args, **kwargs)
@@ -94,19 +97,25 @@ def trace(network: nn.Module, call: Arguments) -> Traced:
     if not list(tensors_in(outputs)):
         raise ModelError(f"export: the network gives a {type(outputs).__name__} without tensors, expected tensors")
     shapes, batch = ShapesCollection(), Dim(BATCH)
-    for tensor in tensors_in(call_of_two):
+    for tensor in tensors_in(sized):
         shapes[tensor] = {0: batch}
     try:
-        program = _graph(network, call_of_two, shapes)
+        program = _graph(network, sized, None if items else shapes)
     except Exception as error:  # tracing raises whatever a forward raises
-        raise ModelError(
-            f"export: the network cannot be traced for any batch size: {reason(error)}; "
-            f"rewrite what depends on values or on the number of items"
-        ) from error
-    return Traced(network, _without_origin(program), outputs)
+        raise ModelError(_untraceable(items, reason(error))) from error
+    return Traced(network, _without_origin(program), outputs, items)
 
 
-def _graph(network: nn.Module, call: Arguments, shapes: ShapesCollection) -> ExportedProgram:
+def _untraceable(items: int | None, why: str) -> str:
+    if items:
+        return f"export: the network cannot be traced: {why}; rewrite what depends on values"
+    return (
+        f"export: the network cannot be traced for any batch size: {why}; "
+        f"try one of batch=1 (`--batch 1`), or rewrite what depends on values or on the number of items"
+    )
+
+
+def _graph(network: nn.Module, call: Arguments, shapes: ShapesCollection | None) -> ExportedProgram:
     """The graph of what runs, or else of what the bytecode says: there `len(images)` is no constant."""
     args, kwargs = call
     with quiet(), torch.no_grad():

@@ -14,7 +14,9 @@ from mendsearch.importing import is_import_path
 from mendsearch.models.registry import build_model
 
 
-def export_run(folder: Path, format: Format, out: Path | None, model: str | None) -> dict[str, Any]:
+def export_run(
+    folder: Path, format: Format, out: Path | None, model: str | None, batch: int | None = None
+) -> dict[str, Any]:
     """Export the network of a run folder, or of a folder that `save` wrote.
 
     Args:
@@ -22,6 +24,7 @@ def export_run(folder: Path, format: Format, out: Path | None, model: str | None
         format: `onnx` or `pt2`.
         out: file to write; `model.onnx` or `model.pt2` in the folder if it is None.
         model: import path of the dense network's factory. Only the user may name one: importing runs code.
+        batch: number of items that the file takes; any if it is None.
 
     Returns:
         JSON values: `path`, `format`, `inputs`, `outputs`, `batch_sizes`, `difference` (see `Exported`), `bytes`.
@@ -40,7 +43,8 @@ def export_run(folder: Path, format: Format, out: Path | None, model: str | None
             f"export {folder}: got no shape of the network's inputs; try mendsearch.export(model, path, example)"
         )
     network = load(home, build_model(name, saved.kwargs) if model else None)
-    written = export(network, out or folder / f"model.{format}", example_of(saved.structure.inputs), format=format)
+    path, example = out or folder / f"model.{format}", example_of(saved.structure.inputs)
+    written = export(network, path, example, format=format, batch=batch)
     return {
         "path": str(written.path),
         "format": written.format,

@@ -197,3 +197,36 @@ def test_a_network_without_weights_in_one_file_is_refused(tmp_path, monkeypatch)
 def test_a_network_that_is_wrapped_is_exported_without_what_wraps_it(tmp_path):
     mendsearch.export(nn.DataParallel(build("residual")), tmp_path / "net.pt2", IMAGES)
     assert torch.export.load(tmp_path / "net.pt2").graph_signature.user_inputs == ("x",)
+
+
+class Looping(nn.Module):
+    """Loops over its images, as detectors do."""
+
+    def __init__(self):
+        super().__init__()
+        self.conv = nn.Conv2d(3, 4, 3)
+
+    def forward(self, x):
+        return torch.stack([self.conv(image[None])[0].mean((1, 2)) for image in x.unbind(0)])
+
+
+@pytest.mark.parametrize("format", FORMATS)
+@torch.no_grad()
+def test_a_network_that_loops_over_its_images_is_exported_for_one_number_of_them(tmp_path, format):
+    model = Looping().eval()
+    with pytest.raises(ModelError, match=r"for any batch size: .*try one of batch=1 \(`--batch 1`\)"):
+        mendsearch.export(model, tmp_path / f"net.{format}", IMAGES[:2])
+    written = mendsearch.export(model, tmp_path / f"net.{format}", IMAGES[:2], batch=3)
+    assert written.batch_sizes == (3,)
+    wanted = model(IMAGES[:3])
+    if format == "onnx":
+        assert onnx.load(written.path).graph.input[0].type.tensor_type.shape.dim[0].dim_value == 3
+        found = torch.from_numpy(run_onnx(written.path, IMAGES[:3])[0])
+    else:
+        found = torch.export.load(written.path).module()(IMAGES[:3])
+    torch.testing.assert_close(found, wanted, rtol=1e-4, atol=1e-4)
+
+
+def test_a_batch_below_one_is_refused(tmp_path):
+    with pytest.raises(UsageError, match="got batch 0, expected 1 or more"):
+        mendsearch.export(build("residual"), tmp_path / "net.pt2", IMAGES[:2], batch=0)
