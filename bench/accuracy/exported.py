@@ -7,8 +7,6 @@ and half of the channels of every coupling group, drawn at random.
 from __future__ import annotations
 
 import argparse
-import subprocess
-import sys
 import tempfile
 from pathlib import Path
 from typing import Any
@@ -19,6 +17,7 @@ from torch import nn
 
 from bench.accuracy.support_networks import Network, networks
 from bench.files import ROOT, read_figures, write_figures
+from bench.without_code import run_without_code
 from mendsearch.coupling.graph import find_coupling
 from mendsearch.coupling.nesting import tensors_in
 from mendsearch.coupling.slicing import Slicer
@@ -37,22 +36,6 @@ NAMES = (
 )  # fmt: skip
 FORMATS = ("onnx", "pt2")
 ITEMS = 3
-BLOCKED = "mendsearch", "mendstore", "mendview", "bench", "torchvision"
-READ = (
-    "import sys; sys.modules.update(dict.fromkeys({blocked!r}, None)); import numpy; images = numpy.load(sys.argv[2]);"
-)
-ONNX = """
-import onnxruntime
-session = onnxruntime.InferenceSession(sys.argv[1])
-outputs = session.run(None, {session.get_inputs()[0].name: images})
-numpy.savez(sys.argv[3], *outputs)
-"""
-PT2 = """
-import torch
-outputs = torch.export.load(sys.argv[1]).module()(torch.from_numpy(images))
-outputs = list(outputs.values()) if isinstance(outputs, dict) else [outputs]
-numpy.savez(sys.argv[3], *[output.detach().numpy() for output in outputs])
-"""
 PAGE = """# Exported networks
 
 `python -m bench.accuracy.exported`: networks of torchvision with random weights and half of the channels of every
@@ -105,16 +88,12 @@ def _file(model: nn.Module, images: torch.Tensor, kind: str) -> dict[str, Any]:
             written = export(model, folder / f"net.{kind}", images[:2])
         except MendsearchError as error:
             return {"refused": str(error)}
-        np.save(folder / "images.npy", images.numpy())
-        blocked = [*BLOCKED, *(["torch"] if kind == "onnx" else [])]
-        code = READ.format(blocked=blocked) + (ONNX if kind == "onnx" else PT2)
-        files = [written.path, folder / "images.npy", folder / "outputs.npz"]
-        ended = subprocess.run([sys.executable, "-I", "-c", code, *map(str, files)], cwd=folder, capture_output=True)
-        if ended.returncode:
-            return {"refused": ended.stderr.decode().strip().splitlines()[-1]}
-        with np.load(folder / "outputs.npz") as found:
-            pairs = zip(found.values(), tensors_in(model(images)), strict=True)
-            difference = max(relative_difference(torch.from_numpy(left), right) for left, right in pairs)
+        try:
+            found = run_without_code(written.path, images, folder)
+        except RuntimeError as error:
+            return {"refused": str(error)}
+        pairs = zip(found, tensors_in(model(images)), strict=True)
+        difference = max(relative_difference(left, right) for left, right in pairs)
         size = written.path.stat().st_size / 1e6
     return {"difference": float(f"{difference:.1g}"), "megabytes": round(size, 2)}
 

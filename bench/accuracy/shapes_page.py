@@ -11,8 +11,8 @@ FIGURES = {"segmentation": "mean IoU", "detection": "average precision"}
 KEYS = ("slices", "before", "after")
 PAGE = """# Segmentation and detection on drawn shapes
 
-`python -m bench.accuracy.shapes`: the U-Net and the detector of [examples](../../examples), trained on
-{train:,} drawn images, at {rate:.0%} of the MACs. Figures are on {test} images that no search has seen: the
+`python -m bench.accuracy.shapes --searches {searches}`: the U-Net and the detector of [examples](../../examples),
+trained on {train:,} drawn images, at {rate:.0%} of the MACs. Figures are on {test} images that no search has seen: the
 mean IoU of the U-Net, and the average precision of the detector at an IoU of 0.5; in brackets the share of the
 dense network's. The score of a trial is the default, the agreement with the dense network on {validation} other
 images; {calibration} images of the training calibrate. Labels are used by training and fine-tuning, and by one search.
@@ -24,7 +24,7 @@ images; {calibration} images of the training calibrate. Labels are used by train
 | random | {random} structures, half of them fine-tuned; mean ± standard deviation |
 | raw slices | Torch-Pruning's networks as it gives them; ours are reconstructed |
 | without training | ours reconstructed, Torch-Pruning's with batch norms recalibrated on the same images |
-| fine-tuned | {epochs} epochs of {tuning} images, the same for all; the dense network had them too |
+| fine-tuned | {epochs} epochs of {tuning} images, the same for all, the dense network too; empty where not run |
 {tables}
 """
 

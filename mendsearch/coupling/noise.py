@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import contextmanager
-
 import torch
 from torch import Tensor, nn
 
@@ -16,8 +13,7 @@ ROUNDINGS = 4
 """Size of what rounding does to a value, in units of its last place."""
 
 
-@contextmanager
-def noisy(model: nn.Module) -> Iterator[dict[str, Tensor]]:
+def noisy(model: nn.Module) -> dict[str, Tensor]:
     """Parameters and buffers by name, those in floating point with a little noise."""
     generator = torch.Generator().manual_seed(0)
     tensors = {}
@@ -29,7 +25,7 @@ def noisy(model: nn.Module) -> Iterator[dict[str, Tensor]]:
         else:
             spread = value.float().std() if value.numel() > 1 else value.float().abs().sum()
             tensors[name] = value + noise * (spread.to(value.dtype) if spread > 0 else 1.0)
-    yield tensors
+    return tensors
 
 
 def nudged(tensor: Tensor, generator: torch.Generator) -> Tensor:

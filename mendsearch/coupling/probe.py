@@ -56,8 +56,8 @@ def find_fault(model: nn.Module, coupling: Coupling, trace: Trace, inputs: Batch
     """
     inputs, generator = Batch.of(inputs), np.random.default_rng(0)
     orders = [generator.permutation(width) for width in coupling.widths]
-    with evaluating(model), noisy(model) as tensors:
-        slicer = Slicer(model, coupling, orders, tensors)
+    with evaluating(model):
+        slicer = Slicer(model, coupling, orders, noisy(model))
         kept = generator.uniform(*HALF, len(coupling.widths))  # not one share, at which sizes may agree by chance
         half = _Check(slicer, trace, np.ceil(kept * coupling.widths).astype(np.int64), inputs)
         least = _Check(slicer, trace, np.ones_like(coupling.widths), inputs)

@@ -10,12 +10,12 @@ import pytest
 import torch
 
 import mendsearch as package
+from bench.without_code import run_without_code
 from examples.detection.net import Detector
 from examples.drawn import draw
 from examples.segmentation.net import UNet
 from mendsearch.coupling.nesting import tensors_in
 from tests.acceptance.cli import mendsearch
-from tests.without_code import run_without_code
 
 EXAMPLES = Path(__file__).parents[2] / "examples"
 NETWORKS = {"segmentation": UNet, "detection": Detector}

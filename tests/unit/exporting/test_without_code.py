@@ -4,9 +4,9 @@ import pytest
 import torch
 
 import mendsearch
+from bench.without_code import RUN, run_without_code
 from examples.user_model.net import make_network
 from mendsearch.models.registry import build_model
-from tests.without_code import RUN, run_without_code
 
 NETWORKS = {
     "user_model": (lambda: make_network(width=12), (1, 16, 16)),
