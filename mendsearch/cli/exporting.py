@@ -43,4 +43,5 @@ def export(
         return
     inputs, outputs, sizes = (", ".join(map(str, written[key])) for key in ("inputs", "outputs", "batch_sizes"))
     print(f"{written['path']}: {inputs} -> {outputs}; {written['bytes']:,} bytes")
-    print(f"as the network for {sizes} items: largest difference {written['difference']:.1g} of the largest output")
+    difference = f"{written['difference']:.1g} of the largest output"
+    print(f"as the network, in batches of {sizes}: largest difference {difference}")
