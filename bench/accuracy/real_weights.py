@@ -1,14 +1,13 @@
 """Networks trained on ImageNet, pruned without training or labels: `python -m bench.accuracy.real_weights`. Resumable.
 
 Calibrated with crops of photographs that packages ship (`photographs.py`), judged on crops of photographs not seen: how
-many of the dense network's most likely classes are kept. `--method` and `--crops` choose what is measured. Run with
-PYTHONPATH at an older checkout and `--label before`, the same is measured of its code.
+many of the dense network's most likely classes are kept. `--method`, `--crops`, `--by-curves` and `--all-groups` choose
+what is measured.
 """
 
 from __future__ import annotations
 
 import argparse
-import inspect
 import json
 import sys
 import time
@@ -22,15 +21,16 @@ import torch
 from torch import Tensor, nn
 
 import bench.accuracy.photographs as source
-from bench.accuracy.nats import by_nats, inside_blocks
-from mendsearch.budget import Limits
+from mendsearch.budget import Floats, Limits
 from mendsearch.config import Budget
 from mendsearch.coupling.layout import Coupling
 from mendsearch.coupling.slicing import Slicer
 from mendsearch.coupling.surgery import build_pruned
 from mendsearch.files import write_json
-from mendsearch.mending.search import Problem, build_problem, rank_channels
+from mendsearch.mending.search import build_problem, rank_channels
 from mendsearch.mending.weights import Weights
+from mendsearch.prepruning import by_curves, error_curves
+from mendsearch.prepruning.rules import POWER
 from mendsearch.progress import Reporter
 from mendsearch.ranking import CRITERIA, RankingInputs
 
@@ -42,8 +42,8 @@ PARTS = (0.6, 0.75)
 """Where calibration photographs end and unseen ones begin; those between are for whoever wants to choose something."""
 UNSEEN_CROPS = 6
 """Of each unseen photograph."""
-FISHER = 256
-"""Crops from which Fisher's information is estimated."""
+STAYS = 1e6
+"""What the first channel of a coupling group that must stay whole is said to cost."""
 METHODS = ("raw slices", "BN recalibration", "ours")
 
 
@@ -165,26 +165,43 @@ def recalibrated(model: nn.Module, images: Tensor) -> nn.Module:
     return model.eval()
 
 
+def inside_blocks(model: nn.Module, coupling: Coupling) -> np.ndarray:
+    """(G,) bool, coupling groups inside a block: those with a depthwise convolution."""
+    return np.array(
+        [
+            any(getattr(model.get_submodule(layer), "groups", 1) > 1 for layer in group.layers)
+            for group in coupling.groups
+        ]
+    )
+
+
+def curves_of(curves: list[Floats], limits: Limits, chosen: np.ndarray) -> np.ndarray:
+    """The structure of the error curves, in which groups that are not chosen stay whole."""
+    costly = [
+        curve if free else STAYS * np.arange(len(curve))[::-1] for curve, free in zip(curves, chosen, strict=True)
+    ]
+    return by_curves(costly, limits, POWER)
+
+
 def measured(
-    network: Network, data: Data, method: str, crops: source.Crops, rates: list[float], inside: bool, nats: bool
+    network: Network, data: Data, method: str, crops: source.Crops, rates: list[float], inside: bool, curved: bool
 ) -> Iterator[tuple[float, dict[str, Any]]]:
-    """What `judge` says at each rate, where coupling groups inside a block or all are cut, by one fraction or nats."""
+    """What `judge` says at each rate, where groups inside a block or all are cut, by one fraction or by curves."""
     problem = build_problem(network.model, EXAMPLE, Budget(macs=0.8))
     chosen = inside_blocks(network.model, problem.coupling) | (not inside)
+    curves: list[Floats] = []
     if method == "ours":
-        grouped = "groups" in inspect.signature(Weights).parameters
-        ranking, statistics = _ranked(problem, crops, grouped)
-        more = {"groups": crops.groups} if grouped else {}
-        weights = Weights(network.model, problem.coupling, ranking, statistics, crops.images, "sequence", **more)
+        ranking, statistics = rank_channels(problem, crops.images, "gram", 0, Reporter(quiet=True), crops.groups)
+        curves = error_curves(network.model, problem.coupling, ranking, statistics)
+        weights = Weights(
+            network.model, problem.coupling, ranking, statistics, crops.images, "sequence", groups=crops.groups
+        )
     else:
         inputs = RankingInputs(network.model, problem.coupling, {}, crops.images, 0)
         slicer = Slicer(network.model, problem.coupling, CRITERIA["l1"].rank(inputs).orders)
     for rate in rates:
         limits = Limits(Budget(macs=rate), problem.limits.costs)
-        if nats:
-            counts = by_nats(problem, ranking, statistics, crops.images[:FISHER], limits, chosen)
-        else:
-            counts = uniform(problem.coupling, limits, chosen)
+        counts = curves_of(curves, limits, chosen) if curved else uniform(problem.coupling, limits, chosen)
         started = time.perf_counter()
         if method == "ours":
             pruned = build_pruned(network.model, weights.refined(counts)).eval()
@@ -196,29 +213,19 @@ def measured(
         yield rate, {**data.judge(pruned), "seconds": time.perf_counter() - started}
 
 
-def _ranked(problem: Problem, crops: source.Crops, grouped: bool) -> Any:
-    from mendsearch.ranking.statistics import input_statistics
-
-    if not grouped:
-        return rank_channels(problem, crops.images, "gram", 0, Reporter(quiet=True))
-    statistics = input_statistics(problem.model, problem.coupling, crops.images, 64, groups=crops.groups)
-    inputs = RankingInputs(problem.model, problem.coupling, statistics, crops.images, 0)
-    return CRITERIA["gram"].rank(inputs), statistics
-
-
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--network", choices=NETWORKS, default="mobilenetv2")
     parser.add_argument("--method", choices=METHODS, action="append", help="one or more; all when not given")
     parser.add_argument("--crops", type=int, action="append", help="for calibration; the curve by default")
     parser.add_argument("--all-groups", action="store_true", help="cut every coupling group, not only inside blocks")
-    parser.add_argument("--by-nats", action="store_true", help="cut by error curves in nats, not by one fraction")
+    parser.add_argument("--by-curves", action="store_true", help="cut by the error curves, not by one fraction")
     parser.add_argument("--size", type=int, default=128, help="pixels of the sides of crops")
     parser.add_argument("--label", help="name of the rows of method `ours`, where they are of other code")
     parser.add_argument("--threads", type=int, default=1)
     arguments = parser.parse_args()
-    if arguments.by_nats and arguments.method != ["ours"]:
-        parser.error("--by-nats goes with --method ours alone")
+    if arguments.by_curves and arguments.method != ["ours"]:
+        parser.error("--by-curves goes with --method ours alone")
     torch.set_num_threads(arguments.threads)
     network = NETWORKS[arguments.network](arguments.size)
     data = Data(network, arguments.size)
@@ -228,13 +235,13 @@ def main() -> None:
         for count in arguments.crops or (CROPS if method != "raw slices" else CROPS[:1]):
             name = arguments.label or method if method == "ours" else method
             where = "every coupling group" if arguments.all_groups else "inside blocks"
-            where += " by nats" if arguments.by_nats else ""
+            where += " by curves" if arguments.by_curves else ""
             key = {rate: f"{name}, {where}, {rate:.0%}, {count} crops" for rate in RATES}
             rates = [rate for rate in RATES if key[rate] not in part["rows"]]
             if rates:
                 crops = data.calibration(count)
-                inside, nats = not arguments.all_groups, arguments.by_nats
-                for rate, row in measured(network, data, method, crops, rates, inside, nats):
+                inside, curved = not arguments.all_groups, arguments.by_curves
+                for rate, row in measured(network, data, method, crops, rates, inside, curved):
                     part["rows"][key[rate]] = row
                     print(f"{arguments.network}: {key[rate]}: {row}", flush=True)
                     write_json(RESULT, rows)

@@ -69,6 +69,7 @@ SCORING = (
     "ranking.filters",
     "ranking.gram",
     "ranking.random",
+    "ranking.sensitivity",
     "ranking.statistics",
     "ranking.taylor",
     "reconstruction.branches",

@@ -22,11 +22,12 @@ from mendsearch.mending.scoring import Scorer
 from mendsearch.mending.space import Space
 from mendsearch.mending.weights import Weights
 from mendsearch.modes import evaluating, to_network
-from mendsearch.outputs import Wishes, leaves_of
+from mendsearch.outputs import Wishes, comparison_of, leaves_of
 from mendsearch.outputs.choosing import ignored
 from mendsearch.prepruning import by_curves, cut, error_curves, pre_prune
 from mendsearch.progress import Reporter
-from mendsearch.ranking import CRITERIA, FilterRanking, RankingInputs
+from mendsearch.ranking import CRITERIA, FilterRanking, RankingInputs, sensitivity
+from mendsearch.ranking.sensitivity import with_sensitivity
 from mendsearch.ranking.statistics import InputStatistics, input_statistics
 from mendsearch.reconstruction.targets import affordable
 
@@ -94,6 +95,8 @@ def rank_channels(
 ) -> tuple[FilterRanking, dict[str, InputStatistics]]:
     """Collect the input statistics in one pass over the calibration images, and rank the channels by them.
 
+    Where the outputs have a gradient, the statistics say what the network feels of each consumer's inputs.
+
     Args:
         problem: network and coupling groups.
         inputs: of the calibration items.
@@ -103,11 +106,18 @@ def rank_channels(
         groups: (N,) int64, which items belong together; None where each is on its own.
     """
     inputs = Batch.of(inputs)
-    batch = min(BATCH, affordable(problem.model, inputs))
-    passes = -(-len(inputs) // batch)
-    with reporter.stage("rank", passes + len(problem.coupling.groups)) as stage:
-        statistics = input_statistics(problem.model, problem.coupling, inputs, batch, stage.advance, groups)
-        known = RankingInputs(problem.model, problem.coupling, statistics, inputs, seed, problem.outputs)
+    model, coupling = problem.model, problem.coupling
+    batch, backward = min(BATCH, affordable(model, inputs)), sensitivity.affordable(model, inputs)
+    sample = sensitivity.sample(inputs)
+    passes = -(-len(inputs) // batch) - (-len(sample) // backward)
+    with reporter.stage("rank", passes + len(coupling.groups)) as stage:
+        statistics = input_statistics(model, coupling, inputs, batch, stage.advance, groups)
+        try:
+            comparison = comparison_of(model, inputs, problem.outputs)
+            statistics = with_sensitivity(model, coupling, statistics, sample, comparison, backward, stage.advance)
+        except ModelError as error:
+            reporter.say(f"error curves are relative to each layer's outputs: {error}")
+        known = RankingInputs(model, coupling, statistics, inputs, seed, problem.outputs)
         return CRITERIA[criterion].rank(known, stage.advance), statistics
 
 

@@ -42,6 +42,20 @@ class Divergence(ABC):
         """
         raise ModelError("the criterion `taylor` needs outputs with a gradient; try the criterion `gram`")
 
+    def drawn(self, found: Any, generator: torch.Generator) -> Tensor:
+        """A scalar, drawn at random, whose gradient g has zero mean and E[g gᵀ] = the Hessian of `between`.
+
+        It is the log-likelihood of decisions that are drawn from a prepared leaf, summed over items.
+
+        Args:
+            found: the prepared leaf, with a gradient.
+            generator: of the CPU, so that all devices draw alike.
+
+        Raises:
+            ModelError: the leaf has no gradient.
+        """
+        raise ModelError("the outputs have no gradient")
+
     def loss(self, found: Any, targets: Tensor) -> Tensor:
         """Losses (N,) of a prepared leaf against targets from the data set.
 
@@ -58,6 +72,16 @@ class Divergence(ABC):
 def per_item(values: Tensor) -> Tensor:
     """Means (N,) over all but the first axis."""
     return values.flatten(1).mean(1) if values.dim() > 1 else values
+
+
+def positions(values: Tensor) -> int:
+    """Values of one item."""
+    return max(1, values[0].numel())
+
+
+def signs(like: Tensor, generator: torch.Generator) -> Tensor:
+    """1 or -1, each as often as the other, in a shape."""
+    return (torch.rand(like.shape, generator=generator) < 0.5).to(like) * 2 - 1
 
 
 def fitting(targets: Tensor, shape: torch.Size, what: str) -> Tensor:

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import math
+
 import torch
 from torch import Tensor
 from torch.nn import functional
 
 from mendsearch.errors import DataError
-from mendsearch.outputs.base import Divergence, fitting, per_item
+from mendsearch.outputs.base import Divergence, fitting, per_item, positions
 from mendsearch.outputs.kl import TEMPERATURE
 
 CLOSEST = 1e-6
@@ -45,6 +47,12 @@ class Bernoulli(Divergence):
     def own_loss(self, found: Tensor) -> Tensor:
         """Cross-entropy with the network's own decisions."""
         return functional.binary_cross_entropy_with_logits(found, (found.detach() > 0).float())
+
+    def drawn(self, found: Tensor, generator: torch.Generator) -> Tensor:
+        """Of decisions drawn from the probabilities of yes."""
+        decided = (torch.rand(found.shape, generator=generator).to(found) < found.detach().sigmoid()).float()
+        unlikely = functional.binary_cross_entropy_with_logits(found, decided, reduction="sum")
+        return -unlikely / math.sqrt(positions(found))
 
     def loss(self, found: Tensor, targets: Tensor) -> Tensor:
         """Cross-entropy with targets from 0 to 1.

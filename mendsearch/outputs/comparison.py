@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -100,6 +101,19 @@ class Comparison:
         """A scalar made from the outputs alone, whose gradient says what they depend on."""
         found = self.prepare(outputs)
         return self.mean({name: kind.own_loss(found[name]) for name, kind in self._divergences.items()})
+
+    def drawn(self, outputs: object, generator: torch.Generator) -> Tensor:
+        """A scalar, drawn at random, whose gradient's second moment is the Hessian of the mean divergence.
+
+        Raises:
+            ModelError: a leaf has no gradient.
+        """
+        found, total = self.prepare(outputs), sum(self._weights.values())
+        parts = [
+            math.sqrt(self._weights[name] / total) * kind.drawn(found[name], generator)
+            for name, kind in self._divergences.items()
+        ]
+        return torch.stack([part.to(parts[0].device) for part in parts]).sum()
 
     def loss(self, found: Prepared, targets: Any) -> Tensor:
         """Losses (N,) of the one output that is compared against targets.

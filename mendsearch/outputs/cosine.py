@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import math
+
+import torch
 from torch import Tensor
 from torch.nn import functional
 
-from mendsearch.outputs.base import Divergence, fitting, per_item
+from mendsearch.outputs.base import Divergence, fitting, per_item, positions, signs
 
 
 class Cosine(Divergence):
@@ -30,6 +33,10 @@ class Cosine(Divergence):
         """The mean square of the similarities of items: their lengths are one whatever the weights."""
         vectors = found.movedim(self.axis, -1).flatten(1)
         return (vectors @ vectors.T).square().mean()
+
+    def drawn(self, found: Tensor, generator: torch.Generator) -> Tensor:
+        """Of vectors drawn around the leaf's; only signs are drawn, which gives the same second moments."""
+        return (found * signs(found, generator)).sum() / math.sqrt(positions(found.narrow(self.axis, 0, 1)))
 
     def loss(self, found: Tensor, targets: Tensor) -> Tensor:
         """The distance from target vectors."""

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import math
+
 import torch
 from torch import Tensor
 from torch.nn import functional
 
 from mendsearch.errors import DataError
-from mendsearch.outputs.base import Divergence, fitting, per_item
+from mendsearch.outputs.base import Divergence, fitting, per_item, positions
 
 TEMPERATURE = 2.0
 """Temperature of distillation."""
@@ -45,6 +47,13 @@ class KL(Divergence):
     def own_loss(self, found: Tensor) -> Tensor:
         """Cross-entropy with the network's own predictions."""
         return -found.max(self.axis).values.mean()
+
+    def drawn(self, found: Tensor, generator: torch.Generator) -> Tensor:
+        """Of classes drawn from the probabilities, one for each position."""
+        likely = found.movedim(self.axis, -1)
+        waits = torch.empty(likely.shape).exponential_(generator=generator).log().to(likely)
+        classes = (likely.detach() - waits).argmax(-1, keepdim=True)  # Gumbel's way to draw
+        return likely.gather(-1, classes).sum() / math.sqrt(positions(classes))
 
     def loss(self, found: Tensor, targets: Tensor) -> Tensor:
         """Cross-entropy with classes of shape (N,), or one for each position."""

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import math
 from typing import Self
 
 import torch
 from torch import Tensor
 
-from mendsearch.outputs.base import Divergence, fitting, per_item
+from mendsearch.outputs.base import Divergence, fitting, per_item, positions, signs
 
 QUIET = 1e-3
 """Part of the mean variance that the variance of one feature counts as at the least."""
@@ -54,6 +55,11 @@ class Squared(Divergence):
     def own_loss(self, found: Tensor) -> Tensor:
         """The mean square."""
         return (found.square() / self.scale.to(found.device)).mean()
+
+    def drawn(self, found: Tensor, generator: torch.Generator) -> Tensor:
+        """Of values drawn around the leaf; only their signs are drawn, which gives the same second moments."""
+        scaled = found / self.scale.to(found.device).sqrt()
+        return (scaled * signs(found, generator)).sum() * math.sqrt(2 / positions(found))
 
     def loss(self, found: Tensor, targets: Tensor) -> Tensor:
         """The mean squared error."""

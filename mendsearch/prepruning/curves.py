@@ -23,40 +23,55 @@ STEPS = 48
 def error_curves(
     model: nn.Module, coupling: Coupling, ranking: FilterRanking, statistics: Mapping[str, InputStatistics]
 ) -> list[Floats]:
-    """For each coupling group, (width + 1,) float64: the output error of its consumers if 0 .. width channels stay.
+    """For each coupling group, (width + 1,) float64: the error of its consumers if 0 .. width channels stay.
 
     With x in rank order and L the Cholesky factor of its Gram matrix, the best linear prediction of all inputs from the
-    first k leaves an output error of Σ_{j≥k} ‖W L[:,j]‖². Errors are relative to the energy of the outputs and summed
-    over the consumers. All other coupling groups are complete. Exact for 1x1 convolutions and linear layers.
+    first k leaves an error of Σ_{j≥k} L[:,j]ᵀ S L[:,j], summed over the consumers. All other coupling groups are
+    complete. Where every consumer has a sensitivity, half of it is S, and the error is the divergence of the network's
+    outputs to second order, in nats for probabilities. Otherwise S is WᵀW, and the error is relative to the energy of
+    the consumer's outputs. Exact for 1x1 convolutions and linear layers.
 
-    If no consumer of a coupling group was measured, its error is the sum of the scores of the removed channels.
+    If no consumer of a coupling group was measured, its error is in proportion to the scores of the removed channels,
+    and all of them together are worth as much as the median consumer.
     """
     found: list[list[Floats]] = [[] for _ in coupling.groups]
     state = named_tensors(model)
-    for consumer in coupling.consumers:
-        if consumer.conv_groups > 1 or consumer.layer not in statistics:
-            continue
+    consumers = [c for c in coupling.consumers if c.conv_groups == 1 and c.layer in statistics]
+    comparable = all(statistics[consumer.layer].sensitivity is not None for consumer in consumers)
+    for consumer in consumers:
         weight = state[f"{consumer.layer}.weight" if consumer.layer else "weight"].detach()
+        felt = _felt(consumer, weight, statistics[consumer.layer], comparable)
         for index in np.unique(consumer.inputs.group[consumer.inputs.group >= 0]):
-            found[index].append(_curve(consumer, int(index), weight, statistics[consumer.layer], ranking.orders))
+            found[index].append(_curve(consumer, int(index), felt, statistics[consumer.layer], ranking.orders))
+    totals = [curve[0] for curves in found for curve in curves if curve[0] > 0]
+    unit = float(np.median(totals)) if totals else 1.0
     return [
-        np.sum(curves, axis=0) if curves else _by_scores(scores)
+        np.sum(curves, axis=0) if curves else unit * _by_scores(scores)
         for curves, scores in zip(found, ranking.scores, strict=True)
     ]
 
 
-def _curve(consumer: Consumer, index: int, weight: Tensor, statistics: InputStatistics, orders: list[Ints]) -> Floats:
+def _felt(consumer: Consumer, weight: Tensor, statistics: InputStatistics, comparable: bool) -> Tensor:
+    """(C_in, C_in) float64, S of the error δᵀ S δ that an error δ of the consumer's inputs is said to cause."""
+    if comparable:
+        assert statistics.sensitivity is not None
+        return statistics.sensitivity / 2
+    outputs = weight.flatten(2).movedim(1, 2).flatten(0, 1) if weight.dim() > 2 else weight
+    squares = outputs.double().T @ outputs.double()
+    return squares / max(float((squares * statistics.gram(centred=consumer.absorbs_shift)).sum()), 1e-30)
+
+
+def _curve(consumer: Consumer, index: int, felt: Tensor, statistics: InputStatistics, orders: list[Ints]) -> Floats:
     layout, width = consumer.inputs, len(orders[index])
     positions = np.where(layout.group == index, layout.positions(orders), -1)
-    order = torch.from_numpy(np.argsort(positions, kind="stable")).to(weight.device)
+    order = torch.from_numpy(np.argsort(positions, kind="stable")).to(felt.device)
     gram = statistics.gram(centred=consumer.absorbs_shift)[order][:, order]
     _, factor = ridged_factor(gram, RIDGE, consumer.layer)
-    outputs = weight.flatten(2).movedim(1, 2).flatten(0, 1) if weight.dim() > 2 else weight
-    energies = (outputs[:, order].double() @ factor).square().sum(0).cpu().numpy()
+    energies = ((felt[order][:, order] @ factor) * factor).sum(0).clamp_min(0).cpu().numpy()
     lost = np.zeros(width + 1)
     owned = np.sort(positions)
     np.add.at(lost, owned[owned >= 0], energies[owned >= 0])
-    return np.cumsum(lost[::-1])[::-1] / max(float(energies.sum()), 1e-30)
+    return np.cumsum(lost[::-1])[::-1]
 
 
 def _by_scores(scores: npt.NDArray[np.float32]) -> Floats:

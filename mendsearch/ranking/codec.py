@@ -10,14 +10,17 @@ from torch import Tensor
 from mendsearch.ranking.base import FilterRanking
 from mendsearch.ranking.statistics import InputStatistics
 
-SCORES, MEAN, COVARIANCE = "scores/", "mean/", "covariance/"
+SCORES, MEAN, COVARIANCE, SENSITIVITY = "scores/", "mean/", "covariance/", "sensitivity/"
 
 
 def to_tensors(ranking: FilterRanking, statistics: Mapping[str, InputStatistics]) -> dict[str, Tensor]:
-    """Scores as `scores/INDEX` of the coupling group, statistics as `mean/LAYER` and `covariance/LAYER`."""
+    """Scores as `scores/INDEX` of the coupling group, statistics as `mean/LAYER`, `covariance/LAYER`, and, where it is
+    known, `sensitivity/LAYER`."""
     tensors = {f"{SCORES}{index}": torch.from_numpy(scores) for index, scores in enumerate(ranking.scores)}
     for layer, found in statistics.items():
         tensors |= {MEAN + layer: found.mean, COVARIANCE + layer: found.covariance}
+        if found.sensitivity is not None:
+            tensors[SENSITIVITY + layer] = found.sensitivity
     return tensors
 
 
@@ -34,8 +37,14 @@ def from_tensors(
     groups = sum(name.startswith(SCORES) for name in tensors)
     scores = tuple(tensors[f"{SCORES}{index}"].cpu().numpy() for index in range(groups))
     layers = [name.removeprefix(MEAN) for name in tensors if name.startswith(MEAN)]
+
+    def placed(name: str) -> Tensor | None:
+        return tensors[name].to(device) if name in tensors else None
+
     statistics = {
-        layer: InputStatistics(tensors[MEAN + layer].to(device), tensors[COVARIANCE + layer].to(device))
+        layer: InputStatistics(
+            tensors[MEAN + layer].to(device), tensors[COVARIANCE + layer].to(device), placed(SENSITIVITY + layer)
+        )
         for layer in layers
     }
     return FilterRanking(criterion, scores), statistics

@@ -39,10 +39,13 @@ class InputStatistics:
     Attributes:
         mean: (C,) float64.
         covariance: (C, C) float64, E[(x - mean)(x - mean)ᵀ], and the ridge that held-out items ask for.
+        sensitivity: (C, C) float64, S in the divergence ½ δᵀ S δ of the network's outputs that an error δ of the inputs
+            causes, summed over positions; None where it is not known.
     """
 
     mean: Tensor
     covariance: Tensor
+    sensitivity: Tensor | None = None
 
     def gram(self, *, centred: bool) -> Tensor:
         """(C, C) float64, the input Gram matrix; `centred` takes the mean out, as a constant input channel would."""

@@ -111,11 +111,11 @@ def errors(structure: Structure, kept: Counts) -> Figure:
             {
                 "type": "scatter", "mode": "markers", "name": title, "x": labels(names), "y": rounded(values),
                 "marker": {"symbol": symbol, "size": 9, "color": colour},
-                "hovertemplate": "error %{y:.2%}<extra>" + title + ", %{x}</extra>",
+                "hovertemplate": "error %{y:.3g}<extra>" + title + ", %{x}</extra>",
             }
         )  # fmt: skip
-    alt = f"Relative reconstruction error of {plural(len(names), 'coupling group')}, pre-pruned and mended."
-    return _by_group(data, names, alt, "relative error", yaxis={"tickformat": ".0%", "rangemode": "tozero"})
+    alt = f"Reconstruction error of {plural(len(names), 'coupling group')}, pre-pruned and mended."
+    return _by_group(data, names, alt, "error", yaxis={"rangemode": "tozero"})
 
 
 def agreement(structure: Structure, top: Sequence[Counts]) -> Figure:

@@ -79,7 +79,8 @@ class Structure(Record):
         dense_score: score of the dense network.
         dense: costs of the dense network.
         budget: limits in absolute numbers.
-        error_curves: relative error at 0, 1, … channels, by coupling group; empty for very wide networks.
+        error_curves: error at 0, 1, … channels, by coupling group, as a divergence of the outputs or relative to each
+            layer's; empty for very wide networks.
         layers: convolutions and linear layers in network order.
     """
 

@@ -1,0 +1,168 @@
+"""What errors in the inputs of a consumer cost the network's outputs, so that errors of different layers compare.
+
+To second order, an error δ in the outputs of a layer moves the network's outputs by a divergence of ½ δᵀ F δ. For
+class probabilities F is Fisher's information E[g gᵀ]: g is the gradient of the log-likelihood of a class that is drawn
+from the network's own prediction, so that no labels are needed. Other outputs have a likelihood to draw from as well
+(`Divergence.drawn`). Errors at different positions are taken to be independent.
+
+Reference: Martens, "New Insights and Perspectives on the Natural Gradient Method", JMLR 2020, sections 5 and 9.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import replace
+
+import torch
+from torch import Tensor, nn
+
+from mendsearch.batches import Batch
+from mendsearch.coupling.layout import Consumer, Coupling
+from mendsearch.errors import ModelError
+from mendsearch.modes import evaluating, to_network
+from mendsearch.outputs import Comparison
+from mendsearch.ranking.statistics import InputStatistics
+
+ITEMS = 256
+"""Items of which gradients are taken; more move no structure."""
+BATCH = 32
+"""Items of one backward pass, at most."""
+PASS_BYTES = 2 * 2**30
+"""Memory of the outputs that a backward pass keeps, at most."""
+
+Fisher = dict[str, Tensor]
+
+
+def with_sensitivity(
+    model: nn.Module,
+    coupling: Coupling,
+    statistics: Mapping[str, InputStatistics],
+    inputs: Batch,
+    comparison: Comparison,
+    batch_size: int,
+    on_batch: Callable[[], None] = lambda: None,
+) -> dict[str, InputStatistics]:
+    """The statistics, completed by `InputStatistics.sensitivity` of every consumer that has no conv groups.
+
+    Args:
+        model: the dense network; not changed.
+        coupling: names the consumers.
+        statistics: input statistics, by name of the consumer.
+        inputs: of N items.
+        comparison: the divergences of the outputs.
+        batch_size: items a backward pass.
+        on_batch: called after each backward pass.
+
+    Raises:
+        ModelError: the outputs have no gradient, or one that is not finite.
+    """
+    consumers = [c for c in coupling.consumers if c.conv_groups == 1 and c.layer in statistics]
+    layers = [consumer.layer for consumer in consumers]
+    fisher = fisher_information(model, layers, inputs, comparison, batch_size, on_batch)
+    return dict(statistics) | {
+        consumer.layer: replace(
+            statistics[consumer.layer], sensitivity=_of_inputs(model, consumer, fisher[consumer.layer])
+        )
+        for consumer in consumers
+    }
+
+
+def _of_inputs(model: nn.Module, consumer: Consumer, fisher: Tensor) -> Tensor:
+    """(C_in, C_in): Σ W_tapᵀ F W_tap over the taps of the kernel."""
+    weight = model.get_submodule(consumer.layer).get_parameter("weight").detach().double()
+    taps = weight.flatten(2).movedim(2, 0) if weight.dim() > 2 else weight[None]
+    return torch.einsum("koi,op,kpj->ij", taps, fisher, taps)
+
+
+def fisher_information(
+    model: nn.Module,
+    layers: list[str],
+    inputs: Batch,
+    comparison: Comparison,
+    batch_size: int,
+    on_batch: Callable[[], None] = lambda: None,
+) -> Fisher:
+    """By layer, (C_out, C_out) float64: E[g gᵀ] of an item, summed over the positions of its outputs.
+
+    Raises:
+        ModelError: the outputs have no gradient, or one that is not finite.
+    """
+    generator = torch.Generator().manual_seed(0)
+    found: Fisher = {}
+    with _Kept(model, layers) as outputs, evaluating(model), torch.enable_grad():
+        for batch in inputs.split(batch_size):
+            outputs.clear()
+            drawn = comparison.drawn(to_network(batch, model).call(model), generator)
+            kept = [(layer, output) for layer, calls in outputs.items() for output in calls]
+            for (layer, _), gradient in zip(kept, _gradients(drawn, kept), strict=True):
+                if gradient is not None:
+                    channels = 1 if isinstance(model.get_submodule(layer), nn.modules.conv._ConvNd) else -1
+                    rows = gradient.movedim(channels, 0).flatten(1).float()
+                    found[layer] = found.get(layer, 0) + (rows @ rows.T).double() / len(inputs)
+            on_batch()
+    if not all(bool(torch.isfinite(matrix).all()) for matrix in found.values()):
+        raise ModelError("the gradients of the outputs are not finite")
+    return {layer: found.get(layer, _nothing(model, layer)) for layer in layers}
+
+
+def sample(inputs: Batch) -> Batch:
+    """Evenly spaced items, `ITEMS` at most."""
+    return inputs[torch.arange(0, len(inputs), -(-len(inputs) // ITEMS))]
+
+
+def affordable(model: nn.Module, inputs: Batch) -> int:
+    """How many items a backward pass takes within `PASS_BYTES`, `BATCH` at most."""
+    total = 0
+
+    def measure(module: nn.Module, given: object, output: object) -> None:
+        nonlocal total
+        total += output.numel() if isinstance(output, Tensor) else 0
+
+    hooks = [module.register_forward_hook(measure) for module in model.modules() if not list(module.children())]
+    try:
+        with evaluating(model), torch.no_grad():
+            to_network(inputs[:1], model).call(model)
+    finally:
+        for hook in hooks:
+            hook.remove()
+    return int(min(BATCH, max(1, PASS_BYTES // (2 * 4 * max(total, 1)))))
+
+
+class _Kept:
+    """Within the scope, what each layer puts out is kept, call by call.
+
+    Layers give a copy away, since an operator that works in place would change what was kept. The first layers' outputs
+    become leaves, so that no parameter needs a gradient.
+    """
+
+    def __init__(self, model: nn.Module, layers: list[str]) -> None:
+        self._modules = {layer: model.get_submodule(layer) for layer in layers}
+        self._outputs: dict[str, list[Tensor]] = {}
+
+    def __enter__(self) -> dict[str, list[Tensor]]:
+        self._hooks = [
+            module.register_forward_hook(lambda _m, _i, given, layer=layer: self._keep(layer, given))
+            for layer, module in self._modules.items()
+        ]
+        return self._outputs
+
+    def __exit__(self, *_: object) -> None:
+        for hook in self._hooks:
+            hook.remove()
+
+    def _keep(self, layer: str, given: Tensor) -> Tensor:
+        kept = given if given.requires_grad else given.detach().requires_grad_()
+        self._outputs.setdefault(layer, []).append(kept)
+        return kept.clone()
+
+
+def _gradients(drawn: Tensor, kept: list[tuple[str, Tensor]]) -> tuple[Tensor | None, ...]:
+    try:
+        return torch.autograd.grad(drawn, [output for _, output in kept], allow_unused=True)
+    except RuntimeError as error:  # a forward pass without gradients, or an operator that has none
+        raise ModelError(f"the outputs have no gradient ({str(error).splitlines()[0]})") from error
+
+
+def _nothing(model: nn.Module, layer: str) -> Tensor:
+    weight = model.get_submodule(layer).get_parameter("weight")
+    return weight.new_zeros(len(weight), len(weight), dtype=torch.float64)
