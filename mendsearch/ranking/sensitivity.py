@@ -17,7 +17,7 @@ import torch
 from torch import Tensor, nn
 
 from mendsearch.batches import Batch
-from mendsearch.coupling.layout import Consumer, Coupling
+from mendsearch.coupling.layout import Coupling
 from mendsearch.errors import ModelError
 from mendsearch.modes import evaluating, to_network
 from mendsearch.outputs import Comparison
@@ -29,8 +29,6 @@ BATCH = 32
 """Items of one backward pass, at most."""
 PASS_BYTES = 2 * 2**30
 """Memory of the outputs that a backward pass keeps, at most."""
-
-Fisher = dict[str, Tensor]
 
 
 def with_sensitivity(
@@ -56,39 +54,28 @@ def with_sensitivity(
     Raises:
         ModelError: the outputs have no gradient, or one that is not finite.
     """
-    consumers = [c for c in coupling.consumers if c.conv_groups == 1 and c.layer in statistics]
-    layers = [consumer.layer for consumer in consumers]
-    fisher = fisher_information(model, layers, inputs, comparison, batch_size, on_batch)
+    layers = [c.layer for c in coupling.consumers if c.conv_groups == 1 and c.layer in statistics]
+    found = sensitivities(model, layers, inputs, comparison, batch_size, on_batch)
     return dict(statistics) | {
-        consumer.layer: replace(
-            statistics[consumer.layer], sensitivity=_of_inputs(model, consumer, fisher[consumer.layer])
-        )
-        for consumer in consumers
+        layer: replace(statistics[layer], sensitivity=sensitivity) for layer, sensitivity in found.items()
     }
 
 
-def _of_inputs(model: nn.Module, consumer: Consumer, fisher: Tensor) -> Tensor:
-    """(C_in, C_in): Σ W_tapᵀ F W_tap over the taps of the kernel."""
-    weight = model.get_submodule(consumer.layer).get_parameter("weight").detach().double()
-    taps = weight.flatten(2).movedim(2, 0) if weight.dim() > 2 else weight[None]
-    return torch.einsum("koi,op,kpj->ij", taps, fisher, taps)
-
-
-def fisher_information(
+def sensitivities(
     model: nn.Module,
     layers: list[str],
     inputs: Batch,
     comparison: Comparison,
     batch_size: int,
     on_batch: Callable[[], None] = lambda: None,
-) -> Fisher:
-    """By layer, (C_out, C_out) float64: E[g gᵀ] of an item, summed over the positions of its outputs.
+) -> dict[str, Tensor]:
+    """By layer, (C_in, C_in) float64: E[Wᵀ g gᵀ W] of an item, summed over positions of the outputs and kernel taps.
 
     Raises:
         ModelError: the outputs have no gradient, or one that is not finite.
     """
     generator = torch.Generator().manual_seed(0)
-    found: Fisher = {}
+    sums = {layer: _Sum(model.get_submodule(layer)) for layer in layers}
     with _Kept(model, layers) as outputs, evaluating(model), torch.enable_grad():
         for batch in inputs.split(batch_size):
             outputs.clear()
@@ -96,13 +83,37 @@ def fisher_information(
             kept = [(layer, output) for layer, calls in outputs.items() for output in calls]
             for (layer, _), gradient in zip(kept, _gradients(drawn, kept), strict=True):
                 if gradient is not None:
-                    channels = 1 if isinstance(model.get_submodule(layer), nn.modules.conv._ConvNd) else -1
-                    rows = gradient.movedim(channels, 0).flatten(1).float()
-                    found[layer] = found.get(layer, 0) + (rows @ rows.T).double() / len(inputs)
+                    sums[layer].add(gradient)
             on_batch()
+    found = {layer: total.of_inputs() / len(inputs) for layer, total in sums.items()}
     if not all(bool(torch.isfinite(matrix).all()) for matrix in found.values()):
         raise ModelError("the gradients of the outputs are not finite")
-    return {layer: found.get(layer, _nothing(model, layer)) for layer in layers}
+    return found
+
+
+class _Sum:
+    """E[Wᵀ g gᵀ W] of one layer. A kernel of several taps is multiplied in the end; one tap at once, since a classifier
+    may have far more outputs than inputs."""
+
+    def __init__(self, module: nn.Module) -> None:
+        weight = module.get_parameter("weight").detach().float()
+        self._taps = weight.flatten(2).movedim(2, 0) if weight.dim() > 2 else weight[None]  # (K, C_out, C_in)
+        self._channels = 1 if isinstance(module, nn.modules.conv._ConvNd) else -1
+        size = self._taps.shape[2] if len(self._taps) == 1 else self._taps.shape[1]
+        self._total = weight.new_zeros(size, size, dtype=torch.float64)
+
+    def add(self, gradient: Tensor) -> None:
+        """Add the gradient of the layer's outputs."""
+        rows = gradient.movedim(self._channels, -1).flatten(0, -2).float()
+        rows = rows @ self._taps[0] if len(self._taps) == 1 else rows
+        self._total += (rows.T @ rows).double()
+
+    def of_inputs(self) -> Tensor:
+        """(C_in, C_in)."""
+        if len(self._taps) == 1:
+            return self._total
+        taps = self._taps.double()
+        return torch.stack([tap.T @ self._total @ tap for tap in taps]).sum(0)
 
 
 def sample(inputs: Batch) -> Batch:
@@ -161,8 +172,3 @@ def _gradients(drawn: Tensor, kept: list[tuple[str, Tensor]]) -> tuple[Tensor | 
         return torch.autograd.grad(drawn, [output for _, output in kept], allow_unused=True)
     except RuntimeError as error:  # a forward pass without gradients, or an operator that has none
         raise ModelError(f"the outputs have no gradient ({str(error).splitlines()[0]})") from error
-
-
-def _nothing(model: nn.Module, layer: str) -> Tensor:
-    weight = model.get_submodule(layer).get_parameter("weight")
-    return weight.new_zeros(len(weight), len(weight), dtype=torch.float64)

@@ -15,22 +15,33 @@ from mendsearch.mending.search import build_problem, rank_channels
 from mendsearch.outputs import LOGITS, comparison_of
 from mendsearch.prepruning import by_curves, error_curves
 from mendsearch.progress import Reporter
-from mendsearch.ranking.sensitivity import fisher_information
+from mendsearch.ranking.sensitivity import sensitivities
 
 QUIET = Reporter(quiet=True)
 
 
-def fisher(model: nn.Module, layer: str, inputs: Tensor) -> Tensor:
-    return fisher_information(model, [layer], Batch.of(inputs), comparison_of(model, inputs), 64)[layer]
+def felt(model: nn.Module, layer: str, inputs: Tensor) -> Tensor:
+    return sensitivities(model, [layer], Batch.of(inputs), comparison_of(model, inputs), 64)[layer]
 
 
 def test_of_logits_it_is_known() -> None:
     torch.manual_seed(0)
     model, inputs = nn.Sequential(nn.Linear(6, 4)), torch.randn(4096, 6)
     likely = model(inputs).softmax(1).detach().double()
-    known = torch.diag(likely.mean(0)) - likely.T @ likely / len(likely)
-    found = fisher_information(model, ["0"], Batch.of(inputs), LOGITS, 64)["0"]
-    assert torch.allclose(found, known, atol=0.01)
+    fisher, weight = torch.diag(likely.mean(0)) - likely.T @ likely / len(likely), model[0].weight.detach().double()
+    found = sensitivities(model, ["0"], Batch.of(inputs), LOGITS, 64)["0"]
+    assert torch.allclose(found, weight.T @ fisher @ weight, atol=0.01)
+
+
+def test_the_taps_of_a_kernel_add_up() -> None:
+    torch.manual_seed(0)
+    wide = nn.Sequential(nn.Conv2d(5, 7, 3), nn.Flatten(), nn.Linear(7, 4))
+    flat = nn.Sequential(nn.Flatten(), nn.Linear(45, 7), nn.Linear(7, 4))
+    flat[1].load_state_dict({"weight": wide[0].weight.flatten(1), "bias": wide[0].bias})
+    flat[2].load_state_dict(wide[2].state_dict())
+    inputs = torch.randn(256, 5, 3, 3)
+    by_tap = felt(flat, "1", inputs).view(5, 9, 5, 9).diagonal(dim1=1, dim2=3).sum(-1)
+    assert torch.allclose(felt(wide, "0", inputs), by_tap, rtol=1e-4)
 
 
 class Heads(nn.Module):
@@ -63,11 +74,11 @@ def test_it_foretells_the_divergence_of_every_kind_of_output(last: nn.Module, sc
     model, inputs = Heads(last), torch.randn(4096, 6)
     with torch.no_grad():
         model.trunk.weight.mul_(scale)
-    comparison, error = comparison_of(model, inputs), 0.02 * torch.randn(4096, 4)
-    found = fisher(model, "trunk", inputs)
+    comparison, error = comparison_of(model, inputs), 0.02 * torch.randn(4096, 6)
+    found = felt(model, "trunk", inputs)
     with torch.no_grad():
         dense = comparison.prepare(model(inputs))
-        moved = comparison.prepare(last(model.trunk(inputs) + error))
+        moved = comparison.prepare(model(inputs + error))
         wanted = float(comparison.mean(comparison.divergences(moved, dense)).double().mean())
     foretold = float((found * (error.T @ error).double() / len(error)).sum() / 2)
     assert foretold == pytest.approx(wanted, rel=0.1)
@@ -78,7 +89,7 @@ def test_an_operator_in_place_does_not_change_what_is_kept() -> None:
     apart = nn.Sequential(nn.Linear(6, 8), nn.ReLU(), nn.Linear(8, 4))
     model = nn.Sequential(apart[0], nn.ReLU(inplace=True), apart[2])
     inputs = torch.randn(256, 6)
-    assert torch.equal(fisher(model, "0", inputs), fisher(apart, "0", inputs))
+    assert torch.equal(felt(model, "0", inputs), felt(apart, "0", inputs))
     assert not any(parameter.grad is not None for parameter in model.parameters())
 
 
@@ -141,7 +152,7 @@ def test_outputs_that_are_not_finite_are_refused() -> None:
     torch.manual_seed(0)
     model, inputs = nn.Sequential(nn.Linear(6, 4), Steep()), torch.randn(64, 6)
     with pytest.raises(ModelError, match="not finite"):
-        fisher(model, "0", inputs)
+        felt(model, "0", inputs)
 
 
 def test_a_layer_that_the_outputs_do_not_need_is_felt_by_nothing() -> None:
@@ -154,5 +165,5 @@ def test_a_layer_that_the_outputs_do_not_need_is_felt_by_nothing() -> None:
             self.spare(x)
             return self.used(x)
 
-    found = fisher(Spare(), "spare", torch.randn(64, 6))
-    assert np.array_equal(found.numpy(), np.zeros((3, 3)))
+    found = felt(Spare(), "spare", torch.randn(64, 6))
+    assert np.array_equal(found.numpy(), np.zeros((6, 6)))
