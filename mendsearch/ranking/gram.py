@@ -20,11 +20,10 @@ BLOCKS = 128
 class Gram(Criterion):
     """Greedily take the channel that most reduces the error of the consumers, given the channels taken so far.
 
-    For a consumer with input Gram matrix G, the error left by a kept set S, with the best least-squares prediction of
-    the others, is tr(M R), where R = G - G[:,S] G[S,S]⁻¹ G[S,:]. M is the consumer's sensitivity, so that errors are
-    divergences of the network's outputs. Where that is not known, M = Σ_k W_kᵀ W_k over kernel positions k, with
-    weights W, and errors are relative to the energy of the consumer's outputs. Taking channel j reduces the error by
-    (R M R)_jj / R_jj, and one rank-one update of R M R prepares the next pick: O(C²) per pick.
+    For a consumer with weights W and input Gram matrix G, the error left by a kept set S, with the best least-squares
+    prediction of the others, is tr(M R), where M = Σ_k W_kᵀ W_k over kernel positions k and
+    R = G - G[:,S] G[S,S]⁻¹ G[S,:]. Taking channel j reduces it by (R M R)_jj / R_jj, and one rank-one update of R M R
+    prepares the next pick: O(C²) per pick. Errors are relative to the energy of the consumer's outputs.
 
     The score of a channel is the relative error left before it was taken, so scores decrease along the order and are
     comparable between coupling groups. A coupling group without a consumer that was measured is ranked by `l1`.
@@ -48,31 +47,24 @@ class Gram(Criterion):
 def _problems(inputs: RankingInputs, index: int, width: int) -> Iterator[tuple[Tensor, Tensor]]:
     """(G, M), each (width, width) float64, of every consumer that reads the coupling group.
 
-    If one channel is at several indices (flatten, conv groups), the matrices of its copies are summed. If some
-    consumers have a sensitivity, the others, whose errors are not comparable, are left out.
+    If one channel is at several indices (flatten, conv groups), the matrices of its copies are summed.
     """
-    consumers = [
-        (consumer, inputs.statistics[consumer.layer])
-        for consumer in inputs.coupling.consumers
-        if consumer.layer in inputs.statistics and (consumer.inputs.group == index).any()
-    ]
-    known = [(consumer, found) for consumer, found in consumers if found.sensitivity is not None]
-    for consumer, found in known or consumers:
-        gram = found.gram(centred=consumer.absorbs_shift)
+    for consumer in inputs.coupling.consumers:
+        statistics = inputs.statistics.get(consumer.layer)
+        if statistics is None or not (consumer.inputs.group == index).any():
+            continue
+        gram = statistics.gram(centred=consumer.absorbs_shift)
         weight = inputs.state()[f"{consumer.layer}.weight" if consumer.layer else "weight"].double()
-        total_gram, total_felt = gram.new_zeros(width, width), gram.new_zeros(width, width)
+        total_gram, total_weights = gram.new_zeros(width, width), gram.new_zeros(width, width)
         for rows, columns in _copies(consumer, index, width, len(weight)):
+            part = weight[rows].flatten(2) if weight.dim() > 2 else weight[rows, :, None]
+            local = part[:, columns % part.shape[1]]
             places = torch.as_tensor(columns)
             total_gram += gram[places][:, places]
-            if found.sensitivity is None:
-                part = weight[rows].flatten(2) if weight.dim() > 2 else weight[rows, :, None]
-                local = part[:, columns % part.shape[1]]
-                total_felt += torch.einsum("ock,odk->cd", local, local)
-            else:
-                total_felt += found.sensitivity[places][:, places]
-        energy = float((total_felt * total_gram).sum())
+            total_weights += torch.einsum("ock,odk->cd", local, local)
+        energy = float((total_weights * total_gram).sum())
         if energy > 0:
-            yield total_gram, total_felt if known else total_felt / energy
+            yield total_gram, total_weights / energy
 
 
 def _copies(consumer: Consumer, index: int, width: int, outputs: int) -> Iterator[tuple[slice, np.ndarray]]:
