@@ -74,11 +74,14 @@ SCORING = (
     "ranking.taylor",
     "reconstruction.branches",
     "reconstruction.channels",
+    "reconstruction.moments",
     "reconstruction.norms",
     "reconstruction.patches",
     "reconstruction.regression",
+    "reconstruction.rows",
     "reconstruction.sequence",
     "reconstruction.targets",
+    "reconstruction.wide",
 )
 """Modules of this package that a score depends on: all that `ROOTS` import, directly or not, less `UNRELATED`.
 

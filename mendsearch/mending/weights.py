@@ -22,16 +22,18 @@ from mendsearch.ranking.base import FilterRanking
 from mendsearch.ranking.statistics import InputStatistics
 from mendsearch.reconstruction.channels import Reconstruction, prepare
 from mendsearch.reconstruction.norms import Correction, NormMoments, recorded
+from mendsearch.reconstruction.rows import items_needed
 from mendsearch.reconstruction.sequence import Fit
 from mendsearch.reconstruction.targets import Dense, affordable, dense_targets
 
 TRIAL_IMAGES = 256
-"""Calibration images from which a trial reconstructs in sequence; the best few and the controls get all of them."""
+"""Calibration images from which a trial reconstructs in sequence at the least; the best few and the controls get all
+of them."""
 TRIAL_ROWS, REFINED_ROWS = 8, 64
 """Rows of a layer's regression for each of its input features."""
 BATCH = 256
 """Items of one forward pass at most, where passes can be cut."""
-VERSION = 2
+VERSION = 3
 """Raised when the same candidate would get other weights."""
 
 
@@ -137,11 +139,16 @@ class Weights:
         return self._refined[key]
 
     @cached_property
+    def trial_items(self) -> int:
+        """Calibration items from which a trial reconstructs in sequence."""
+        needed = items_needed(self.model, self.coupling, self._calibration, TRIAL_ROWS)
+        return min(max(TRIAL_IMAGES, needed), self.affordable, len(self._calibration))
+
+    @cached_property
     def _trial(self) -> list[_Reference]:
-        most = min(TRIAL_IMAGES, self.affordable)
-        if most >= len(self._calibration):
+        if self.trial_items >= len(self._calibration):
             return self._references(self._calibration, self._fitted, 1, TRIAL_ROWS)
-        drawn, fitted = arrange(self._groups, most)
+        drawn, fitted = arrange(self._groups, self.trial_items)
         return self._references(self._calibration[drawn], fitted, 1, TRIAL_ROWS)
 
     @cached_property

@@ -25,6 +25,8 @@ from mendsearch.ranking.statistics import InputStatistics
 
 ITEMS = 256
 """Items of which gradients are taken; more move no structure."""
+DRAWS = 2
+"""Decisions that are drawn for an item."""
 BATCH = 32
 """Items of one backward pass, at most."""
 PASS_BYTES = 2 * 2**30
@@ -79,13 +81,16 @@ def sensitivities(
     with _Kept(model, layers) as outputs, evaluating(model), torch.enable_grad():
         for batch in inputs.split(batch_size):
             outputs.clear()
-            drawn = comparison.drawn(to_network(batch, model).call(model), generator)
+            given = to_network(batch, model).call(model)
             kept = [(layer, output) for layer, calls in outputs.items() for output in calls]
-            for (layer, _), gradient in zip(kept, _gradients(drawn, kept), strict=True):
-                if gradient is not None:
-                    sums[layer].add(gradient)
+            for _ in range(DRAWS):
+                for (layer, _), gradient in zip(
+                    kept, _gradients(comparison.drawn(given, generator), kept), strict=True
+                ):
+                    if gradient is not None:
+                        sums[layer].add(gradient)
             on_batch()
-    found = {layer: total.of_inputs() / len(inputs) for layer, total in sums.items()}
+    found = {layer: total.of_inputs() / (DRAWS * len(inputs)) for layer, total in sums.items()}
     if not all(bool(torch.isfinite(matrix).all()) for matrix in found.values()):
         raise ModelError("the gradients of the outputs are not finite")
     return found
@@ -169,6 +174,6 @@ class _Kept:
 
 def _gradients(drawn: Tensor, kept: list[tuple[str, Tensor]]) -> tuple[Tensor | None, ...]:
     try:
-        return torch.autograd.grad(drawn, [output for _, output in kept], allow_unused=True)
+        return torch.autograd.grad(drawn, [output for _, output in kept], retain_graph=True, allow_unused=True)
     except RuntimeError as error:  # a forward pass without gradients, or an operator that has none
         raise ModelError(f"the outputs have no gradient ({str(error).splitlines()[0]})") from error

@@ -16,6 +16,11 @@ from mendsearch.reconstruction.patches import can_be_fitted, features_of, output
 
 LEAST_ROWS = 4096
 """Rows of a layer's regression at the least, where there are as many."""
+WIDE = 2048
+"""Features from which a layer with fewer rows than features is fitted by its rows."""
+MOST_WORK = 4e10
+"""Rows times the square of the features of a trial's regression at the most, for each row per feature: 3e11, some ten
+seconds of one core, with 8 of them. Rows are left out beyond, as far as `LEAST_ROWS`."""
 MOST_BYTES = 2**30
 """Memory of the inputs of one layer's regression at the most; rows are left out beyond."""
 ROUNDING = 1e-5
@@ -99,7 +104,8 @@ def dense_targets(
             left_out.add(tip.layer)
             return
         features, groups = features_of(tip.module), int(getattr(tip.module, "groups", 1))
-        rows = max(LEAST_ROWS, rows_per_feature * features) // passes
+        rows = min(rows_per_feature * features, int(MOST_WORK * rows_per_feature / features**2))
+        rows = max(LEAST_ROWS, rows) // passes
         rows = min(rows, MOST_BYTES // (4 * features * groups))
         places = sample_places(tip.module, tip.outputs, -(-rows // len(tip.outputs)), generator)
         outputs = outputs_at(tip.module, tip.outputs, places).float()

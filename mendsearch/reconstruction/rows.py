@@ -1,0 +1,68 @@
+"""From how many calibration items a trial reconstructs, so that no structure gains by leaving regressions few rows.
+
+A layer with a map of one pixel gives one row for each item. Where the late layers of a network are all like that, 256
+items overfit them, and trials order structures otherwise than refined weights do (docs/results/ladder.md).
+"""
+
+from __future__ import annotations
+
+import math
+
+import torch
+from torch import Tensor, nn
+
+from mendsearch.batches import Batch
+from mendsearch.coupling.layout import Coupling
+from mendsearch.modes import evaluating, to_network
+from mendsearch.reconstruction.patches import can_be_fitted, weight_of
+
+STARVED = 0.1
+"""Fraction of the coupling groups that may have fewer rows: most networks have a classifier behind global pooling."""
+
+
+@torch.no_grad()
+def items_needed(model: nn.Module, coupling: Coupling, inputs: Batch, rows_per_feature: int) -> int:
+    """Items from which a consumer of nearly every coupling group gets `rows_per_feature` rows for each input feature.
+
+    Args:
+        model: the dense network.
+        coupling: its coupling groups.
+        inputs: of the calibration items; the first is run.
+        rows_per_feature: rows of a layer's regression for each of its input features.
+    """
+    needs: dict[str, int] = {}
+
+    def count(layer: str, module: nn.Module, inputs: tuple[Tensor, ...], outputs: Tensor) -> None:
+        rows = max(1, outputs.numel() // weight_of(module).shape[0])
+        needs[layer] = -(-rows_per_feature * _features(module, inputs[0]) // rows)
+
+    hooks = [
+        module.register_forward_hook(lambda m, i, o, name=name: count(name, m, i, o))
+        for name, module in model.named_modules()
+        if can_be_fitted(module)
+    ]
+    try:
+        with evaluating(model):
+            to_network(inputs[:1], model).call(model)
+    finally:
+        for hook in hooks:
+            hook.remove()
+    return _nearly_all(coupling, needs)
+
+
+def _nearly_all(coupling: Coupling, needs: dict[str, int]) -> int:
+    """Items that all groups but `STARVED` of them need; a group needs those of its consumer that needs the fewest."""
+    least: dict[int, int] = {}
+    for consumer in coupling.consumers:
+        for group in set(consumer.inputs.group[consumer.inputs.group >= 0]) if consumer.layer in needs else ():
+            least[group] = min(needs[consumer.layer], least.get(group, needs[consumer.layer]))
+    sizes = sorted(least.values())
+    return sizes[math.ceil((1 - STARVED) * len(sizes)) - 1] if sizes else 1
+
+
+def _features(module: nn.Module, inputs: Tensor) -> int:
+    """Inputs that one output is a sum over, without those that are always padding."""
+    weight, sizes = weight_of(module), inputs.shape[2:]
+    if weight.dim() == 2:
+        return weight.shape[1]
+    return weight.shape[1] * math.prod(min(kernel, size) for kernel, size in zip(weight.shape[2:], sizes, strict=True))
