@@ -76,6 +76,10 @@ TIMM = (
     "nest_tiny_jx", "coat_lite_tiny", "mvitv2_tiny", "gcvit_xxtiny", "tiny_vit_5m_224", "convmixer_768_32",
     "resnetv2_50", "resnetv2_50x1_bit", "resnetv2_50d_evos", "resnetv2_50d_frn", "swiftformer_xs", "nextvit_small",
     "shvit_s1", "rdnet_tiny", "mambaout_femto", "hiera_tiny_224",
+    # tried last, once all of the above were done
+    "fasternet_t0", "lcnetv2_small", "cspnext_tiny", "iformer_t", "cpubone_nano", "lowformer_b0", "efficientvim_m1",
+    "csatv2", "sam2_hiera_tiny", "vit_relpos_small_patch16_224", "tnt_s_patch16_224", "vit_tiny_r_s16_p8_224",
+    "vitamin_small_224", "beit_base_patch16_224", "nasnetalarge", "pnasnet5large", "mobilenetv5_300m",
 )  # fmt: skip
 """Convolutional families of timm and their kin, each with one or two small members."""
 

@@ -5,7 +5,7 @@ A path names such a size: `stage.width` is an attribute of the module `stage`, `
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from fractions import Fraction
 from typing import Any
@@ -65,22 +65,30 @@ class Size(int):
         return Size.of(total, terms)
 
 
+Heard = Callable[[Any, Any, Any], None]
+
+
 class Given(TorchFunctionMode):
     """Within the scope, the integers that the running function of PyTorch was given are known.
+
+    Args:
+        heard: called with each function, its arguments and its keyword arguments before it runs.
 
     Attributes:
         ints: in the order of its arguments; empty where none of them is a `Size`.
         refused: tensors that the last function that raised was given.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, heard: Heard = lambda func, args, kwargs: None) -> None:
         super().__init__()
+        self._heard = heard
         self.ints: list[int] = []
         self.refused: list[Tensor] = []
 
     def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         """Run one function."""
         kwargs = kwargs or {}
+        self._heard(func, args, kwargs)
         ints = list(_ints((args, tuple(kwargs.values()))))
         outer, self.ints = self.ints, ints if any(isinstance(value, Size) for value in ints) else self.ints
         try:
@@ -173,10 +181,13 @@ def _changed(value: Any, index: int | None, size: int) -> Any:
 
 
 @contextmanager
-def marked(model: nn.Module) -> Iterator[Given]:
-    """Within the scope, sizes that modules keep know their paths, and functions that are given them are seen."""
+def marked(model: nn.Module, heard: Heard) -> Iterator[Given]:
+    """Within the scope, sizes that modules keep know their paths, and functions that are given them are seen.
+
+    `heard` is called with each function, its arguments and its keyword arguments before it runs.
+    """
     sizes = {path: Size.of(value, {path: Fraction(1)}) for path, value in kept_sizes(model).items()}
-    with set_sizes(model, sizes), Given() as given:
+    with set_sizes(model, sizes), Given(heard) as given:
         yield given
 
 

@@ -20,6 +20,7 @@ from typing import Any
 import numpy as np
 import torch
 from torch import Tensor, nn
+from torch.nn import functional
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 from torch.utils.weak import TensorWeakRef, WeakTensorKeyDictionary
@@ -29,6 +30,7 @@ from mendsearch.coupling.copying import named_tensors
 from mendsearch.coupling.layout import Ints
 from mendsearch.coupling.nesting import tensors_in
 from mendsearch.coupling.rules import rule_of
+from mendsearch.coupling.rules.attention import unscaled_attention
 from mendsearch.coupling.sizes import Given, Size, marked, unwritten_size
 from mendsearch.coupling.units import Traced, Units
 from mendsearch.errors import CouplingError
@@ -195,11 +197,17 @@ class Tracer(TorchDispatchMode):
             )
             hooks.append(module.register_forward_hook(lambda m, a, o, name=name: self.leave(name, o)))
         try:
-            with torch.no_grad(), marked(self.model) as self.given, self:
+            with torch.no_grad(), marked(self.model, self._hear) as self.given, self:
                 yield self
         finally:
             for hook in hooks:
                 hook.remove()
+
+    def _hear(self, func: Any, args: Any, kwargs: Any) -> None:
+        """Attention may run as products of its parts, behind which its scale does not show."""
+        if func is functional.scaled_dot_product_attention:
+            query = args[0] if args else kwargs["query"]
+            unscaled_attention(self, query, kwargs.get("scale"))
 
     def _enter(self, name: str, module: nn.Module, args: Any, kwargs: Any) -> None:
         self.modules.append(name)

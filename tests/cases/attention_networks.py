@@ -41,6 +41,21 @@ class FusedAttention(Attention):
         return self.head(x.mean(1) + self.out(seen.transpose(1, 2).reshape(n, t, c)).mean(1))
 
 
+class NarrowQueries(nn.Module):
+    """Values wider than the queries: on a CPU attention then runs as products, and its scale does not show."""
+
+    def __init__(self, c=32):
+        super().__init__()
+        self.a, self.q, self.k, self.v = cbr(3, c, s=4), nn.Linear(c, 8), nn.Linear(c, 8), nn.Linear(c, 24)
+        self.out, self.tail = nn.Conv2d(24, c, 1), Tail(c)
+
+    def forward(self, x):
+        x = self.a(x)
+        tokens = x.flatten(2).transpose(1, 2)[:, None]
+        seen = F.scaled_dot_product_attention(self.q(tokens), self.k(tokens), self.v(tokens))
+        return self.tail(x + self.out(seen.transpose(-2, -1).reshape(len(x), -1, *x.shape[2:])))
+
+
 class Mixer(nn.Module):
     """Linear layers over positions, then over channels."""
 
@@ -135,6 +150,7 @@ class EncoderLayers(nn.Module):
 ATTENTION = {
     "attention": (Attention, IMAGE),
     "fused_attention": (FusedAttention, IMAGE),
+    "narrow_queries": (NarrowQueries, IMAGE),
     "mixer": (Mixer, IMAGE),
     "embedded": (Embedded, IMAGE),
     "patches": (Patches, IMAGE),

@@ -7,6 +7,7 @@ from torch import Tensor, nn
 from mendsearch.coupling.graph import find_coupling, trace_network
 from mendsearch.coupling.grouping import coupling_of
 from mendsearch.coupling.probe import bears_channels_last, find_fault
+from tests.cases.attention_networks import ATTENTION
 from tests.zoo import IMAGES, NETWORKS, build, conv
 
 
@@ -199,3 +200,12 @@ def test_a_view_of_a_map_does_not_bear_channels_last():
         coupling = find_coupling(model, IMAGES)
         assert coupling.channels_last == bears == bears_channels_last(model, coupling, (IMAGES[:2],))
         assert np.all(coupling.widths > 1)
+
+
+def test_the_scale_of_attention_that_runs_as_products_keeps_its_queries_alone():
+    """Values wider than the queries: the operator is not one to the dispatcher, and hides what it divides by."""
+    make, shape = ATTENTION["narrow_queries"]
+    torch.manual_seed(0)
+    coupling = find_coupling(make().eval(), torch.randn(2, *shape))
+    assert all("scaled by the width of its queries" in coupling.whole[layer] for layer in ("q", "k"))
+    assert any("v" in group.layers for group in coupling.groups)
