@@ -70,7 +70,7 @@ def compare(search: Search, file: Path, trials: int) -> dict[str, Any]:
     for name in SAMPLERS:
         found[name] = {"best": [], "ask_ms": []}
         for seed in SEEDS:
-            sampler = make_sampler(name, search.space, search.curves, search.starts, seed)
+            sampler = make_sampler(name, search.space, search.foreknown, search.starts, seed)
             study = optuna.create_study(direction="maximize", sampler=sampler)
             for counts in search.starts:
                 study.enqueue_trial(search.space.params(counts), skip_if_exists=True)
@@ -103,7 +103,7 @@ def ask_ms(trials: int, network: Any) -> float:
     widths = problem.coupling.widths
     space = Space(np.maximum(1, widths // 8), problem.limits)
     curves = [np.linspace(1, 0, width + 1) ** 2 for width in widths]
-    sampler = make_sampler("mending", space, curves, [space.project(widths // 2)], 0)
+    sampler = make_sampler("mending", space, [curves], [space.project(widths // 2)], 0)
     study = optuna.create_study(direction="maximize", sampler=sampler)
     generator = np.random.default_rng(0)
     base = random_structures(space, 40, seed=0)

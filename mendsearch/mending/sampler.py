@@ -105,12 +105,12 @@ class MendingSampler(SpaceSampler):
 
     Args:
         space: search space.
-        curves: error curves of the coupling groups.
+        curves: error curves of the coupling groups, of one kind or several.
         starts: structures to move from before two trials have finished.
         seed: seed of the draws.
     """
 
-    def __init__(self, space: Space, curves: list[Floats], starts: list[Ints], seed: int) -> None:
+    def __init__(self, space: Space, curves: list[list[Floats]], starts: list[Ints], seed: int) -> None:
         super().__init__(space, seed)
         self._starts = np.array(starts)
         self._surrogate = Surrogate(space.coupling.widths, curves)
@@ -169,7 +169,9 @@ class OptunaSampler(SpaceSampler):
         return self._space.counts({name: params.get(name, 0) for name in self._space.names})
 
 
-def make_sampler(name: SamplerName, space: Space, curves: list[Floats], starts: list[Ints], seed: int) -> SpaceSampler:
+def make_sampler(
+    name: SamplerName, space: Space, curves: list[list[Floats]], starts: list[Ints], seed: int
+) -> SpaceSampler:
     """Make the sampler of that name.
 
     `tpe` is Optuna's multivariate TPE. Its `constant_liar`, meant for parallel trials, is off.

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from mendsearch.batches import Batch, BatchLike
-from mendsearch.budget import Limits, build_cost_model
+from mendsearch.budget import Floats, Limits, build_cost_model
 from mendsearch.config import Budget, MendSpec, PruneSpec
 from mendsearch.coupling.copying import unwrapped
 from mendsearch.coupling.graph import find_coupling
@@ -25,6 +25,7 @@ from mendsearch.modes import evaluating, to_network
 from mendsearch.outputs import Wishes, comparison_of, leaves_of
 from mendsearch.outputs.choosing import ignored
 from mendsearch.prepruning import by_curves, cut, error_curves, pre_prune
+from mendsearch.prepruning.rules import POWER
 from mendsearch.progress import Reporter
 from mendsearch.ranking import CRITERIA, FilterRanking, RankingInputs, sensitivity
 from mendsearch.ranking.sensitivity import with_sensitivity
@@ -161,10 +162,12 @@ class Search:
     Attributes:
         data: calibration items, validation items, and the labels if they are used.
         curves: error curves of the coupling groups.
-        by_power: structures of the error curves, one for each exponent.
+        relative: the same relative to the outputs of each layer, which mislead where little is cut, and less than
+            others where nearly all is.
+        by_curves: structures of the error curves, one for each exponent, and one of the relative ones.
         starts: structures that the first trials score: those of the error curves, then the controls.
         uniform: (G,) int64, the control that the rule `uniform` gives at the budget.
-        pre_pruned: (G,) int64, the control that the rule of `prune` gives at the budget.
+        pre_pruned: (G,) int64, the control that the rule of `prune` gives at the budget, above the floor.
     """
 
     def __init__(
@@ -191,12 +194,14 @@ class Search:
         self.data = (calibration, validation, judges)
         limits = problem.limits
         self.curves = error_curves(problem.model, problem.coupling, ranking, statistics)
+        self.relative = error_curves(problem.model, problem.coupling, ranking, statistics, relative=True)
         self.uniform = pre_prune("uniform", ranking, self.curves, limits)
-        self.pre_pruned = pre_prune(prune.rule, ranking, self.curves, limits)
         # uniform whatever the rule: starved coupling groups would cost accuracy after fine-tuning (docs/adr/0006)
         self.space = Space(cut("uniform", ranking, self.curves, limits, scale=prune.floor), limits)
-        self.by_power = [self.space.project(by_curves(self.curves, limits, power)) for power in POWERS]
-        self.starts = [*self.by_power, *(self.space.project(counts) for counts in (self.pre_pruned, self.uniform))]
+        self.pre_pruned = self.space.project(pre_prune(prune.rule, ranking, self.curves, limits))
+        shapes = [(self.curves, power) for power in POWERS] + [(self.relative, POWER)]
+        self.by_curves = [self.space.project(by_curves(curves, limits, power)) for curves, power in shapes]
+        self.starts = [*self.by_curves, self.pre_pruned, self.space.project(self.uniform)]
         self._groups = groups
         weights = Weights(
             problem.model, problem.coupling, ranking, statistics, calibration, mend.reconstruction, groups
@@ -204,6 +209,11 @@ class Search:
         self.scorer = Scorer(
             weights, validation, judges, outputs=problem.outputs, metric=metric, metric_name=mend.score
         )
+
+    @property
+    def foreknown(self) -> list[list[Floats]]:
+        """What a sampler knows before any trial: both kinds of error curves."""
+        return [self.curves, self.relative]
 
     def fingerprint(self) -> str:
         """Digest of weights, data, ranking, floor, budget and scoring: equal if the scores of two searches compare."""

@@ -28,18 +28,19 @@ class Surrogate:
 
     Args:
         widths: (G,) int64, channels of the coupling groups in the dense network.
-        curves: error curves of the coupling groups.
+        curves: error curves of the coupling groups, of one kind or several.
 
     Reference: Rasmussen and Williams, "Gaussian Processes for Machine Learning", 2006, sections 2.2, 2.7 and 5.4.
     """
 
-    def __init__(self, widths: Ints, curves: list[Floats]) -> None:
+    def __init__(self, widths: Ints, curves: list[list[Floats]]) -> None:
         self._widths = widths
-        table = np.zeros((len(curves), int(widths.max()) + 1))
-        for row, curve in zip(table, curves, strict=True):
-            row[: len(curve)] = curve
-        self._tables = np.stack([table**power for power in POWERS])
-        self._groups = np.arange(len(curves))
+        tables = np.zeros((len(curves), len(widths), int(widths.max()) + 1))
+        for table, kind in zip(tables, curves, strict=True):
+            for row, curve in zip(table, kind, strict=True):
+                row[: len(curve)] = curve
+        self._tables = np.concatenate([tables**power for power in POWERS])
+        self._groups = np.arange(len(widths))
 
     def fit(self, counts: Ints, scores: Floats) -> None:
         """Fit to keep counts (n, G) and finite scores (n,), n >= 2."""

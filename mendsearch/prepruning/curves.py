@@ -21,15 +21,20 @@ STEPS = 48
 
 
 def error_curves(
-    model: nn.Module, coupling: Coupling, ranking: FilterRanking, statistics: Mapping[str, InputStatistics]
+    model: nn.Module,
+    coupling: Coupling,
+    ranking: FilterRanking,
+    statistics: Mapping[str, InputStatistics],
+    *,
+    relative: bool = False,
 ) -> list[Floats]:
     """For each coupling group, (width + 1,) float64: the error of its consumers if 0 .. width channels stay.
 
     With x in rank order and L the Cholesky factor of its Gram matrix, the best linear prediction of all inputs from the
     first k leaves an error of Σ_{j≥k} L[:,j]ᵀ S L[:,j], summed over the consumers. All other coupling groups are
     complete. Where every consumer has a sensitivity, half of it is S, and the error is the divergence of the network's
-    outputs to second order, in nats for probabilities. Otherwise S is WᵀW, and the error is relative to the energy of
-    the consumer's outputs. Exact for 1x1 convolutions and linear layers.
+    outputs to second order, in nats for probabilities. Otherwise, or with `relative`, S is WᵀW, and the error is
+    relative to the energy of the consumer's outputs. Exact for 1x1 convolutions and linear layers.
 
     If no consumer of a coupling group was measured, its error is in proportion to the scores of the removed channels,
     and all of them together are worth as much as the median consumer.
@@ -37,7 +42,7 @@ def error_curves(
     found: list[list[Floats]] = [[] for _ in coupling.groups]
     state = named_tensors(model)
     consumers = [c for c in coupling.consumers if c.conv_groups == 1 and c.layer in statistics]
-    comparable = all(statistics[consumer.layer].sensitivity is not None for consumer in consumers)
+    comparable = not relative and all(statistics[consumer.layer].sensitivity is not None for consumer in consumers)
     for consumer in consumers:
         weight = state[f"{consumer.layer}.weight" if consumer.layer else "weight"].detach()
         felt = _felt(consumer, weight, statistics[consumer.layer], comparable)

@@ -61,14 +61,14 @@ def choose(study: optuna.Study, search: Search, most: int, reporter: Reporter) -
         raise MendsearchError(
             f"no candidate of `{study.study_name}` has a finite score; check the network's weights and the images"
         )
-    few = [*spread(candidates, FEW), *search.by_power, search.pre_pruned, search.uniform]
+    few = [*spread(candidates, FEW), *search.by_curves, search.pre_pruned, search.uniform]
     scores: dict[tuple[int, ...], float] = {}
     with reporter.stage("refine", len({tuple(counts) for counts in few})) as stage:
         for counts in few:
             if tuple(counts) not in scores:
                 scores[tuple(counts)] = search.scorer.refined_score(counts)
                 stage.advance(f"score {scores[tuple(counts)]:.4f}")
-    curves = max(search.by_power, key=lambda counts: scores[tuple(counts)])
+    curves = max(search.by_curves, key=lambda counts: scores[tuple(counts)])
     controls = dict(zip(CONTROLS, (search.uniform, search.pre_pruned, curves), strict=True))
     ranked = sorted(few, key=lambda counts: -scores[tuple(counts)])
     mended = [ranked[0], *spread(ranked[1:], most - 1, beside=[ranked[0], *controls.values()])]
