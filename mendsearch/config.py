@@ -312,9 +312,18 @@ def load_spec(path: Path, overrides: tuple[str, ...] = ()) -> Spec:
         ) from error
     except tomllib.TOMLDecodeError as error:
         raise SpecError(f"spec {path} is not TOML: {error}") from error
+    return parse_spec(overridden(table, overrides), origin=str(path))
+
+
+def overridden(table: dict[str, Any], overrides: tuple[str, ...]) -> dict[str, Any]:
+    """The table of a spec, changed by `key=value` pairs.
+
+    Raises:
+        SpecError: one of them is no such pair, or its key leads into a value.
+    """
     for override in overrides:
         _apply(table, override)
-    return parse_spec(table, origin=str(path))
+    return table
 
 
 def parse_spec(table: dict[str, Any], origin: str) -> Spec:

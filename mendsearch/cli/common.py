@@ -18,9 +18,12 @@ import typer
 from rich.console import Console
 
 import mendstore
+from mendsearch.config import Spec, load_spec
 from mendsearch.errors import MendsearchError, UsageError
+from mendsearch.pipeline.folder import spec_of
+from mendsearch.pipeline.home import storage_of_run
+from mendstore import EMBEDDED
 
-EMBEDDED = Path(".mendsearch")
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON document to stdout; progress goes to stderr.")]
 Storage = Annotated[
     str | None,
@@ -32,6 +35,13 @@ Storage = Annotated[
 SetKeys = Annotated[
     list[str] | None,
     typer.Option("--set", metavar="KEY=VALUE", help="Override a key of the spec, such as mend.trials=200."),
+]
+Out = Annotated[Path | None, typer.Option(help="Run folder. Default: that of SPEC if it is one, else runs/NAME.")]
+SpecOrFolder = Annotated[
+    Path,
+    typer.Argument(
+        metavar="SPEC", help="Spec file (TOML; docs/spec.md lists its keys), or the folder of a run, to go on with it."
+    ),
 ]
 STORE_HELP = "Folder for content that is too large for the database: a path, s3://bucket/prefix, …"
 
@@ -97,6 +107,25 @@ def storage_of(url: str | None) -> str:
     if server.exists and not server.running:
         print(f"starting the database under {EMBEDDED}/; `mendsearch db stop` stops it", file=sys.stderr)
     return server.start()
+
+
+def run_of(spec: Path, out: Path | None, set_: list[str] | None) -> tuple[Spec, Path]:
+    """The spec and the folder of a run, from a spec file or a run folder.
+
+    Raises:
+        SpecError: the spec cannot be read.
+    """
+    overrides = tuple(set_ or ())
+    if spec.is_dir():
+        return spec_of(spec, overrides), out or spec
+    loaded = load_spec(spec, overrides)
+    return loaded, out or Path("runs") / loaded.name
+
+
+def storage_of_folder(folder: Path, url: str | None) -> str:
+    """As `storage_of`, for a run in a folder: where nothing is given, its search is looked for where it was."""
+    given = url or os.environ.get(mendstore.STORAGE_VARIABLE) or None
+    return mendstore.normalised(storage_of_run(folder, given) or storage_of(None))
 
 
 def has_storage(url: str | None) -> bool:

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import shlex
-from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -12,15 +10,17 @@ import typer
 import mendstore
 from mendsearch.cli.common import (
     STORE_HELP,
+    Out,
     SetKeys,
+    SpecOrFolder,
     Storage,
     existing_storage,
     guarded,
     look_up,
-    storage_of,
+    run_of,
+    storage_of_folder,
 )
 from mendsearch.cli.target import Name, Url, existing_search, search_named
-from mendsearch.config import load_spec
 from mendsearch.errors import UsageError
 from mendsearch.progress import Reporter
 from mendview.words import plural
@@ -28,28 +28,22 @@ from mendview.words import plural
 
 @guarded
 def create(
-    spec: Annotated[Path, typer.Argument(help="Spec file (TOML); docs/spec.md lists its keys.")],
-    out: Annotated[Path | None, typer.Option(help="Run folder. Default: runs/NAME.")] = None,
+    spec: SpecOrFolder,
+    out: Out = None,
     storage: Storage = None,
     store: Annotated[str | None, typer.Option(help=STORE_HELP)] = None,
     set_: SetKeys = None,
 ) -> None:
     """Train and rank, then register the search for workers on any machine. Run it again to resume."""
-    from mendsearch.fleet.compatibility import imported_packages
     from mendsearch.pipeline import stages
 
-    loaded = load_spec(spec, tuple(set_ or ()))
-    folder = out or Path("runs") / loaded.name
-    url, reporter = mendstore.normalised(storage_of(storage)), Reporter()
+    loaded, folder = run_of(spec, out, set_)
+    url, reporter = storage_of_folder(folder, storage), Reporter()
     registered = stages.create_search(loaded, folder, url, store, reporter)
     shown = mendstore.without_password(url)
     print(f"search `{registered.name}` is registered for {registered.trials} trials in {shown}")
-    packages = imported_packages(loaded.model.name, loaded.mend.score)
-    allow = "".join(f" --allow {package}" for package in packages)
-    print(f"workers:  mendsearch launch '{shown}' {registered.name} --workers 2{allow}")
-    keys = [word for key in set_ or () for word in ("--set", key)]
-    rest = shlex.join(["mendsearch", "run", str(spec), "--out", str(folder), *keys])
-    print(f"the rest: {rest}   (when the trials are done)")
+    print(f"start workers: {mendstore.launch_command(url, registered.name, registered.spec)}")
+    print(f"when the trials are done: {mendstore.command('run', None, str(folder))}")
 
 
 @guarded
@@ -108,7 +102,7 @@ def resume(
     workers = mendstore.alive(database, search.study_id)
     print(f"search `{name}`: {done} of {wanted} trials done, {plural(workers, 'worker')} at work")
     if done < wanted and not workers:
-        print(f"start some: mendsearch launch '{mendstore.without_password(url)}' {name} --workers 2")
+        print(f"start some: {mendstore.launch_command(url, name, search.spec)}")
 
 
 @guarded
@@ -121,7 +115,7 @@ def stop(url: Url = None, name: Name = None) -> None:
     mendstore.stop(database, search)
     workers = mendstore.alive(database, search.study_id)
     asked = f"{plural(workers, 'worker')} asked to stop" if workers else "no worker is at work, and none will start"
-    print(f"search `{name}`: {asked}; to resume it: mendsearch resume {name}")
+    print(f"search `{name}`: {asked}; to resume it: {mendstore.command('resume', url, name)}")
 
 
 @guarded

@@ -13,7 +13,18 @@ import typer
 from rich.console import Group
 
 import mendstore
-from mendsearch.cli.common import Json, SetKeys, Storage, guarded, look_up, show, storage_of
+from mendsearch.cli.common import (
+    Json,
+    Out,
+    SetKeys,
+    SpecOrFolder,
+    Storage,
+    guarded,
+    look_up,
+    run_of,
+    show,
+    storage_of_folder,
+)
 from mendsearch.config import Spec, load_spec
 from mendsearch.errors import UsageError
 from mendsearch.pipeline.demo import demo_spec
@@ -48,16 +59,16 @@ def demo(
 
 @guarded
 def run(
-    spec: Annotated[Path, typer.Argument(help="Spec file (TOML); docs/spec.md lists its keys.")],
-    out: Annotated[Path | None, typer.Option(help="Run folder. Default: runs/NAME.")] = None,
+    spec: SpecOrFolder,
+    out: Out = None,
     storage: Storage = None,
     workers: Workers = 0,
     set_: SetKeys = None,
     as_json: Json = False,
 ) -> None:
     """Train, pre-prune, mend and fine-tune. Run it again to resume: no finished stage or trial is repeated."""
-    loaded = load_spec(spec, tuple(set_ or ()))
-    _run(loaded, out or Path("runs") / loaded.name, storage, as_json, workers)
+    loaded, folder = run_of(spec, out, set_)
+    _run(loaded, folder, storage, as_json, workers)
 
 
 @guarded
@@ -98,8 +109,8 @@ def _run(spec: Spec, out: Path, storage: str | None, as_json: bool, workers: int
     from mendsearch.pipeline import stages
 
     signal.signal(signal.SIGTERM, lambda number, _: sys.exit(128 + number))
-    reporter = Reporter()
-    outcome, url = stages.finished(spec, out), mendstore.normalised(storage_of(storage))
+    reporter, url = Reporter(), storage_of_folder(out, storage)
+    outcome = stages.finished(spec, out, url)
     if outcome is None:
         outcome = stages.run_spec(spec, out, url, reporter, workers)
         _publish(spec.name, url)

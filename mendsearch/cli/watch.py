@@ -11,10 +11,10 @@ import optuna
 import typer
 from rich.console import Console
 
-from mendsearch.cli.common import EMBEDDED, Json, existing_storage, guarded, has_storage, show, storage_of
+from mendsearch.cli.common import Json, existing_storage, guarded, has_storage, show, storage_of
 from mendsearch.cli.target import Name, Url, existing_search, url_and_name
 from mendsearch.errors import UsageError
-from mendstore import Reader, Snapshot
+from mendstore import EMBEDDED, Reader, Snapshot
 from mendstore.queries.searches import find_search, latest, list_searches
 from mendview.overview import Overview, overview, summary
 from mendview.terminal import at_a_glance, searches_table, watch

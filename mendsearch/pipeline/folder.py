@@ -9,7 +9,7 @@ from typing import Any
 
 from filelock import FileLock, Timeout
 
-from mendsearch.config import Spec
+from mendsearch.config import Spec, overridden, parse_spec
 from mendsearch.errors import SpecError, UsageError
 from mendsearch.files import read_json, write_json
 
@@ -60,6 +60,22 @@ def locked(path: Path) -> Iterator[None]:
             yield
     except Timeout as error:
         raise UsageError(f"another process is at work in {path}; wait for it, or give another --out") from error
+
+
+def spec_of(path: Path, overrides: tuple[str, ...] = ()) -> Spec:
+    """The spec of the run in a folder.
+
+    Args:
+        path: run folder.
+        overrides: `key=value` pairs, as for `load_spec`.
+
+    Raises:
+        SpecError: the folder holds no run, or an override is wrong.
+    """
+    table = read_json(path / "spec.json")
+    if table is None:
+        raise SpecError(f"{path} is a folder without a run: it holds no spec.json; give the path of a spec file")
+    return parse_spec(overridden(table, overrides), origin=str(path / "spec.json"))
 
 
 def check_spec(spec: Spec, path: Path) -> None:

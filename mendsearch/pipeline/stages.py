@@ -22,6 +22,7 @@ from mendsearch.mending.search import Search
 from mendsearch.pipeline.export import export
 from mendsearch.pipeline.finetuning import finetune
 from mendsearch.pipeline.folder import RunFolder, check_spec, locked
+from mendsearch.pipeline.home import check_database, settle
 from mendsearch.pipeline.inputs import check_targets, read_inputs
 from mendsearch.pipeline.measuring import measure_in
 from mendsearch.pipeline.preparation import rank, train_dense
@@ -29,7 +30,7 @@ from mendsearch.pipeline.run import Run
 from mendsearch.progress import Reporter
 from mendsearch.study.finalists import choose, finished_trials
 from mendsearch.study.registration import Registration, register
-from mendsearch.study.running import run_study
+from mendsearch.study.running import run_registered
 from mendsearch.study.worker import open_database
 
 
@@ -46,13 +47,15 @@ class Outcome:
     dense_score: float
 
 
-def finished(spec: Spec, out: Path) -> Outcome | None:
+def finished(spec: Spec, out: Path, storage: str) -> Outcome | None:
     """The outcome of a run of this spec that is already done, or None.
 
     Raises:
         SpecError: the folder holds a run of another spec.
+        UsageError: the folder's search is in another database.
     """
     check_spec(spec, out)
+    check_database(out, storage)
     result, stages = read_json(out / "result.json"), read_json(out / "stages.json")
     if (
         result is None
@@ -80,7 +83,7 @@ def run_spec(spec: Spec, out: Path, storage: str, reporter: Reporter, workers: i
         mendstore.StorageError: the database cannot be reached.
     """
     with locked(out):
-        return finished(spec, out) or _run(spec, out, storage, reporter, workers)
+        return finished(spec, out, storage) or _run(spec, out, storage, reporter, workers)
 
 
 def create_search(spec: Spec, out: Path, storage: str, store: str | None, reporter: Reporter) -> mendstore.Registered:
@@ -98,6 +101,7 @@ def create_search(spec: Spec, out: Path, storage: str, store: str | None, report
     """
     with locked(out):
         check_spec(spec, out)
+        check_database(out, storage)
         run, search = _prepared(spec, out, storage, reporter)
         return _shared(run, open_database(storage, spec.fleet, reporter), search, store)
 
@@ -119,9 +123,16 @@ def _registration(run: Run) -> Registration:
     return Registration(run.storage, spec.name, spec.fleet, portable, own_versions(spec.model.name, spec.mend.score))
 
 
+def _registered(run: Run, database: mendstore.Database, search: Search) -> mendstore.Registered:
+    """Register the search, and write down where it is."""
+    registered = register(database, _registration(run), search, run.spec.mend.trials)
+    settle(run.folder.path, registered, run.storage)
+    return registered
+
+
 def _shared(run: Run, database: mendstore.Database, search: Search, store: str | None) -> mendstore.Registered:
     """Register the search, and upload its bundle for other workers."""
-    registered = register(database, _registration(run), search, run.spec.mend.trials)
+    registered = _registered(run, database, search)
     upload(database, registered, search, store, run.reporter)
     return registered
 
@@ -129,12 +140,10 @@ def _shared(run: Run, database: mendstore.Database, search: Search, store: str |
 def _mended(run: Run, search: Search, workers: int) -> optuna.Study:
     """Stage three."""
     spec, reporter = run.spec, run.reporter
-    if not workers:
-        registration = _registration(run)
-        return run_study(
-            search, spec.mend, registration=registration, name=spec.name, seed=spec.seed, reporter=reporter
-        )
     database = open_database(run.storage, spec.fleet, reporter)
+    if not workers:
+        registered = _registered(run, database, search)
+        return run_registered(database, registered, search, spec.mend, spec.fleet, spec.seed, reporter)
     registered = _shared(run, database, search, None)
     imported = (spec.model.name, spec.mend.score)
     run_local_workers(database, registered, workers, imported, run.folder.path / "workers", reporter)

@@ -6,7 +6,8 @@ import threading
 
 import optuna
 
-from mendsearch.config import MendSpec
+import mendstore
+from mendsearch.config import FleetSpec, MendSpec
 from mendsearch.mending.sampler import make_sampler
 from mendsearch.mending.search import Search
 from mendsearch.progress import Reporter
@@ -53,6 +54,32 @@ def run_in_database(
     """Run the trials of `run_study` in a database."""
     database = open_database(registration.url, registration.fleet, reporter)
     registered = register(database, registration, search, mend.trials)
-    study = work(database, registered, search, mend, registration.fleet, seed, reporter, threading.Event())
+    return run_registered(database, registered, search, mend, registration.fleet, seed, reporter)
+
+
+def run_registered(
+    database: mendstore.Database,
+    registered: mendstore.Registered,
+    search: Search,
+    mend: MendSpec,
+    fleet: FleetSpec,
+    seed: int,
+    reporter: Reporter,
+) -> optuna.Study:
+    """Run the trials of a search that is registered, in this process.
+
+    Args:
+        database: the study database.
+        registered: the search as the database holds it.
+        search: the same search.
+        mend: sampler, early stopping.
+        fleet: time limit of a trial.
+        seed: seed of the sampler.
+        reporter: where progress goes.
+
+    Raises:
+        As `run_study`.
+    """
+    study = work(database, registered, search, mend, fleet, seed, reporter, threading.Event())
     check_done(database, registered, "its workers were asked to stop")
     return study

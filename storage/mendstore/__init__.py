@@ -12,6 +12,7 @@ Everything here works without PyTorch, so that a dashboard or a database node st
 import logging
 
 from mendstore.blobs import Blobs, Collected, collect
+from mendstore.commands import EMBEDDED, command, launch_command
 from mendstore.database import Database, check_version, failures_named, upgrade
 from mendstore.errors import SearchNameError, StorageError
 from mendstore.heartbeat import Heartbeat, working
@@ -41,6 +42,7 @@ from mendstore.workers import alive, open_workers
 logging.getLogger(__name__).addHandler(logging.NullHandler())
 
 __all__ = [
+    "EMBEDDED",
     "STORAGE_VARIABLE",
     "Blobs",
     "Claim",
@@ -60,11 +62,13 @@ __all__ = [
     "alive",
     "check_version",
     "collect",
+    "command",
     "describe",
     "described",
     "enlarge",
     "failures_named",
     "find",
+    "launch_command",
     "name_blobs",
     "normalised",
     "open_workers",
