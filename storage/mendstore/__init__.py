@@ -13,7 +13,7 @@ import logging
 
 from mendstore.blobs import Blobs, Collected, collect
 from mendstore.commands import EMBEDDED, command, launch_command
-from mendstore.database import Database, check_version, failures_named, upgrade
+from mendstore.database import Database, failures_named
 from mendstore.errors import SearchNameError, StorageError
 from mendstore.heartbeat import Heartbeat, working
 from mendstore.processes import surely_dead, this_process
@@ -21,6 +21,7 @@ from mendstore.queries.registered import Registered
 from mendstore.queries.studies import StudySummary
 from mendstore.queue import Claim, Queue, Result
 from mendstore.reading import Reader, Snapshot
+from mendstore.schema import check_version, upgrade
 from mendstore.searches import (
     describe,
     described,
