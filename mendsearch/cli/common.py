@@ -22,6 +22,7 @@ from mendsearch.config import Spec, load_spec
 from mendsearch.errors import MendsearchError, UsageError
 from mendsearch.pipeline.folder import spec_of
 from mendsearch.pipeline.home import storage_of_run
+from mendsearch.pipeline.naming import beside
 from mendstore import EMBEDDED
 
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON document to stdout; progress goes to stderr.")]
@@ -105,21 +106,24 @@ def storage_of(url: str | None) -> str:
         return url
     server = mendstore.EmbeddedServer(EMBEDDED)
     if server.exists and not server.running:
-        print(f"starting the database under {EMBEDDED}/; `mendsearch db stop` stops it", file=sys.stderr)
+        print(f"starting the database under {EMBEDDED}/; `{mendstore.command('db stop')}` stops it", file=sys.stderr)
     return server.start()
 
 
 def run_of(spec: Path, out: Path | None, set_: list[str] | None) -> tuple[Spec, Path]:
-    """The spec and the folder of a run, from a spec file or a run folder.
+    """The spec and the folder of a run, from a spec file or a run folder; its own ones if the folder holds another run.
 
     Raises:
         SpecError: the spec cannot be read.
     """
     overrides = tuple(set_ or ())
-    if spec.is_dir():
-        return spec_of(spec, overrides), out or spec
-    loaded = load_spec(spec, overrides)
-    return loaded, out or Path("runs") / loaded.name
+    loaded = spec_of(spec, overrides) if spec.is_dir() else load_spec(spec, overrides)
+    if out is not None:
+        return loaded, out
+    loaded, folder, said = beside(loaded, spec if spec.is_dir() else Path("runs") / loaded.name)
+    if said:
+        print(said, file=sys.stderr)
+    return loaded, folder
 
 
 def storage_of_folder(folder: Path, url: str | None) -> str:

@@ -129,18 +129,20 @@ def delete(
     given, name = search_named("delete", url, name)
     url = mendstore.normalised(existing_storage("delete", given or storage))
     if not mendstore.summaries(url, name):
-        raise mendstore.SearchNameError(f"no search `{name}` in this database; `mendsearch status` lists them")
+        raise mendstore.SearchNameError(
+            f"no search `{name}` in this database; `{mendstore.command('status', url)}` lists them"
+        )
     mendstore.upgrade(url)
     database = mendstore.Database(url)
     with contextlib.suppress(mendstore.SearchNameError):  # a study of stock Optuna has no workers
         search = mendstore.find(database, name)
         if workers := mendstore.alive(database, search.study_id):
-            at_work = plural(workers, "worker")
-            raise UsageError(f"delete: search `{name}` has {at_work} at work; `mendsearch stop` it first")
+            at_work, halt = plural(workers, "worker"), mendstore.command("stop", url, name)
+            raise UsageError(f"delete: search `{name}` has {at_work} at work; stop it first: {halt}")
     if not yes:
         typer.confirm(f"Remove search `{name}` and all its trials?", abort=True)
     mendstore.remove(database, name)
-    print(f"search `{name}` is removed; `mendsearch gc` frees the content that only it used")
+    print(f"search `{name}` is removed; `{mendstore.command('gc', url)}` frees the content that only it used")
 
 
 @guarded

@@ -108,9 +108,12 @@ def _wanting(url: str, name: str) -> bool:
     """Whether the search has work left, checked before workers are started."""
     search, done = look_up(url, name)
     if search.stopping:
-        raise UsageError(f"launch: search `{name}` was stopped; resume it first: mendsearch resume {name}")
+        raise UsageError(
+            f"launch: search `{name}` was stopped; resume it first: {mendstore.command('resume', url, name)}"
+        )
     if done >= search.trials:
-        print(f"search `{name}` has all its {done} trials; for more: mendsearch resume {name} --trials +200")
+        more = mendstore.command("resume", url, name, "--trials", "+200")
+        print(f"search `{name}` has all its {done} trials; for more: {more}")
     return done < search.trials
 
 

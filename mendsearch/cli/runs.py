@@ -116,20 +116,22 @@ def _run(spec: Spec, out: Path, storage: str | None, as_json: bool, workers: int
         _publish(spec.name, url)
         _report(spec.name, url, out / "report.html")
     else:
-        _look_again(spec.name, url, out / "report.html", outcome.result, reporter)
+        _look_again(spec, url, out / "report.html", outcome.result, reporter)
     show(outcome.result, result_table(RunResult.read(outcome.result), outcome.dense_score), as_json)
     shown = mendstore.without_password(url)
     reporter.say(f"in {out}: result.json, report.html, model/ (mendsearch.load)")
     reporter.say(f"study `{spec.name}`: optuna-dashboard '{shown}'")
-    if ".mendsearch" in shown:
-        reporter.say("watch it: mendsearch dashboard")
-        reporter.say("the embedded database keeps running for the dashboard; `mendsearch db stop` stops it")
-    else:
-        reporter.say(f"watch it: mendsearch dashboard '{shown}'")
+    reporter.say(f"watch it: {mendstore.command('dashboard', url)}")
+    if mendstore.EmbeddedServer(mendstore.EMBEDDED).url == shown:
+        stop = mendstore.command("db stop")
+        reporter.say(f"the embedded database keeps running for the dashboard; `{stop}` stops it")
 
 
-def _look_again(name: str, url: str, report: Path, result: dict[str, Any], reporter: Reporter) -> None:
-    """Say if the search has more trials than the finished run, and make the report if it is missing."""
+def _look_again(spec: Spec, url: str, report: Path, result: dict[str, Any], reporter: Reporter) -> None:
+    """Say if the search has more trials than the finished run, or this more than asked; make the report if missing."""
+    name, asked = spec.name, spec.mend.trials
+    if (had := result["trials"]["complete"] + result["trials"]["stopped_early"]) > asked:
+        reporter.say(f"{asked} trials were asked for, and this result is from {had}: all of them count")
     with contextlib.suppress(mendstore.StorageError):  # the result is in the folder, whatever the database says
         trials, counted = look_up(url, name)[0].trials, result["trials"]
         done = counted["complete"] + counted["stopped_early"]

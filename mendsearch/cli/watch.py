@@ -14,7 +14,7 @@ from rich.console import Console
 from mendsearch.cli.common import Json, existing_storage, guarded, has_storage, show, storage_of
 from mendsearch.cli.target import Name, Url, existing_search, url_and_name
 from mendsearch.errors import UsageError
-from mendstore import EMBEDDED, Reader, Snapshot
+from mendstore import EMBEDDED, Reader, Snapshot, command
 from mendstore.queries.searches import find_search, latest, list_searches
 from mendview.overview import Overview, overview, summary
 from mendview.terminal import at_a_glance, searches_table, watch
@@ -32,7 +32,7 @@ def status(
     """Show the searches of a database, or one of them: progress, best score, workers, time left."""
     url, name = url_and_name("status", url, name)
     if name is None and not watched and not has_storage(url):
-        print(f"no database under {EMBEDDED}/ yet, and no storage URL; `mendsearch run` creates one", file=sys.stderr)
+        print(f"no database under {EMBEDDED}/ yet, and no storage URL; a run creates one", file=sys.stderr)
         found: list[Overview] = []
     else:
         reader = Reader(existing_storage("status", url))
@@ -41,10 +41,12 @@ def status(
         found = reader.read(lambda snapshot: _many(snapshot, name))
     if (name is not None or watched) and not found:
         raise UsageError(
-            f"status: no search{f' `{name}`' if name else ''} in this database; `mendsearch status` lists them"
+            f"status: no search{f' `{name}`' if name else ''} in this database; `{command('status', url)}` lists them"
         )
     table = at_a_glance(found[0]) if name is not None else searches_table(found)
     show([summary(seen) for seen in found], table, as_json)
+    if name is not None and found[0].todo and not as_json:
+        print(f"next: {found[0].todo}")
 
 
 @guarded
@@ -83,7 +85,7 @@ def report(
     optuna.logging.set_verbosity(optuna.logging.WARNING)
     text = Reader(url).read(lambda snapshot: report_named(snapshot, name))
     if text is None:
-        raise UsageError(f"report: no search `{name}` in this database; `mendsearch status` lists them")
+        raise UsageError(f"report: no search `{name}` in this database; `{command('status', url)}` lists them")
     path = out or Path(name.replace("/", "_") + ".html")
     path.parent.mkdir(parents=True, exist_ok=True)
     save(path, text)
@@ -94,7 +96,8 @@ def _one(snapshot: Snapshot, name: str | None) -> Overview:
     found = find_search(snapshot, study_id=None if name else latest(snapshot), name=name)
     if found is None:
         raise UsageError(
-            f"status: no search{f' `{name}`' if name else ''} in this database; `mendsearch status` lists them"
+            f"status: no search{f' `{name}`' if name else ''} in this database; `{command('status', snapshot.url)}` "
+            f"lists them"
         )
     return overview(snapshot, found)
 

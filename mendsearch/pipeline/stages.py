@@ -14,6 +14,7 @@ import optuna
 
 import mendstore
 from mendsearch.config import Spec
+from mendsearch.errors import MendsearchError, UsageError
 from mendsearch.files import read_json
 from mendsearch.fleet.bundle import portable_spec, upload
 from mendsearch.fleet.compatibility import own_versions
@@ -21,8 +22,8 @@ from mendsearch.fleet.local_workers import run_local_workers
 from mendsearch.mending.search import Search
 from mendsearch.pipeline.export import export
 from mendsearch.pipeline.finetuning import finetune
-from mendsearch.pipeline.folder import RunFolder, check_spec, locked
-from mendsearch.pipeline.home import check_database, settle
+from mendsearch.pipeline.folder import RunFolder, check_spec, different, locked
+from mendsearch.pipeline.home import check_database, home_of, settle
 from mendsearch.pipeline.inputs import check_targets, read_inputs
 from mendsearch.pipeline.measuring import measure_in
 from mendsearch.pipeline.preparation import rank, train_dense
@@ -30,8 +31,9 @@ from mendsearch.pipeline.run import Run
 from mendsearch.progress import Reporter
 from mendsearch.study.finalists import choose, finished_trials
 from mendsearch.study.registration import Registration, register
-from mendsearch.study.running import run_registered
+from mendsearch.study.running import run_registered, say_if_more
 from mendsearch.study.worker import open_database
+from mendstore.queries.registered import registered
 
 
 @dataclass(frozen=True)
@@ -112,9 +114,38 @@ def _prepared(spec: Spec, out: Path, storage: str, reporter: Reporter) -> tuple[
     run = Run(spec, read_inputs(spec), folder, storage, reporter)
     check_targets(spec, run.inputs)
     mendstore.upgrade(storage)  # a database that cannot be reached is better found before training
+    check_name(run)
     folder.start(spec)
-    train_dense(run)
+    try:
+        train_dense(run)
+    except MendsearchError:
+        folder.abandon()
+        raise
     return run, rank(run)
+
+
+def check_name(run: Run) -> None:
+    """Check, before any work is done, that the name is free in the database, or that of a search of the same spec.
+
+    Raises:
+        UsageError: another search has it.
+    """
+    spec, reader = run.spec, mendstore.Reader(run.storage)
+    try:
+        found = reader.read(lambda snapshot: registered(snapshot, spec.name) if snapshot.fleet else None)
+    finally:
+        reader.close()
+    if found is None or home_of(run.folder.path) is not None:
+        return
+    mine = portable_spec(spec, run.inputs.kwargs, run.inputs.problem.outputs)
+    changed = different(found.spec, mine)
+    what = ", ".join(f"{key} is {old!r} there, {new!r} here" for key, (old, new) in changed.items())
+    if not found.spec or changed:
+        shown = mendstore.without_password(run.storage)
+        raise UsageError(
+            f"name = {spec.name!r}: {shown} has another search of this name ({what or 'made in Python'}); give another "
+            f"name, such as --set name={spec.name}-2"
+        )
 
 
 def _registration(run: Run) -> Registration:
@@ -125,16 +156,17 @@ def _registration(run: Run) -> Registration:
 
 def _registered(run: Run, database: mendstore.Database, search: Search) -> mendstore.Registered:
     """Register the search, and write down where it is."""
-    registered = register(database, _registration(run), search, run.spec.mend.trials)
-    settle(run.folder.path, registered, run.storage)
-    return registered
+    found = register(database, _registration(run), search, run.spec.mend.trials)
+    settle(run.folder.path, found, run.storage)
+    say_if_more(found, run.spec.mend.trials, run.reporter)
+    return found
 
 
 def _shared(run: Run, database: mendstore.Database, search: Search, store: str | None) -> mendstore.Registered:
     """Register the search, and upload its bundle for other workers."""
-    registered = _registered(run, database, search)
-    upload(database, registered, search, store, run.reporter)
-    return registered
+    found = _registered(run, database, search)
+    upload(database, found, search, store, run.reporter)
+    return found
 
 
 def _mended(run: Run, search: Search, workers: int) -> optuna.Study:
@@ -142,11 +174,11 @@ def _mended(run: Run, search: Search, workers: int) -> optuna.Study:
     spec, reporter = run.spec, run.reporter
     database = open_database(run.storage, spec.fleet, reporter)
     if not workers:
-        registered = _registered(run, database, search)
-        return run_registered(database, registered, search, spec.mend, spec.fleet, spec.seed, reporter)
-    registered = _shared(run, database, search, None)
+        found = _registered(run, database, search)
+        return run_registered(database, found, search, spec.mend, spec.fleet, spec.seed, reporter)
+    found = _shared(run, database, search, None)
     imported = (spec.model.name, spec.mend.score)
-    run_local_workers(database, registered, workers, imported, run.folder.path / "workers", reporter)
+    run_local_workers(database, found, workers, imported, run.folder.path / "workers", reporter)
     return optuna.load_study(study_name=spec.name, storage=mendstore.MendStorage(database))
 
 

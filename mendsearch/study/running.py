@@ -54,7 +54,14 @@ def run_in_database(
     """Run the trials of `run_study` in a database."""
     database = open_database(registration.url, registration.fleet, reporter)
     registered = register(database, registration, search, mend.trials)
+    say_if_more(registered, mend.trials, reporter)
     return run_registered(database, registered, search, mend, registration.fleet, seed, reporter)
+
+
+def say_if_more(registered: mendstore.Registered, asked: int, reporter: Reporter) -> None:
+    """Say that a search has more trials than were asked for now; it is never made smaller."""
+    if registered.trials > asked:
+        reporter.say(f"{asked} trials were asked for, and the search has {registered.trials}: all of them count")
 
 
 def run_registered(

@@ -169,7 +169,7 @@ def failures_named(url: str) -> Iterator[None]:
         yield
     except (SQLAlchemyError, StorageInternalError) as error:
         raise StorageError(
-            f"study database {without_password(url)} failed: {reason_of(error)}; {remedy_of(error)}"
+            f"study database {without_password(url)} failed: {reason_of(error)}; {remedy_of(error, url)}"
         ) from error
 
 

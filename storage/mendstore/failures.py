@@ -11,6 +11,8 @@ from dataclasses import dataclass
 
 from optuna.exceptions import StorageInternalError
 
+from mendstore.commands import command
+
 
 @dataclass(frozen=True)
 class Kind:
@@ -62,7 +64,7 @@ KINDS = (
     Kind(("53100",), "No space left on device", f"free space on the disk of the server, then {AGAIN}"),
     Kind(("53200",), "out of memory", f"free memory at the server, then {AGAIN}"),
     Kind(("57014",), "statement timeout", f"{AGAIN} when the server is less busy"),
-    Kind(("42P01", "42703", "42883"), "", "bring its tables up to date: mendsearch db upgrade URL"),
+    Kind(("42P01", "42703", "42883"), "", "bring its tables up to date: {upgrade}"),
     Kind(
         ("57P", "08"),
         "Connection refused|No such file or directory|could not translate host name|timeout expired|starting up|"
@@ -77,15 +79,13 @@ def reason_of(error: BaseException | None) -> str:
     return str(_original(error)).strip().split("\n")[0].removeprefix("FATAL:  ")
 
 
-def remedy_of(error: BaseException | None) -> str:
-    """What to do about a failure."""
+def remedy_of(error: BaseException | None, url: str) -> str:
+    """What to do about a failure of the database at `url`."""
     original = _original(error)
     code, text = getattr(original, "pgcode", None) or "", str(original)
-    for kind in KINDS:
-        if any(code.startswith(known) for known in kind.codes):
-            return kind.remedy
     if code:
-        return AGAIN
+        known = (kind.remedy for kind in KINDS if any(code.startswith(given) for given in kind.codes))
+        return next(known, AGAIN).replace("{upgrade}", command("db upgrade", url))
     found = (kind.remedy for kind in KINDS if kind.words and re.search(kind.words, text))
     return next(found, f"see that it runs, then {AGAIN}")
 

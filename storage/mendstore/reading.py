@@ -93,6 +93,11 @@ class Snapshot:
     def __init__(self, connection: sa.Connection) -> None:
         self._connection = connection
 
+    @property
+    def url(self) -> str:
+        """URL of the database, with its password."""
+        return self._connection.engine.url.render_as_string(hide_password=False)
+
     @cached_property
     def optuna(self) -> bool:
         """Whether the tables of stock Optuna exist.

@@ -9,6 +9,7 @@ import optuna
 import sqlalchemy as sa
 from sqlalchemy.dialects.postgresql import JSONB, insert
 
+from mendstore.commands import command
 from mendstore.database import Database, failures_named
 from mendstore.errors import SearchNameError
 from mendstore.queries.registered import Registered, has_attribute, registered
@@ -100,7 +101,7 @@ def register(
     if found.fingerprint != fingerprint:
         raise SearchNameError(
             f"search `{name}` in this database has another network, data, budget or ranking, so scores would not "
-            f"compare; choose another name, or remove it: mendsearch delete {name}"
+            f"compare; choose another name, or remove it: {command('delete', database.url, name)}"
         )
     return found
 
@@ -114,8 +115,8 @@ def find(database: Database, name: str) -> Registered:
     found = database.run(lambda connection: registered(Snapshot(connection), name))
     if found is None:
         raise SearchNameError(
-            f"no search `{name}` in {without_password(database.url)}; `mendsearch status` lists those there are, "
-            f"`mendsearch create` makes one"
+            f"no search `{name}` in {without_password(database.url)}; `{command('status', database.url)}` lists those "
+            f"that there are"
         )
     return found
 

@@ -77,6 +77,14 @@ def test_a_run_that_is_ended_again_and_again_ends_right(tmp_path, storage, name,
     assert all(path.stat().st_mtime_ns == changed for path, changed in files.items())
     assert len(files) == 2
     unbroken = mendsearch(
-        "run", "spec.toml", "--out", "other", "--set", f'name="{name}-b"', "--json", cwd=tmp_path, storage=storage
+        "run",
+        "spec.toml",
+        "--out",
+        "elsewhere/other",
+        "--set",
+        f'name="{name}-b"',
+        "--json",
+        cwd=tmp_path,
+        storage=storage,
     )
     assert json.loads(unbroken.stdout)["dense"]["accuracy"] == result["dense"]["accuracy"]
