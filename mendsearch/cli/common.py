@@ -23,6 +23,8 @@ from mendsearch.errors import MendsearchError, UsageError
 from mendsearch.pipeline.folder import spec_of
 from mendsearch.pipeline.home import storage_of_run
 from mendsearch.pipeline.naming import beside
+from mendsearch.progress import Reporter
+from mendsearch.stopping import Listener, Stopping
 from mendstore import EMBEDDED
 
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON document to stdout; progress goes to stderr.")]
@@ -75,10 +77,33 @@ def guarded(command: Callable[P, None]) -> Callable[P, None]:
             print(f"error: this command needs PyTorch: {error}; pip install 'mendsearch[torch]'", file=sys.stderr)
             raise typer.Exit(2) from None
         except KeyboardInterrupt:
-            print("interrupted; nothing is lost: run the same command again to resume", file=sys.stderr)
+            print(INTERRUPTED, file=sys.stderr)
             raise typer.Exit(128 + signal.SIGINT) from None
 
     return run
+
+
+INTERRUPTED = "interrupted; nothing is lost: run the same command again to resume"
+
+
+@contextmanager
+def stoppable(reporter: Reporter) -> Iterator[Stopping]:
+    """Within the scope, a signal that asks the process to stop ends it with 128 + n, whatever it does just then."""
+    stopping = Stopping()
+
+    def say() -> None:
+        reporter.console.show_cursor(True)
+        print(INTERRUPTED, file=sys.stderr)
+
+    Listener(stopping, say).start()
+    try:
+        yield stopping
+    except (MendsearchError, mendstore.StorageError):
+        if stopping.number is None:
+            raise
+    if stopping.number is not None:
+        say()
+        raise typer.Exit(128 + stopping.number)
 
 
 @contextmanager

@@ -18,6 +18,7 @@ from mendsearch.cli.common import (
     guarded,
     look_up,
     run_of,
+    stoppable,
     storage_of_folder,
 )
 from mendsearch.cli.target import Name, Url, existing_search, search_named
@@ -35,11 +36,13 @@ def create(
     set_: SetKeys = None,
 ) -> None:
     """Train and rank, then register the search for workers on any machine. Run it again to resume."""
-    from mendsearch.pipeline import stages
-
     loaded, folder = run_of(spec, out, set_)
-    url, reporter = storage_of_folder(folder, storage), Reporter()
-    registered = stages.create_search(loaded, folder, url, store, reporter)
+    reporter = Reporter()
+    with stoppable(reporter):
+        from mendsearch.pipeline import stages
+
+        url = storage_of_folder(folder, storage)
+        registered = stages.create_search(loaded, folder, url, store, reporter)
     shown = mendstore.without_password(url)
     print(f"search `{registered.name}` is registered for {registered.trials} trials in {shown}")
     print(f"start workers: {mendstore.launch_command(url, registered.name, registered.spec)}")

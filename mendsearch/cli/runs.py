@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import signal
-import sys
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -23,12 +21,14 @@ from mendsearch.cli.common import (
     look_up,
     run_of,
     show,
+    stoppable,
     storage_of_folder,
 )
 from mendsearch.config import Spec, load_spec
 from mendsearch.errors import UsageError
 from mendsearch.pipeline.demo import demo_spec
 from mendsearch.progress import Reporter
+from mendsearch.stopping import Stopping
 from mendstore import Reader
 from mendstore.records import RunResult
 from mendview.publish import publish
@@ -106,13 +106,20 @@ def inspect(
 
 
 def _run(spec: Spec, out: Path, storage: str | None, as_json: bool, workers: int) -> None:
+    reporter = Reporter()
+    with stoppable(reporter) as stopping:
+        _run_to_the_end(spec, out, storage, as_json, workers, reporter, stopping)
+
+
+def _run_to_the_end(
+    spec: Spec, out: Path, storage: str | None, as_json: bool, workers: int, reporter: Reporter, stopping: Stopping
+) -> None:
     from mendsearch.pipeline import stages
 
-    signal.signal(signal.SIGTERM, lambda number, _: sys.exit(128 + number))
-    reporter, url = Reporter(), storage_of_folder(out, storage)
+    url = storage_of_folder(out, storage)
     outcome = stages.finished(spec, out, url)
     if outcome is None:
-        outcome = stages.run_spec(spec, out, url, reporter, workers)
+        outcome = stages.run_spec(spec, out, url, reporter, workers, stopping)
         _publish(spec.name, url)
         _report(spec.name, url, out / "report.html")
     else:

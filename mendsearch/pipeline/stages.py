@@ -29,6 +29,7 @@ from mendsearch.pipeline.measuring import measure_in
 from mendsearch.pipeline.preparation import rank, train_dense
 from mendsearch.pipeline.run import Run
 from mendsearch.progress import Reporter
+from mendsearch.stopping import Stopping
 from mendsearch.study.finalists import choose, finished_trials
 from mendsearch.study.registration import Registration, register
 from mendsearch.study.running import run_registered, say_if_more
@@ -68,7 +69,9 @@ def finished(spec: Spec, out: Path, storage: str) -> Outcome | None:
     return Outcome(result, stages["score"]["dense"])
 
 
-def run_spec(spec: Spec, out: Path, storage: str, reporter: Reporter, workers: int = 0) -> Outcome:
+def run_spec(
+    spec: Spec, out: Path, storage: str, reporter: Reporter, workers: int = 0, stopping: Stopping | None = None
+) -> Outcome:
     """Run the stages that are not done yet.
 
     Args:
@@ -77,6 +80,7 @@ def run_spec(spec: Spec, out: Path, storage: str, reporter: Reporter, workers: i
         storage: URL of a Postgres database.
         reporter: where progress goes.
         workers: number of processes that run the trials; 0 for this process alone.
+        stopping: whether the run is asked to stop; None if nothing asks it.
 
     Raises:
         UsageError: spec, data or budget cannot be used (raised before any work is done), or another process is at work
@@ -85,7 +89,7 @@ def run_spec(spec: Spec, out: Path, storage: str, reporter: Reporter, workers: i
         mendstore.StorageError: the database cannot be reached.
     """
     with locked(out):
-        return finished(spec, out, storage) or _run(spec, out, storage, reporter, workers)
+        return finished(spec, out, storage) or _run(spec, out, storage, reporter, workers, stopping or Stopping())
 
 
 def create_search(spec: Spec, out: Path, storage: str, store: str | None, reporter: Reporter) -> mendstore.Registered:
@@ -104,14 +108,14 @@ def create_search(spec: Spec, out: Path, storage: str, store: str | None, report
     with locked(out):
         check_spec(spec, out)
         check_database(out, storage)
-        run, search = _prepared(spec, out, storage, reporter)
+        run, search = _prepared(spec, out, storage, reporter, Stopping())
         return _shared(run, open_database(storage, spec.fleet, reporter), search, store)
 
 
-def _prepared(spec: Spec, out: Path, storage: str, reporter: Reporter) -> tuple[Run, Search]:
+def _prepared(spec: Spec, out: Path, storage: str, reporter: Reporter, stopping: Stopping) -> tuple[Run, Search]:
     """Stages one and two."""
     folder = RunFolder(out)
-    run = Run(spec, read_inputs(spec), folder, storage, reporter)
+    run = Run(spec, read_inputs(spec), folder, storage, reporter, stopping)
     check_targets(spec, run.inputs)
     mendstore.upgrade(storage)  # a database that cannot be reached is better found before training
     check_name(run)
@@ -175,15 +179,15 @@ def _mended(run: Run, search: Search, workers: int) -> optuna.Study:
     database = open_database(run.storage, spec.fleet, reporter)
     if not workers:
         found = _registered(run, database, search)
-        return run_registered(database, found, search, spec.mend, spec.fleet, spec.seed, reporter)
+        return run_registered(database, found, search, spec.mend, spec.fleet, spec.seed, reporter, run.stopping)
     found = _shared(run, database, search, None)
     imported = (spec.model.name, spec.mend.score)
-    run_local_workers(database, found, workers, imported, run.folder.path / "workers", reporter)
+    run_local_workers(database, found, workers, imported, run.folder.path / "workers", reporter, run.stopping)
     return optuna.load_study(study_name=spec.name, storage=mendstore.MendStorage(database))
 
 
-def _run(spec: Spec, out: Path, storage: str, reporter: Reporter, workers: int) -> Outcome:
-    run, search = _prepared(spec, out, storage, reporter)
+def _run(spec: Spec, out: Path, storage: str, reporter: Reporter, workers: int, stopping: Stopping) -> Outcome:
+    run, search = _prepared(spec, out, storage, reporter, stopping)
     folder = run.folder
     folder["score"] = {"dense": search.scorer.dense_score()}
     study = _mended(run, search, workers)

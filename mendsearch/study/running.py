@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import threading
-
 import optuna
 
 import mendstore
@@ -11,10 +9,14 @@ from mendsearch.config import FleetSpec, MendSpec
 from mendsearch.mending.sampler import make_sampler
 from mendsearch.mending.search import Search
 from mendsearch.progress import Reporter
+from mendsearch.stopping import Stopping
 from mendsearch.study.loop import run_trials
 from mendsearch.study.memory import StudySource
 from mendsearch.study.registration import Registration, register
 from mendsearch.study.worker import check_done, open_database, work
+
+GRACE_S = 7.5
+"""Seconds that a trial may go on once the process is asked to stop; then it is given back."""
 
 
 def run_study(
@@ -72,6 +74,7 @@ def run_registered(
     fleet: FleetSpec,
     seed: int,
     reporter: Reporter,
+    stopping: Stopping | None = None,
 ) -> optuna.Study:
     """Run the trials of a search that is registered, in this process.
 
@@ -83,10 +86,18 @@ def run_registered(
         fleet: time limit of a trial.
         seed: seed of the sampler.
         reporter: where progress goes.
+        stopping: whether the process is asked to stop; None if nothing asks it.
 
     Raises:
         As `run_study`.
     """
-    study = work(database, registered, search, mend, fleet, seed, reporter, threading.Event())
+    stopping, joined = stopping or Stopping(), list[mendstore.Queue]()
+
+    def give_back(number: int) -> None:
+        for queue in joined:
+            queue.leave(f"signal {number}")
+
+    with stopping.finishing(GRACE_S, give_back):
+        study = work(database, registered, search, mend, fleet, seed, reporter, stopping.event, joined.append)
     check_done(database, registered, "its workers were asked to stop")
     return study
