@@ -16,7 +16,7 @@ from mendstore.queries.searches import Search
 from mendstore.queries.trials import Trial
 from mendstore.records import CONTROLS, Counts, Structure, title
 from mendview.verdict import Tone, state_of, verdict_of
-from mendview.words import agreeing, amount, count, figure, percent, plural, score, signed, span
+from mendview.words import COSTS, agreeing, amount, count, figure, percent, plural, score, signed, span
 
 
 @dataclass(frozen=True)
@@ -136,6 +136,16 @@ def progress(seen: Overview) -> str:
     return f"{done} trials" if seen.search.wanted is None else f"{done} of {count(seen.search.wanted)} trials"
 
 
+def budget(seen: Overview) -> str:
+    """`31.0 M MACs (40% of dense)`, each limit."""
+    dense = seen.search.structure.dense
+    return ", ".join(
+        f"{amount(limit)} {COSTS.get(cost, cost)}"
+        + (f" ({limit / dense[cost]:.0%} of dense)" if dense.get(cost) else "")
+        for cost, limit in seen.search.structure.budget.items()
+    )
+
+
 def ending(seen: Overview) -> str:
     """When it ends, in words."""
     if seen.state == "finished":
@@ -177,8 +187,10 @@ def summary(seen: Overview) -> dict[str, Any]:
     return {
         "name": seen.search.name, "state": seen.state, "verdict": seen.verdict, "next": seen.todo or None,
         "trials": seen.pace.states,
+        "budget": dict(seen.search.structure.budget),
         "wanted": seen.search.wanted, "done": seen.pace.done, "best": None if best is None else best.score,
         "best_trial": None if best is None else best.number, "controls": dict(seen.controls),
+        "working": seen.fleet.leased, "waiting": seen.fleet.waiting,
         "workers": {"alive": seen.fleet.alive, "silent": seen.fleet.silent, "lost": seen.fleet.lost},
         "trials_per_hour": None if seen.pace.rate is None else round(3600 * seen.pace.rate, 1),
         "seconds_left": None if seen.left_s is None else round(seen.left_s, 1),

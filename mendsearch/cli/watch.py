@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import sys
 from pathlib import Path
@@ -17,7 +18,7 @@ from mendsearch.errors import UsageError
 from mendstore import EMBEDDED, Reader, Snapshot, command
 from mendstore.queries.searches import find_search, latest, list_searches
 from mendview.overview import Overview, overview, summary
-from mendview.terminal import at_a_glance, searches_table, watch
+from mendview.terminal import at_a_glance, check_line, searches_table, watch
 
 TOKEN = "MENDSEARCH_DASHBOARD_TOKEN"
 
@@ -28,9 +29,19 @@ def status(
     name: Name = None,
     as_json: Json = False,
     watched: Annotated[bool, typer.Option("--watch", help="Keep showing one search until it has ended.")] = False,
+    check: Annotated[
+        bool,
+        typer.Option(
+            "--check",
+            help="Print one line of one search, and end with 0 if it has finished, 5 if workers are at it, 6 if it "
+            "needs someone: stopped, without workers, or stuck.",
+        ),
+    ] = False,
 ) -> None:
-    """Show the searches of a database, or one of them: progress, best score, workers, time left."""
+    """Show the searches of a database, or one of them: progress, budget, best score, workers, time left."""
     url, name = url_and_name("status", url, name)
+    if check:
+        raise typer.Exit(_checked(url, name, as_json))
     if name is None and not watched and not has_storage(url):
         print(f"no database under {EMBEDDED}/ yet, and no storage URL; a run creates one", file=sys.stderr)
         found: list[Overview] = []
@@ -90,6 +101,18 @@ def report(
     path.parent.mkdir(parents=True, exist_ok=True)
     save(path, text)
     print(f"{path}: {path.stat().st_size / 1e6:.1f} MB", file=sys.stderr)
+
+
+def _checked(url: str | None, name: str | None, as_json: bool) -> int:
+    """Print how a search is; the exit code for a script."""
+    if name is None:
+        raise UsageError("status --check: got no name of a search, expected one")
+    reader = Reader(existing_storage("status", url))
+    seen = reader.read(lambda snapshot: _one(snapshot, name))
+    reader.close()
+    code, line = check_line(seen)
+    print(json.dumps(summary(seen), indent=2) if as_json else line)
+    return code
 
 
 def _one(snapshot: Snapshot, name: str | None) -> Overview:
