@@ -22,6 +22,7 @@ from mendsearch.cli.common import (
     storage_of_folder,
 )
 from mendsearch.cli.target import Name, Url, existing_search, search_named
+from mendsearch.config import MOST_TRIALS
 from mendsearch.errors import UsageError
 from mendsearch.progress import Reporter
 from mendview.words import plural
@@ -93,6 +94,8 @@ def resume(
     if trials is not None and not trials.removeprefix("+").isdigit():
         raise UsageError(f"--trials: got {trials!r}, expected a number such as 300, or +200 for 200 more")
     done, _ = mendstore.progress(database, search.study_id)
+    if trials is not None and int(trials) + (search.trials if trials.startswith("+") else 0) > MOST_TRIALS:
+        raise UsageError(f"--trials {trials}: a search has up to {MOST_TRIALS:,} trials")
     if trials is None or trials.startswith("+"):
         mendstore.enlarge(database, search, by=int(trials or 0))
     elif int(trials) < done:

@@ -92,6 +92,8 @@ def report(
     """Write a report of a search: one self-contained HTML file that opens offline and can be printed or sent."""
     from mendview.report import report_named, save
 
+    if out is not None and out.is_dir():
+        raise UsageError(f"report: got the folder {out} for -o, expected a file, such as {out / 'report.html'}")
     url, name = existing_search("report", url, name)
     optuna.logging.set_verbosity(optuna.logging.WARNING)
     text = Reader(url).read(lambda snapshot: report_named(snapshot, name))

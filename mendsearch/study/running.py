@@ -46,7 +46,13 @@ def _run_in_memory(search: Search, mend: MendSpec, name: str, seed: int, reporte
     study = optuna.create_study(study_name=name, direction="maximize")
     study.sampler = make_sampler(mend.sampler, search.space, search.curves, search.starts, seed)
     source = StudySource(study, search.space, mend.trials, search.starts)
-    run_trials(source, search.space, search.scorer, mend.trials, reporter, early_stopping=mend.early_stopping)
+    try:
+        run_trials(source, search.space, search.scorer, mend.trials, reporter, early_stopping=mend.early_stopping)
+    except KeyboardInterrupt:
+        if source.best() is None:
+            raise
+        source.give_up()
+        reporter.say(f"stopped after {source.done()} of {mend.trials} trials: the best of them is taken")
     return study
 
 
