@@ -41,6 +41,7 @@ KINDS = (
         "makes the roles); a server that insists on TLS needs ?sslmode=require",
     ),
     Kind((), "does not support SSL", "leave sslmode out of the URL, or set `ssl = on` at the server"),
+    Kind((), "does not match host name", "give the host in the URL as the certificate names it"),
     Kind(
         (),
         "root certificate|certificate verify failed|SSL error|certificate",

@@ -12,6 +12,7 @@ from mendstore.failures import reason_of, remedy_of
     [
         ('root certificate file "/home/me/.postgresql/root.crt" does not exist', "sslrootcert=PATH"),
         ("SSL error: certificate verify failed", "sslrootcert=PATH"),
+        ('server certificate for "db" does not match host name "127.0.0.1"', "as the certificate names it"),
         ('no pg_hba.conf entry for host "10.0.0.1", user "me", database "db", no encryption', "sslmode=require"),
         ('could not translate host name "db.example" to address: Name or service not known', "see that it runs"),
         ("FATAL:  remaining connection slots are reserved for roles with the SUPERUSER attribute", "PgBouncer"),
