@@ -20,6 +20,7 @@ from torch import Tensor
 
 from mendsearch.batches import Batch
 from mendsearch.coupling.copying import state_of
+from mendsearch.errors import UsageError
 from mendsearch.files import read_json, write_whole
 from mendsearch.fleet.compatibility import own_versions
 from mendsearch.pipeline.run import Run
@@ -73,12 +74,20 @@ def reused(run: Run, stage: str, key: str, file: str, what: str) -> bool:
         what: the file's content, in words.
     """
     for folder in _runs(run.folder.path):
-        stages = read_json(folder / "stages.json") or {}
-        if stages.get(stage, {}).get("key") == key and (folder / file).is_file():
+        if _key_of(folder, stage) == key and (folder / file).is_file():
             write_whole(run.folder.path / file, partial(shutil.copyfile, folder / file))
             run.reporter.say(f"{what} of {folder} reused: they come from the same network, data and seed")
             return True
     return False
+
+
+def _key_of(folder: Path, stage: str) -> str | None:
+    """Key of a stage of another run, or None; a damaged file of that run is none of ours."""
+    try:
+        found = read_json(folder / "stages.json")[stage]["key"]
+    except (UsageError, KeyError, TypeError):
+        return None
+    return found if isinstance(found, str) else None
 
 
 def _runs(own: Path) -> Iterator[Path]:
