@@ -16,8 +16,7 @@ from mendsearch.config import Spec, SpecPart
 HEAD = """# The spec file
 
 A TOML file describes what `mendsearch run SPEC.toml` does. An unknown key is an error. `--set key=value` overrides a
-key, such as `--set mend.trials=200`. A run folder belongs to one spec; only `mend.trials` and the keys of `[fleet]` may
-change later. Relative paths start at the working directory. The smallest valid spec:
+key, such as `--set mend.trials=200`. Relative paths start at the working directory. The smallest valid spec:
 
 ```toml
 name = "mine"
@@ -29,6 +28,18 @@ budget.macs = 0.4
 
 `data.path` is needed only if the source reads a folder. `python docs/make_spec.py` writes this page from the models in
 `mendsearch/config.py`.
+
+## The run folder
+
+A run folder, `runs/NAME` or `--out`, belongs to one spec and one search: only `mend.trials` and the keys of `[fleet]`
+may change later, and another database is refused. `mendsearch run FOLDER` goes on with what the folder knows.
+`search.json` in it says where the search is, without a password.
+
+A spec that differs from the one in its folder gets a folder and a name of its own: beside `runs/mine`, `--set
+budget.macs=0.3` runs in `runs/mine-macs-0.3`, and the same command resumes there. Dense weights, ranking and statistics
+of earlier runs in the same folder are reused where network, data, training and seed are the same; the run says which.
+Data are compared by the calibration items, the validation items and the number of training items: after a change of
+other training items, remove the earlier run, or run in another folder.
 """
 
 

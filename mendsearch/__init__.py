@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from mendsearch.config import Budget, PruneSpec, Spec, load_spec
     from mendsearch.errors import MendsearchError, UsageError
     from mendsearch.exporting import export
+    from mendsearch.progress import Progress
     from mendsearch.training.sources.base import ArrayDataset, DataSource
 
 _HOMES = {
@@ -26,6 +27,7 @@ _HOMES = {
     "CalibrationWarning": "mendsearch.calibration",
     "DataSource": "mendsearch.training.sources.base",
     "MendsearchError": "mendsearch.errors",
+    "Progress": "mendsearch.progress",
     "PruneSpec": "mendsearch.config",
     "Pruned": "mendsearch.artifacts",
     "PrunedStructure": "mendsearch.artifacts",
@@ -46,6 +48,7 @@ __all__ = [
     "CalibrationWarning",
     "DataSource",
     "MendsearchError",
+    "Progress",
     "PruneSpec",
     "Pruned",
     "PrunedStructure",

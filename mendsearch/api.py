@@ -5,11 +5,10 @@ from __future__ import annotations
 import warnings
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
-from typing import get_args
 
-import torch
 from torch import Tensor, nn
 
+from mendsearch.arguments import check_call, check_choice, groups_of, metric_of, said_in_arguments
 from mendsearch.artifacts import Pruned
 from mendsearch.artifacts.result import result_of
 from mendsearch.batches import Batch
@@ -24,8 +23,7 @@ from mendsearch.config import (
     SamplerName,
 )
 from mendsearch.coupling.copying import dtype_of, unwrapped
-from mendsearch.errors import BudgetError, DataError, ModelError, SpecError, UsageError
-from mendsearch.importing import import_factory, is_import_path
+from mendsearch.errors import DataError, UsageError
 from mendsearch.mending.judges import Metric
 from mendsearch.mending.ladder import RUNGS, Standing, best, climb, fine_tunings, part_of
 from mendsearch.mending.measuring import Measure
@@ -33,7 +31,7 @@ from mendsearch.mending.search import Search, build_problem, rank_channels
 from mendsearch.outputs import Wishes, comparison_of
 from mendsearch.outputs.choosing import classes_of
 from mendsearch.outputs.labels import with_labels
-from mendsearch.progress import Reporter
+from mendsearch.progress import OnProgress, Reporter
 from mendsearch.study.finalists import Finalist, choose, first_names
 from mendsearch.study.registration import Registration
 from mendsearch.study.running import run_study
@@ -44,6 +42,7 @@ Finetune = Callable[[nn.Module, float, int], nn.Module]
 """(network, fraction of the whole fine-tuning, seed) -> network."""
 
 
+@said_in_arguments()
 def mend(
     model: nn.Module,
     *,
@@ -67,6 +66,7 @@ def mend(
     name: str = "mend",
     seed: int = 0,
     quiet: bool = False,
+    on_progress: OnProgress | None = None,
 ) -> Pruned:
     """Rank the channels of a trained network, pre-prune it, and mend it; fine-tuning is the caller's.
 
@@ -108,9 +108,13 @@ def mend(
         name: name of the study.
         seed: seed of ranking and sampling.
         quiet: whether to write no progress to stderr.
+        on_progress: function called with a `Progress` at each step, such as a bar in a notebook; what it raises ends
+            the call.
 
     Returns:
-        The best candidate as a plain dense network, its structure, the controls, and the study.
+        The best candidate as a plain dense network, its structure, the controls, and the study. A Ctrl-C during the
+        trials of a study in memory ends them, and the best candidate so far is returned; with a database it raises
+        KeyboardInterrupt, and the same call resumes.
 
     Warns:
         CalibrationWarning: the calibration items, or the network's outputs on them, look odd.
@@ -119,12 +123,14 @@ def mend(
         UsageError: the data, the network or the budget cannot be used; the message says why.
         mendstore.StorageError: the database cannot be reached.
     """
-    _check_call(model, budget, n_trials)
-    _check_choice("criterion", criterion, CriterionName)
-    _check_choice("sampler", sampler, SamplerName)
-    _check_choice("reconstruction", reconstruction, ReconstructionName)
-    score_name, metric = _metric_of(score)
-    reporter, prune = Reporter(quiet=quiet), prune or PruneSpec()
+    items = {"calibration_items": calibration_items, "validation_items": validation_items}
+    check_call(model, budget, prune, name, {"n_trials": n_trials, "seed": seed, **items})
+    check_choice("criterion", criterion, CriterionName)
+    check_choice("sampler", sampler, SamplerName)
+    check_choice("reconstruction", reconstruction, ReconstructionName)
+    score_name, metric = metric_of(score)
+    model = unwrapped(model)
+    reporter, prune = Reporter(quiet=quiet, on_progress=on_progress), prune or PruneSpec()
     seen, _ = _read("calibration", calibration, calibration_items, model, batch, seed)
     held, labels = _read("validation", validation, validation_items, model, batch, seed)
     if repr(seen) != repr(held):
@@ -138,8 +144,8 @@ def mend(
     if labels is not None and metric is None and (labels.dim() == 1 or score == "loss"):
         check_labels(labels, classes_of(model, seen, score_outputs), "validation")
     for line in doubts(model, seen, labels, score_outputs):
-        warnings.warn(line, CalibrationWarning, stacklevel=2)
-    groups = _groups(calibration_groups, len(seen))
+        warnings.warn(line, CalibrationWarning, stacklevel=3)
+    groups = groups_of(calibration_groups, len(seen))
     ranking, statistics = rank_channels(problem, seen, criterion, seed, reporter, groups)
     search = Search(
         problem,
@@ -192,54 +198,12 @@ def _tuned(
     return chosen, models[chosen]
 
 
-def _check_call(model: object, budget: object, n_trials: int) -> None:
-    if not isinstance(model, nn.Module):
-        raise ModelError(f"model: got {type(model).__name__}, expected a torch.nn.Module")
-    if not isinstance(budget, Budget):
-        raise BudgetError(f"budget: got {budget!r}, expected mendsearch.Budget(macs=…, params=…)")
-    if n_trials < 1:
-        raise UsageError(f"n_trials: got {n_trials}, expected 1 or more")
-
-
-def _check_choice(name: str, given: object, choices: object) -> None:
-    allowed = get_args(choices)
-    if given not in allowed:
-        raise UsageError(f"{name}: got {given!r}, expected one of {', '.join(allowed)}")
-
-
-def _metric_of(score: object) -> tuple[str, Metric | None]:
-    """The name of a score, and the metric if it is the user's own."""
-    if callable(score):
-        return f"{score.__module__}:{getattr(score, '__qualname__', type(score).__name__)}", score
-    if score in ("agreement", "loss"):
-        return str(score), None
-    if isinstance(score, str) and is_import_path(score):
-        return score, import_factory(score, SpecError)
-    raise UsageError(f"score: got {score!r}, expected one of agreement, loss, package.module:function, or a function")
-
-
-def _groups(given: Tensor | Sequence[int] | None, items: int) -> Tensor | None:
-    """Which calibration items belong together."""
-    if given is None:
-        return None
-    groups = torch.as_tensor(given)
-    if groups.shape != (items,) or groups.is_floating_point():
-        kind = str(groups.dtype).removeprefix("torch.")
-        raise DataError(
-            f"calibration_groups: got shape {tuple(groups.shape)} {kind} for {items} items, expected integers "
-            f"({items},); give no more than `calibration_items` items"
-        )
-    return groups.long()
-
-
 def _read(
     argument: str, data: Data, most: int, model: nn.Module, batch: ToInputs | None, seed: int
 ) -> tuple[Batch, Tensor | None]:
     """What an argument of `mend` holds, in the network's dtype."""
-    if most < 1:
-        raise UsageError(f"{argument}_items: got {most}, expected 1 or more")
     try:
         inputs, labels = read(data, most, to_inputs=batch, seed=seed)
     except DataError as error:
         raise DataError(f"{argument}: {error}") from error
-    return inputs.to(dtype=dtype_of(unwrapped(model))), labels
+    return inputs.to(dtype=dtype_of(model)), labels

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import tomllib
 from pathlib import Path
-from typing import Annotated, Any, ClassVar, Literal
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal
 
 from pydantic import (
     AfterValidator,
@@ -39,7 +39,26 @@ def _import_path(value: str) -> str:
 ImportPath = Annotated[str, AfterValidator(_import_path)]
 
 
-class SpecPart(BaseModel):
+NAME = r"^[A-Za-z0-9][A-Za-z0-9._-]{0,127}$"
+"""Names of searches."""
+MOST_TRIALS = 1_000_000
+
+
+if TYPE_CHECKING:
+    from pydantic._internal._model_construction import ModelMetaclass as _InOneLine
+else:
+
+    class _InOneLine(type(BaseModel)):
+        """Says what is wrong in a call of a class in one line, as it is said of a spec file."""
+
+        def __call__(cls, *args, **kwargs):
+            try:
+                return super().__call__(*args, **kwargs)
+            except ValidationError as error:
+                raise SpecError(f"{cls.__name__}: {describe(error, 'argument')}") from None
+
+
+class SpecPart(BaseModel, metaclass=_InOneLine):
     """A table of the spec file. It is frozen, and an unknown key is an error."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
@@ -216,7 +235,9 @@ class FleetSpec(SpecPart):
 class MendSpec(SpecPart):
     """Mending, the search over restorations."""
 
-    trials: int = Field(default=100, ge=1, description="Number of trials that end with a score.")
+    trials: int = Field(
+        default=100, ge=1, le=MOST_TRIALS, description="Number of trials that end with a score, up to a million."
+    )
     sampler: SamplerName = Field(
         default="mending",
         description="How restorations are proposed: by mendsearch's own sampler, or by one of Optuna's.",
@@ -276,7 +297,7 @@ class ScoreSpec(SpecPart):
 class Spec(SpecPart):
     """A spec file."""
 
-    name: Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,127}$")] = Field(
+    name: Annotated[str, Field(pattern=NAME)] = Field(
         description="Name of the search and of its study: letters, digits, `.`, `_`, `-`."
     )
     seed: int = Field(
@@ -312,9 +333,18 @@ def load_spec(path: Path, overrides: tuple[str, ...] = ()) -> Spec:
         ) from error
     except tomllib.TOMLDecodeError as error:
         raise SpecError(f"spec {path} is not TOML: {error}") from error
+    return parse_spec(overridden(table, overrides), origin=str(path))
+
+
+def overridden(table: dict[str, Any], overrides: tuple[str, ...]) -> dict[str, Any]:
+    """The table of a spec, changed by `key=value` pairs.
+
+    Raises:
+        SpecError: one of them is no such pair, or its key leads into a value.
+    """
     for override in overrides:
         _apply(table, override)
-    return parse_spec(table, origin=str(path))
+    return table
 
 
 def parse_spec(table: dict[str, Any], origin: str) -> Spec:
@@ -333,15 +363,16 @@ def parse_spec(table: dict[str, Any], origin: str) -> Spec:
         raise SpecError(f"spec {origin}: {describe(error)}") from None
 
 
-def describe(error: ValidationError) -> str:
-    """One line for the first error of a pydantic model."""
+def describe(error: ValidationError, part: str = "key") -> str:
+    """One line for the first error of a pydantic model, whose fields are keys of a spec or arguments of a call."""
     first, count = error.errors()[0], error.error_count()
     key = ".".join(str(part) for part in first["loc"])
     rest = f" (and {count - 1} more)" if count > 1 else ""
     if first["type"] == "extra_forbidden":
-        return f"unknown key `{key}`; docs/spec.md lists the keys{rest}"
+        known = "docs/spec.md lists the keys" if part == "key" else "docs/spec.md lists them as keys"
+        return f"unknown {part} `{key}`; {known}{rest}"
     if first["type"] == "missing":
-        return f"key `{key}` is missing{rest}"
+        return f"{part} `{key}` is missing{rest}"
     given = "" if isinstance(first["input"], dict) else f"got {first['input']!r}, "
     return f"{key or 'budget'}: {given}{first['msg'].removeprefix('Value error, ')}{rest}"
 

@@ -19,12 +19,12 @@ def write_whole(path: Path, write: Callable[[Path], T]) -> T:
     partial = path.with_name(path.name + ".partial")
     try:
         returned = write(partial)
+        with open(partial, "rb+") as file:
+            os.fsync(file.fileno())
+        os.replace(partial, path)
     except BaseException:
         partial.unlink(missing_ok=True)
         raise
-    with open(partial, "rb+") as file:
-        os.fsync(file.fileno())
-    os.replace(partial, path)
     return returned
 
 

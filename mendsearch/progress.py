@@ -4,13 +4,35 @@ from __future__ import annotations
 
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 
 from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeRemainingColumn
+from rich.progress import Progress as Bars
 
 PLAIN_INTERVAL_S = 5.0
+
+
+@dataclass(frozen=True)
+class Progress:
+    """How far a call is.
+
+    Attributes:
+        stage: `rank`, `mend`, `refine` or `fine-tune`.
+        done: steps of the stage that are done.
+        total: steps of the stage in all.
+        note: a few words on the current state, such as the best score.
+    """
+
+    stage: str
+    done: int
+    total: int
+    note: str
+
+
+OnProgress = Callable[[Progress], None]
 
 
 class Stage:
@@ -29,6 +51,8 @@ class Stage:
             done: number of steps done, if other processes work on the stage too; one more than before if None.
         """
         self._done = self._done + 1 if done is None else done
+        if self._reporter.on_progress is not None:
+            self._reporter.on_progress(Progress(self._title, self._done, self._total, note))
         if self._reporter.bars is not None and self._task is not None:
             self._reporter.bars.update(self._task, completed=self._done, note=note)
         elif time.monotonic() - self._said >= PLAIN_INTERVAL_S or self._done == self._total:
@@ -45,11 +69,17 @@ class Stage:
 
 
 class Reporter:
-    """Writes progress to stderr; `Reporter(quiet=True)` writes nothing."""
+    """Writes progress to stderr; `Reporter(quiet=True)` writes nothing.
 
-    def __init__(self, *, quiet: bool = False) -> None:
+    Args:
+        quiet: whether to write nothing.
+        on_progress: function that is called at each step of a stage, or None.
+    """
+
+    def __init__(self, *, quiet: bool = False, on_progress: OnProgress | None = None) -> None:
+        self.on_progress = on_progress
         self.console = Console(stderr=True, quiet=quiet, highlight=False)
-        self.bars: Progress | None = None
+        self.bars: Bars | None = None
         self._quiet = quiet
 
     def say(self, line: str) -> None:
@@ -72,7 +102,7 @@ class Reporter:
             TimeRemainingColumn(),
             TextColumn("{task.fields[note]}"),
         )
-        with Progress(*columns, console=self.console) as bars:
+        with Bars(*columns, console=self.console) as bars:
             self.bars = bars
             try:
                 yield Stage(self, title, total, done)

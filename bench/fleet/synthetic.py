@@ -18,7 +18,7 @@ import sqlalchemy as sa
 from optuna.distributions import IntDistribution, distribution_to_json
 
 from mendstore import normalised
-from mendstore.database import upgrade
+from mendstore.schema import upgrade
 
 
 @dataclass

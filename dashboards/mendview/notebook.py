@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable
-from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 
 import optuna
@@ -23,7 +22,6 @@ from mendview.importance import importance as importance_of
 if TYPE_CHECKING:
     import plotly.graph_objects as go
 
-EMBEDDED = Path(".mendsearch")
 AGREEING = 20
 T = TypeVar("T")
 
@@ -99,7 +97,7 @@ def throughput(study: str, url: str | None = None) -> go.Figure:
 
 
 def _ask(make: Callable[[Snapshot, Search], T], name: str, url: str | None) -> T:
-    url = url or os.environ.get(mendstore.STORAGE_VARIABLE) or mendstore.EmbeddedServer(EMBEDDED).start()
+    url = url or os.environ.get(mendstore.STORAGE_VARIABLE) or mendstore.EmbeddedServer(mendstore.EMBEDDED).start()
     reader = Reader(url)
 
     def ask(snapshot: Snapshot) -> T | None:
@@ -112,7 +110,7 @@ def _ask(make: Callable[[Snapshot, Search], T], name: str, url: str | None) -> T
         reader.close()
     if found is None:
         raise mendstore.StorageError(
-            f"no search `{name}` in {mendstore.without_password(url)}; `mendsearch status` lists them"
+            f"no search `{name}` in {mendstore.without_password(url)}; `{mendstore.command('status', url)}` lists them"
         )
     return found
 

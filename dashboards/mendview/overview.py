@@ -6,15 +6,17 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from mendstore import Snapshot
+from mendstore import Snapshot, command, launch_command
 from mendstore.queries import trials
 from mendstore.queries.fleet import FleetStatus, fleet_status
 from mendstore.queries.pace import Pace, pace_of
+from mendstore.queries.registered import registered
+from mendstore.queries.roles import workers_url
 from mendstore.queries.searches import Search
 from mendstore.queries.trials import Trial
 from mendstore.records import CONTROLS, Counts, Structure, title
 from mendview.verdict import Tone, state_of, verdict_of
-from mendview.words import agreeing, amount, count, figure, percent, plural, score, signed, span
+from mendview.words import COSTS, agreeing, amount, count, figure, percent, plural, score, signed, span
 
 
 @dataclass(frozen=True)
@@ -45,6 +47,7 @@ class Overview:
         state: running, finished, stopped, stopping, waiting, halted, stuck, idle or empty.
         tone: whether it goes well: good, fair, bad or calm.
         verdict: the same as a sentence.
+        todo: the command that lets it go on, or "".
         top: the best trials, best first.
         controls: scores of `pre_pruned` and `uniform`, where known, as trials are scored.
         changes: changes by the result or else by the best trial, in network order.
@@ -58,6 +61,7 @@ class Overview:
     state: str
     tone: Tone
     verdict: str
+    todo: str
     top: list[Trial]
     controls: Mapping[str, float]
     changes: list[Change]
@@ -93,10 +97,21 @@ def overview(snapshot: Snapshot, search: Search) -> Overview:
     state = state_of(search, pace, fleet)
     tone, verdict = verdict_of(search, state, pace, fleet, best, since, controls)
     return Overview(
-        search=search, state=state, tone=tone, verdict=verdict, top=top, controls=controls,
-        changes=changes(search.structure, mended(search, best)), pace=pace, fleet=fleet,
+        search=search, state=state, tone=tone, verdict=verdict, todo=todo(snapshot, search, state), top=top,
+        controls=controls, changes=changes(search.structure, mended(search, best)), pace=pace, fleet=fleet,
         left_s=left_s if state in ("running", "stuck", "stopping") else None, since_best=since,
     )  # fmt: skip
+
+
+def todo(snapshot: Snapshot, search: Search, state: str) -> str:
+    """The command that lets a search go on, for a role that may do it; "" if it goes on, or has ended."""
+    if state not in ("waiting", "halted", "stopped"):
+        return ""
+    url = workers_url(snapshot)
+    if state == "stopped":
+        return command("resume", url, search.name)
+    found = registered(snapshot, search.name)
+    return launch_command(url, search.name, found.spec if found else {})
 
 
 def mended(search: Search, best: Trial | None) -> Counts:
@@ -119,6 +134,16 @@ def progress(seen: Overview) -> str:
     """`4,321 of 10,000 trials`."""
     done = count(seen.pace.done)
     return f"{done} trials" if seen.search.wanted is None else f"{done} of {count(seen.search.wanted)} trials"
+
+
+def budget(seen: Overview) -> str:
+    """`31.0 M MACs (40% of dense)`, each limit."""
+    dense = seen.search.structure.dense
+    return ", ".join(
+        f"{amount(limit)} {COSTS.get(cost, cost)}"
+        + (f" ({limit / dense[cost]:.0%} of dense)" if dense.get(cost) else "")
+        for cost, limit in seen.search.structure.budget.items()
+    )
 
 
 def ending(seen: Overview) -> str:
@@ -160,9 +185,12 @@ def summary(seen: Overview) -> dict[str, Any]:
     """The same as plain values, for `status --json`."""
     best = seen.best
     return {
-        "name": seen.search.name, "state": seen.state, "verdict": seen.verdict, "trials": seen.pace.states,
+        "name": seen.search.name, "state": seen.state, "verdict": seen.verdict, "next": seen.todo or None,
+        "trials": seen.pace.states,
+        "budget": dict(seen.search.structure.budget),
         "wanted": seen.search.wanted, "done": seen.pace.done, "best": None if best is None else best.score,
         "best_trial": None if best is None else best.number, "controls": dict(seen.controls),
+        "working": seen.fleet.leased, "waiting": seen.fleet.waiting,
         "workers": {"alive": seen.fleet.alive, "silent": seen.fleet.silent, "lost": seen.fleet.lost},
         "trials_per_hour": None if seen.pace.rate is None else round(3600 * seen.pace.rate, 1),
         "seconds_left": None if seen.left_s is None else round(seen.left_s, 1),

@@ -47,8 +47,12 @@ def report_named(snapshot: Snapshot, name: str) -> str | None:
 def save(path: Path, text: str) -> None:
     """Write a file completely or not at all."""
     partial = path.with_name(path.name + ".partial")
-    partial.write_text(text, encoding="utf-8")
-    os.replace(partial, path)
+    try:
+        partial.write_text(text, encoding="utf-8")
+        os.replace(partial, path)
+    except BaseException:
+        partial.unlink(missing_ok=True)
+        raise
 
 
 def self_contained(page: Page) -> str:

@@ -14,7 +14,6 @@ from rich.table import Table
 from rich.text import Text
 
 import mendstore
-from mendstore.queries.pace import STATES
 from mendview import overview
 from mendview.figures.network import movers
 from mendview.overview import Overview
@@ -22,6 +21,17 @@ from mendview.words import count, score, span
 
 STYLES = {"good": "green", "fair": "yellow", "bad": "bold red", "calm": "cyan"}
 EVERY_S = 2.0
+GOING_ON, NEEDS_SOMEONE = 5, 6
+"""Exit codes of `status --check` for a search that has not finished."""
+GOES_ON = ("running", "stopping", "empty", "idle")
+HEADINGS = (
+    "search", "budget", "state", "trials", "working", "waiting", "failed", "best score", "workers", "time left",
+)  # fmt: skip
+CAPTION = (
+    "trials: ended with a score, of those asked for. working: candidates that workers score now. waiting: candidates "
+    "that no worker has taken yet. failed: attempts that gave no score; the candidate is tried again. workers: alive. "
+    "A search is waiting before its first worker, halted without one alive, stuck where some are and no trial ends."
+)
 
 
 def at_a_glance(seen: Overview) -> RenderableType:
@@ -51,27 +61,44 @@ def at_a_glance(seen: Overview) -> RenderableType:
 
 def searches_table(found: Iterable[Overview]) -> Table:
     """Searches of a database, one a line."""
-    table = Table(title="searches")
-    for heading in (
-        "search",
-        "state",
-        "complete",
-        "stopped early",
-        "running",
-        "waiting",
-        "failed",
-        "best score",
-        "workers",
-        "ends",
-    ):
-        table.add_column(heading, justify="left" if heading in ("search", "state", "ends") else "right")
+    table = Table(title="searches", caption=CAPTION, caption_justify="left")
+    for heading in HEADINGS:
+        left = heading in ("search", "budget", "state", "time left")
+        table.add_column(heading, justify="left" if left else "right", overflow="fold")
     for seen in found:
-        states = [count(seen.pace.states.get(state, 0)) for state in STATES.values()]
-        best = "" if seen.best is None else score(seen.best.score)
-        alive = "" if seen.search.wanted is None else str(seen.fleet.alive)
-        ends = "" if seen.left_s is None else f"in {span(seen.left_s)}"
-        table.add_row(escape(seen.search.name), f"[{STYLES[seen.tone]}]{seen.state}[/]", *states, best, alive, ends)
+        fleet = seen.fleet
+        ours = seen.search.wanted is not None
+        table.add_row(
+            escape(seen.search.name),
+            overview.budget(seen),
+            f"[{STYLES[seen.tone]}]{seen.state}[/]",
+            overview.progress(seen).removesuffix(" trials"),
+            count(fleet.leased if ours else seen.pace.states.get("running", 0)),
+            count(fleet.waiting if ours else seen.pace.states.get("waiting", 0)),
+            count(seen.pace.states.get("failed", 0)),
+            "" if seen.best is None else score(seen.best.score),
+            str(fleet.alive) if ours else "",
+            _time_left(seen),
+        )
     return table
+
+
+def _time_left(seen: Overview) -> str:
+    if seen.left_s is not None:
+        return span(seen.left_s)
+    return {"finished": "none", "running": "not known yet"}.get(seen.state, "")
+
+
+def check_line(seen: Overview) -> tuple[int, str]:
+    """What a script asks of a search: the exit code of `status --check`, and one line.
+
+    Returns:
+        0 if it has finished; `GOING_ON` if workers are at it; `NEEDS_SOMEONE` if it does not go on by itself.
+    """
+    code = 0 if seen.state == "finished" else GOING_ON if seen.state in GOES_ON else NEEDS_SOMEONE
+    best = "no score yet" if seen.best is None else f"best score {score(seen.best.score)}"
+    left = f", {span(seen.left_s)} left" if seen.left_s is not None else ""
+    return code, f"{seen.search.name}: {seen.state}, {overview.progress(seen)}, {best}{left}"
 
 
 def watch(read: Callable[[], Overview], console: Console, every_s: float = EVERY_S) -> None:

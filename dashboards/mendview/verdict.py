@@ -58,12 +58,11 @@ def verdict_of(
         tone, said = _finished(search, best, controls)
         of = search.result.scored_trials if search.result else 0
         return tone, f"{said} The result is of the first {of:,} trials." if 0 < of < pace.done else said
-    start = f"mendsearch launch {search.name} --workers N"
     fixed: dict[str, tuple[Tone, str]] = {
         "empty": ("calm", "No trial yet."),
         "idle": ("calm", f"Quiet: no trial ended for {span(pace.quiet_s)}."),
         "waiting": ("calm", f"Waiting for its first worker: {left}."),
-        "halted": ("bad", f"Halted: no worker is alive, {left}. Start some: {start}."),
+        "halted": ("bad", f"Halted: no worker is alive, {left}."),
         "stopping": ("calm", f"Stopping: workers end after their current trial, {left}."),
         "stopped": ("calm", f"Stopped: {left}. Resume it to continue."),
         "stuck": ("bad", f"Stuck: workers are alive, but no trial ended for {span(pace.quiet_s)}."),

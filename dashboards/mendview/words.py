@@ -6,6 +6,9 @@ from datetime import datetime
 
 from mendstore.records import RunResult, Structure
 
+COSTS = {"macs": "MACs", "params": "parameters", "latency_ms": "latency (ms)"}
+"""Costs in words."""
+
 
 def score(value: float | None) -> str:
     """A score with a true minus sign; -0.0 is shown as 0."""

@@ -46,7 +46,10 @@ class Pruned:
     Attributes:
         model: plain dense `nn.Module` with fewer channels, in evaluation mode.
         keep_counts: number of channels kept, by coupling group.
-        score: agreement with the dense network on the validation items, before any fine-tuning (`Scorer`).
+        score: agreement with the dense network on the validation items, before any fine-tuning, with refined weights:
+            reconstructed from all calibration items, which `model` has. Scores of `controls` compare with it.
+        trial_score: score of the same structure in its trial, with weights from fewer items, as the study and `status`
+            show it; None if no trial scored it. Scores of trials compare with it.
         macs: multiply-accumulates for one image.
         params: number of parameters.
         study: the Optuna study, with every trial.
@@ -58,6 +61,7 @@ class Pruned:
     model: nn.Module
     keep_counts: Mapping[str, int]
     score: float
+    trial_score: float | None
     macs: int
     params: int
     study: optuna.Study = field(repr=False)

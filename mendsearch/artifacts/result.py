@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 import optuna
+from optuna.trial import TrialState
 from torch import nn
 
 from mendsearch.artifacts.describing import describe_pruned, kept_channels
@@ -34,6 +35,7 @@ def result_of(
         model=model,
         keep_counts=search.problem.coupling.keep_counts(winner.counts),
         score=winner.score,
+        trial_score=_trial_score(search, study, winner.counts),
         macs=cost["macs"],
         params=cost["params"],
         study=study,
@@ -41,6 +43,12 @@ def result_of(
         chosen=chosen,
         controls={name: _control(search, finalists[name]) for name in CONTROLS},
     )
+
+
+def _trial_score(search: Search, study: optuna.Study, counts: Ints) -> float | None:
+    params = search.space.params(counts)
+    complete = study.get_trials(deepcopy=False, states=(TrialState.COMPLETE,))
+    return next((trial.value for trial in complete if trial.params == params), None)
 
 
 def structure_of(search: Search, counts: Ints, model: nn.Module) -> PrunedStructure:

@@ -99,7 +99,7 @@ def apply(model: nn.Module, structure: PrunedStructure | str | Path) -> nn.Modul
     if not isinstance(structure, PrunedStructure):
         structure = read_structure(structure)
     if not structure.sliced:
-        raise ModelError(f"{what} does not say which channels stay; try one of `mend` or `mendsearch run`")
+        raise ModelError(f"{what} does not say which channels stay; try one that a run or `mend` wrote")
     dense = unwrapped(model)
     check_network(dense, structure, what)
     state = {name: tensor.detach() for name, tensor in named_tensors(dense).items()}

@@ -1,7 +1,8 @@
 """The command line, one subcommand per verb. It parses, calls, and prints; it computes nothing.
 
 Exit codes: 0 done; 2 wrong usage, spec or data; 3 the database cannot be reached; 4 the search failed; 128+n ended by
-signal n, with nothing lost: run the same command again to resume.
+signal n, with nothing lost: run the same command again to resume. `status --check` ends with 5 or 6 for a search that
+has not finished: workers are at it, or it needs someone.
 """
 
 from __future__ import annotations

@@ -18,9 +18,15 @@ import typer
 from rich.console import Console
 
 import mendstore
+from mendsearch.config import Spec, load_spec
 from mendsearch.errors import MendsearchError, UsageError
+from mendsearch.pipeline.folder import spec_of
+from mendsearch.pipeline.home import storage_of_run
+from mendsearch.pipeline.naming import beside
+from mendsearch.progress import Reporter
+from mendsearch.stopping import Listener, Stopping
+from mendstore import EMBEDDED
 
-EMBEDDED = Path(".mendsearch")
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON document to stdout; progress goes to stderr.")]
 Storage = Annotated[
     str | None,
@@ -32,6 +38,13 @@ Storage = Annotated[
 SetKeys = Annotated[
     list[str] | None,
     typer.Option("--set", metavar="KEY=VALUE", help="Override a key of the spec, such as mend.trials=200."),
+]
+Out = Annotated[Path | None, typer.Option(help="Run folder. Default: that of SPEC if it is one, else runs/NAME.")]
+SpecOrFolder = Annotated[
+    Path,
+    typer.Argument(
+        metavar="SPEC", help="Spec file (TOML; docs/spec.md lists its keys), or the folder of a run, to go on with it."
+    ),
 ]
 STORE_HELP = "Folder for content that is too large for the database: a path, s3://bucket/prefix, …"
 
@@ -64,10 +77,33 @@ def guarded(command: Callable[P, None]) -> Callable[P, None]:
             print(f"error: this command needs PyTorch: {error}; pip install 'mendsearch[torch]'", file=sys.stderr)
             raise typer.Exit(2) from None
         except KeyboardInterrupt:
-            print("interrupted; nothing is lost: run the same command again to resume", file=sys.stderr)
+            print(INTERRUPTED, file=sys.stderr)
             raise typer.Exit(128 + signal.SIGINT) from None
 
     return run
+
+
+INTERRUPTED = "interrupted; nothing is lost: run the same command again to resume"
+
+
+@contextmanager
+def stoppable(reporter: Reporter) -> Iterator[Stopping]:
+    """Within the scope, a signal that asks the process to stop ends it with 128 + n, whatever it does just then."""
+    stopping = Stopping()
+
+    def say() -> None:
+        reporter.console.show_cursor(True)
+        print(INTERRUPTED, file=sys.stderr)
+
+    Listener(stopping, say).start()
+    try:
+        yield stopping
+    except (MendsearchError, mendstore.StorageError):
+        if stopping.number is None:
+            raise
+    if stopping.number is not None:
+        say()
+        raise typer.Exit(128 + stopping.number)
 
 
 @contextmanager
@@ -95,8 +131,30 @@ def storage_of(url: str | None) -> str:
         return url
     server = mendstore.EmbeddedServer(EMBEDDED)
     if server.exists and not server.running:
-        print(f"starting the database under {EMBEDDED}/; `mendsearch db stop` stops it", file=sys.stderr)
+        print(f"starting the database under {EMBEDDED}/; `{mendstore.command('db stop')}` stops it", file=sys.stderr)
     return server.start()
+
+
+def run_of(spec: Path, out: Path | None, set_: list[str] | None) -> tuple[Spec, Path]:
+    """The spec and the folder of a run, from a spec file or a run folder; its own ones if the folder holds another run.
+
+    Raises:
+        SpecError: the spec cannot be read.
+    """
+    overrides = tuple(set_ or ())
+    loaded = spec_of(spec, overrides) if spec.is_dir() else load_spec(spec, overrides)
+    if out is not None:
+        return loaded, out
+    loaded, folder, said = beside(loaded, spec if spec.is_dir() else Path("runs") / loaded.name)
+    if said:
+        print(said, file=sys.stderr)
+    return loaded, folder
+
+
+def storage_of_folder(folder: Path, url: str | None) -> str:
+    """As `storage_of`, for a run in a folder: where nothing is given, its search is looked for where it was."""
+    given = url or os.environ.get(mendstore.STORAGE_VARIABLE) or None
+    return mendstore.normalised(storage_of_run(folder, given) or storage_of(None))
 
 
 def has_storage(url: str | None) -> bool:

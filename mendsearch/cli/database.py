@@ -3,20 +3,20 @@
 from __future__ import annotations
 
 import mendstore
-from mendsearch.cli.common import EMBEDDED, guarded, storage_of
+from mendsearch.cli.common import guarded, storage_of
 from mendsearch.cli.target import Url
 
 
 @guarded
 def start() -> None:
     """Start the embedded database if it does not run, and print its URL for SQLAlchemy and stock Optuna."""
-    print(mendstore.EmbeddedServer(EMBEDDED).start())
+    print(mendstore.EmbeddedServer(mendstore.EMBEDDED).start())
 
 
 @guarded
 def stop() -> None:
     """Stop the embedded database; its data stays."""
-    print("stopped" if mendstore.EmbeddedServer(EMBEDDED).stop() else "was not running")
+    print("stopped" if mendstore.EmbeddedServer(mendstore.EMBEDDED).stop() else "was not running")
 
 
 @guarded

@@ -10,6 +10,7 @@ from typing import Annotated
 import typer
 
 from mendsearch.cli.common import Json, guarded
+from mendsearch.errors import UsageError
 
 
 class Format(StrEnum):
@@ -37,6 +38,8 @@ def export(
     """Export the network of a finished run, and check that the file computes the same."""
     from mendsearch.pipeline.exporting import export_run
 
+    if out is not None and out.is_dir():
+        raise UsageError(f"export: got the folder {out} for --out, expected a file, such as {out / f'model.{format_}'}")
     written = export_run(run, format_.value, out, model, batch)
     if as_json:
         print(json.dumps(written, indent=2))

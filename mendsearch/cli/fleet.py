@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import shlex
-from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -12,15 +10,19 @@ import typer
 import mendstore
 from mendsearch.cli.common import (
     STORE_HELP,
+    Out,
     SetKeys,
+    SpecOrFolder,
     Storage,
     existing_storage,
     guarded,
     look_up,
-    storage_of,
+    run_of,
+    stoppable,
+    storage_of_folder,
 )
 from mendsearch.cli.target import Name, Url, existing_search, search_named
-from mendsearch.config import load_spec
+from mendsearch.config import MOST_TRIALS
 from mendsearch.errors import UsageError
 from mendsearch.progress import Reporter
 from mendview.words import plural
@@ -28,28 +30,24 @@ from mendview.words import plural
 
 @guarded
 def create(
-    spec: Annotated[Path, typer.Argument(help="Spec file (TOML); docs/spec.md lists its keys.")],
-    out: Annotated[Path | None, typer.Option(help="Run folder. Default: runs/NAME.")] = None,
+    spec: SpecOrFolder,
+    out: Out = None,
     storage: Storage = None,
     store: Annotated[str | None, typer.Option(help=STORE_HELP)] = None,
     set_: SetKeys = None,
 ) -> None:
     """Train and rank, then register the search for workers on any machine. Run it again to resume."""
-    from mendsearch.fleet.compatibility import imported_packages
-    from mendsearch.pipeline import stages
+    loaded, folder = run_of(spec, out, set_)
+    reporter = Reporter()
+    with stoppable(reporter):
+        from mendsearch.pipeline import stages
 
-    loaded = load_spec(spec, tuple(set_ or ()))
-    folder = out or Path("runs") / loaded.name
-    url, reporter = mendstore.normalised(storage_of(storage)), Reporter()
-    registered = stages.create_search(loaded, folder, url, store, reporter)
+        url = storage_of_folder(folder, storage)
+        registered = stages.create_search(loaded, folder, url, store, reporter)
     shown = mendstore.without_password(url)
     print(f"search `{registered.name}` is registered for {registered.trials} trials in {shown}")
-    packages = imported_packages(loaded.model.name, loaded.mend.score)
-    allow = "".join(f" --allow {package}" for package in packages)
-    print(f"workers:  mendsearch launch '{shown}' {registered.name} --workers 2{allow}")
-    keys = [word for key in set_ or () for word in ("--set", key)]
-    rest = shlex.join(["mendsearch", "run", str(spec), "--out", str(folder), *keys])
-    print(f"the rest: {rest}   (when the trials are done)")
+    print(f"start workers: {mendstore.launch_command(url, registered.name, registered.spec)}")
+    print(f"when the trials are done: {mendstore.command('run', None, str(folder))}")
 
 
 @guarded
@@ -96,6 +94,8 @@ def resume(
     if trials is not None and not trials.removeprefix("+").isdigit():
         raise UsageError(f"--trials: got {trials!r}, expected a number such as 300, or +200 for 200 more")
     done, _ = mendstore.progress(database, search.study_id)
+    if trials is not None and int(trials) + (search.trials if trials.startswith("+") else 0) > MOST_TRIALS:
+        raise UsageError(f"--trials {trials}: a search has up to {MOST_TRIALS:,} trials")
     if trials is None or trials.startswith("+"):
         mendstore.enlarge(database, search, by=int(trials or 0))
     elif int(trials) < done:
@@ -108,7 +108,7 @@ def resume(
     workers = mendstore.alive(database, search.study_id)
     print(f"search `{name}`: {done} of {wanted} trials done, {plural(workers, 'worker')} at work")
     if done < wanted and not workers:
-        print(f"start some: mendsearch launch '{mendstore.without_password(url)}' {name} --workers 2")
+        print(f"start some: {mendstore.launch_command(url, name, search.spec)}")
 
 
 @guarded
@@ -121,7 +121,7 @@ def stop(url: Url = None, name: Name = None) -> None:
     mendstore.stop(database, search)
     workers = mendstore.alive(database, search.study_id)
     asked = f"{plural(workers, 'worker')} asked to stop" if workers else "no worker is at work, and none will start"
-    print(f"search `{name}`: {asked}; to resume it: mendsearch resume {name}")
+    print(f"search `{name}`: {asked}; to resume it: {mendstore.command('resume', url, name)}")
 
 
 @guarded
@@ -135,18 +135,20 @@ def delete(
     given, name = search_named("delete", url, name)
     url = mendstore.normalised(existing_storage("delete", given or storage))
     if not mendstore.summaries(url, name):
-        raise mendstore.SearchNameError(f"no search `{name}` in this database; `mendsearch status` lists them")
+        raise mendstore.SearchNameError(
+            f"no search `{name}` in this database; `{mendstore.command('status', url)}` lists them"
+        )
     mendstore.upgrade(url)
     database = mendstore.Database(url)
     with contextlib.suppress(mendstore.SearchNameError):  # a study of stock Optuna has no workers
         search = mendstore.find(database, name)
         if workers := mendstore.alive(database, search.study_id):
-            at_work = plural(workers, "worker")
-            raise UsageError(f"delete: search `{name}` has {at_work} at work; `mendsearch stop` it first")
+            at_work, halt = plural(workers, "worker"), mendstore.command("stop", url, name)
+            raise UsageError(f"delete: search `{name}` has {at_work} at work; stop it first: {halt}")
     if not yes:
         typer.confirm(f"Remove search `{name}` and all its trials?", abort=True)
     mendstore.remove(database, name)
-    print(f"search `{name}` is removed; `mendsearch gc` frees the content that only it used")
+    print(f"search `{name}` is removed; `{mendstore.command('gc', url)}` frees the content that only it used")
 
 
 @guarded

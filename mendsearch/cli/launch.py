@@ -11,7 +11,7 @@ from typing import Annotated
 import typer
 
 import mendstore
-from mendsearch.cli.common import EMBEDDED, guarded, look_up, storage_of
+from mendsearch.cli.common import guarded, look_up, storage_of
 from mendsearch.cli.target import Name, Url, search_named
 from mendsearch.errors import UsageError
 from mendsearch.fleet.exit_reports import report_ends
@@ -72,7 +72,7 @@ def launch(
     """
     url, name = search_named("launch", url, name)
     url = url or os.environ.get(mendstore.STORAGE_VARIABLE) or None
-    if url is None and backend == "local" and mendstore.EmbeddedServer(EMBEDDED).exists:
+    if url is None and backend == "local" and mendstore.EmbeddedServer(mendstore.EMBEDDED).exists:
         url = storage_of(None)
     request = Request(
         search=name,
@@ -93,7 +93,7 @@ def launch(
         namespace=namespace,
         secret=secret,
     )
-    asked = request.resolved(EMBEDDED / "logs" / name, report_ends(url, name) if url else None)
+    asked = request.resolved(mendstore.EMBEDDED / "logs" / name, report_ends(url, name) if url else None)
     if dry_run:
         print(asked.rendered())
         return
@@ -108,9 +108,12 @@ def _wanting(url: str, name: str) -> bool:
     """Whether the search has work left, checked before workers are started."""
     search, done = look_up(url, name)
     if search.stopping:
-        raise UsageError(f"launch: search `{name}` was stopped; resume it first: mendsearch resume {name}")
+        raise UsageError(
+            f"launch: search `{name}` was stopped; resume it first: {mendstore.command('resume', url, name)}"
+        )
     if done >= search.trials:
-        print(f"search `{name}` has all its {done} trials; for more: mendsearch resume {name} --trials +200")
+        more = mendstore.command("resume", url, name, "--trials", "+200")
+        print(f"search `{name}` has all its {done} trials; for more: {more}")
     return done < search.trials
 
 

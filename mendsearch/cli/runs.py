@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import signal
-import sys
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -13,11 +11,24 @@ import typer
 from rich.console import Group
 
 import mendstore
-from mendsearch.cli.common import Json, SetKeys, Storage, guarded, look_up, show, storage_of
+from mendsearch.cli.common import (
+    Json,
+    Out,
+    SetKeys,
+    SpecOrFolder,
+    Storage,
+    guarded,
+    look_up,
+    run_of,
+    show,
+    stoppable,
+    storage_of_folder,
+)
 from mendsearch.config import Spec, load_spec
 from mendsearch.errors import UsageError
 from mendsearch.pipeline.demo import demo_spec
 from mendsearch.progress import Reporter
+from mendsearch.stopping import Stopping
 from mendstore import Reader
 from mendstore.records import RunResult
 from mendview.publish import publish
@@ -48,16 +59,16 @@ def demo(
 
 @guarded
 def run(
-    spec: Annotated[Path, typer.Argument(help="Spec file (TOML); docs/spec.md lists its keys.")],
-    out: Annotated[Path | None, typer.Option(help="Run folder. Default: runs/NAME.")] = None,
+    spec: SpecOrFolder,
+    out: Out = None,
     storage: Storage = None,
     workers: Workers = 0,
     set_: SetKeys = None,
     as_json: Json = False,
 ) -> None:
     """Train, pre-prune, mend and fine-tune. Run it again to resume: no finished stage or trial is repeated."""
-    loaded = load_spec(spec, tuple(set_ or ()))
-    _run(loaded, out or Path("runs") / loaded.name, storage, as_json, workers)
+    loaded, folder = run_of(spec, out, set_)
+    _run(loaded, folder, storage, as_json, workers)
 
 
 @guarded
@@ -95,30 +106,39 @@ def inspect(
 
 
 def _run(spec: Spec, out: Path, storage: str | None, as_json: bool, workers: int) -> None:
+    reporter = Reporter()
+    with stoppable(reporter) as stopping:
+        _run_to_the_end(spec, out, storage, as_json, workers, reporter, stopping)
+
+
+def _run_to_the_end(
+    spec: Spec, out: Path, storage: str | None, as_json: bool, workers: int, reporter: Reporter, stopping: Stopping
+) -> None:
     from mendsearch.pipeline import stages
 
-    signal.signal(signal.SIGTERM, lambda number, _: sys.exit(128 + number))
-    reporter = Reporter()
-    outcome, url = stages.finished(spec, out), mendstore.normalised(storage_of(storage))
+    url = storage_of_folder(out, storage)
+    outcome = stages.finished(spec, out, url)
     if outcome is None:
-        outcome = stages.run_spec(spec, out, url, reporter, workers)
+        outcome = stages.run_spec(spec, out, url, reporter, workers, stopping)
         _publish(spec.name, url)
         _report(spec.name, url, out / "report.html")
     else:
-        _look_again(spec.name, url, out / "report.html", outcome.result, reporter)
+        _look_again(spec, url, out / "report.html", outcome.result, reporter)
     show(outcome.result, result_table(RunResult.read(outcome.result), outcome.dense_score), as_json)
     shown = mendstore.without_password(url)
     reporter.say(f"in {out}: result.json, report.html, model/ (mendsearch.load)")
     reporter.say(f"study `{spec.name}`: optuna-dashboard '{shown}'")
-    if ".mendsearch" in shown:
-        reporter.say("watch it: mendsearch dashboard")
-        reporter.say("the embedded database keeps running for the dashboard; `mendsearch db stop` stops it")
-    else:
-        reporter.say(f"watch it: mendsearch dashboard '{shown}'")
+    reporter.say(f"watch it: {mendstore.command('dashboard', url)}")
+    if mendstore.EmbeddedServer(mendstore.EMBEDDED).url == shown:
+        stop = mendstore.command("db stop")
+        reporter.say(f"the embedded database keeps running for the dashboard; `{stop}` stops it")
 
 
-def _look_again(name: str, url: str, report: Path, result: dict[str, Any], reporter: Reporter) -> None:
-    """Say if the search has more trials than the finished run, and make the report if it is missing."""
+def _look_again(spec: Spec, url: str, report: Path, result: dict[str, Any], reporter: Reporter) -> None:
+    """Say if the search has more trials than the finished run, or this more than asked; make the report if missing."""
+    name, asked = spec.name, spec.mend.trials
+    if (had := result["trials"]["complete"] + result["trials"]["stopped_early"]) > asked:
+        reporter.say(f"{asked} trials were asked for, and this result is from {had}: all of them count")
     with contextlib.suppress(mendstore.StorageError):  # the result is in the folder, whatever the database says
         trials, counted = look_up(url, name)[0].trials, result["trials"]
         done = counted["complete"] + counted["stopped_early"]

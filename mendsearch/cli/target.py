@@ -45,7 +45,7 @@ def search_named(verb: str, first: str | None, second: str | None) -> tuple[str 
     """
     url, name = url_and_name(verb, first, second)
     if name is None:
-        raise UsageError(f"{verb}: got no name of a search; `mendsearch status` lists them")
+        raise UsageError(f"{verb}: got no name of a search; `{mendstore.command('status', url)}` lists them")
     return url, name
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import sys
 from pathlib import Path
@@ -11,13 +12,13 @@ import optuna
 import typer
 from rich.console import Console
 
-from mendsearch.cli.common import EMBEDDED, Json, existing_storage, guarded, has_storage, show, storage_of
+from mendsearch.cli.common import Json, existing_storage, guarded, has_storage, show, storage_of
 from mendsearch.cli.target import Name, Url, existing_search, url_and_name
 from mendsearch.errors import UsageError
-from mendstore import Reader, Snapshot
+from mendstore import EMBEDDED, Reader, Snapshot, command
 from mendstore.queries.searches import find_search, latest, list_searches
 from mendview.overview import Overview, overview, summary
-from mendview.terminal import at_a_glance, searches_table, watch
+from mendview.terminal import at_a_glance, check_line, searches_table, watch
 
 TOKEN = "MENDSEARCH_DASHBOARD_TOKEN"
 
@@ -28,11 +29,21 @@ def status(
     name: Name = None,
     as_json: Json = False,
     watched: Annotated[bool, typer.Option("--watch", help="Keep showing one search until it has ended.")] = False,
+    check: Annotated[
+        bool,
+        typer.Option(
+            "--check",
+            help="Print one line of one search, and end with 0 if it has finished, 5 if workers are at it, 6 if it "
+            "needs someone: stopped, without workers, or stuck.",
+        ),
+    ] = False,
 ) -> None:
-    """Show the searches of a database, or one of them: progress, best score, workers, time left."""
+    """Show the searches of a database, or one of them: progress, budget, best score, workers, time left."""
     url, name = url_and_name("status", url, name)
+    if check:
+        raise typer.Exit(_checked(url, name, as_json))
     if name is None and not watched and not has_storage(url):
-        print(f"no database under {EMBEDDED}/ yet, and no storage URL; `mendsearch run` creates one", file=sys.stderr)
+        print(f"no database under {EMBEDDED}/ yet, and no storage URL; a run creates one", file=sys.stderr)
         found: list[Overview] = []
     else:
         reader = Reader(existing_storage("status", url))
@@ -41,10 +52,12 @@ def status(
         found = reader.read(lambda snapshot: _many(snapshot, name))
     if (name is not None or watched) and not found:
         raise UsageError(
-            f"status: no search{f' `{name}`' if name else ''} in this database; `mendsearch status` lists them"
+            f"status: no search{f' `{name}`' if name else ''} in this database; `{command('status', url)}` lists them"
         )
     table = at_a_glance(found[0]) if name is not None else searches_table(found)
     show([summary(seen) for seen in found], table, as_json)
+    if name is not None and found[0].todo and not as_json:
+        print(f"next: {found[0].todo}")
 
 
 @guarded
@@ -79,22 +92,37 @@ def report(
     """Write a report of a search: one self-contained HTML file that opens offline and can be printed or sent."""
     from mendview.report import report_named, save
 
+    if out is not None and out.is_dir():
+        raise UsageError(f"report: got the folder {out} for -o, expected a file, such as {out / 'report.html'}")
     url, name = existing_search("report", url, name)
     optuna.logging.set_verbosity(optuna.logging.WARNING)
     text = Reader(url).read(lambda snapshot: report_named(snapshot, name))
     if text is None:
-        raise UsageError(f"report: no search `{name}` in this database; `mendsearch status` lists them")
+        raise UsageError(f"report: no search `{name}` in this database; `{command('status', url)}` lists them")
     path = out or Path(name.replace("/", "_") + ".html")
     path.parent.mkdir(parents=True, exist_ok=True)
     save(path, text)
     print(f"{path}: {path.stat().st_size / 1e6:.1f} MB", file=sys.stderr)
 
 
+def _checked(url: str | None, name: str | None, as_json: bool) -> int:
+    """Print how a search is; the exit code for a script."""
+    if name is None:
+        raise UsageError("status --check: got no name of a search, expected one")
+    reader = Reader(existing_storage("status", url))
+    seen = reader.read(lambda snapshot: _one(snapshot, name))
+    reader.close()
+    code, line = check_line(seen)
+    print(json.dumps(summary(seen), indent=2) if as_json else line)
+    return code
+
+
 def _one(snapshot: Snapshot, name: str | None) -> Overview:
     found = find_search(snapshot, study_id=None if name else latest(snapshot), name=name)
     if found is None:
         raise UsageError(
-            f"status: no search{f' `{name}`' if name else ''} in this database; `mendsearch status` lists them"
+            f"status: no search{f' `{name}`' if name else ''} in this database; `{command('status', snapshot.url)}` "
+            f"lists them"
         )
     return overview(snapshot, found)
 

@@ -17,7 +17,8 @@ def unwrapped(model: nn.Module) -> nn.Module:
     """The network inside `DataParallel`, `DistributedDataParallel` or `torch.compile`, which share its weights.
 
     Raises:
-        ModelError: it is a TorchScript module, has no parameters, or tensors may not be changed here.
+        ModelError: a part of it is compiled, it is a TorchScript module, has no parameters, or tensors may not be
+            changed here.
     """
     while True:
         if isinstance(model, nn.DataParallel | nn.parallel.DistributedDataParallel):
@@ -26,6 +27,12 @@ def unwrapped(model: nn.Module) -> nn.Module:
             model = inner
         else:
             break
+    for name, module in model.named_modules():
+        if isinstance(getattr(module, "_orig_mod", None), nn.Module) or getattr(module, "_compiled_call_impl", None):
+            raise ModelError(
+                f"{f'`{name}` of the network' if name else 'the network'} is compiled in place; give the network as it "
+                f"was before torch.compile, and compile the pruned one"
+            )
     if isinstance(model, torch.jit.ScriptModule):
         raise ModelError(
             "the network is a TorchScript module, whose layers cannot be changed; give the nn.Module it was made from"

@@ -105,7 +105,8 @@ def download(
     """
     if not registered.blobs:
         raise UsageError(
-            f"search `{registered.name}` was not made for other workers; run `mendsearch create`, or `run --workers N`"
+            f"search `{registered.name}` was made for one process; on its machine, run it again with --workers N, or "
+            f"register it by `create`"
         )
     spec = parse_spec(registered.spec, origin=f"of search `{registered.name}`")
     names, allow = (spec.model.name, spec.mend.score), list(allow)

@@ -15,7 +15,9 @@ from mendsearch.fleet.compatibility import ALLOW_VARIABLE, imported_packages
 from mendsearch.fleet.exit_reports import report_ends
 from mendsearch.fleet.launch import Slot, Supervisor, cpu_slots, gpu_slots
 from mendsearch.fleet.launch.devices import visible_gpus
+from mendsearch.fleet.launch.supervisor import PATIENCE_S
 from mendsearch.progress import Reporter
+from mendsearch.stopping import Stopping
 from mendsearch.study.worker import check_done
 
 POLL_S = 0.2
@@ -30,6 +32,7 @@ def run_local_workers(
     imported: Sequence[str],
     log_dir: Path,
     reporter: Reporter,
+    stopping: Stopping,
 ) -> None:
     """Run workers until the trials of the search are done.
 
@@ -43,6 +46,7 @@ def run_local_workers(
         imported: names of the network and of the score, whose packages they may import.
         log_dir: folder with one log file per worker.
         reporter: where progress goes.
+        stopping: whether the run is asked to stop; its workers are then asked, too.
 
     Raises:
         MendsearchError: all workers ended before the search was done; the message gives the reason of the last one.
@@ -65,10 +69,11 @@ def run_local_workers(
         say=say,
     )
     counted = time.monotonic()
-    with reporter.stage("mend", registered.trials, mendstore.progress(database, registered.study_id)[0]) as stage:
+    done = mendstore.progress(database, registered.study_id)[0]
+    with stopping.finishing(PATIENCE_S + 5), reporter.stage("mend", registered.trials, done) as stage:
         try:
             supervisor.start()
-            while supervisor.poll():
+            while not stopping.event.is_set() and supervisor.poll():
                 time.sleep(POLL_S)
                 if time.monotonic() - counted >= COUNT_S:
                     counted = time.monotonic()

@@ -11,6 +11,7 @@ from mendsearch.mending.search import Search, rank_channels
 from mendsearch.outputs import LOGITS
 from mendsearch.pipeline.inputs import loss_of
 from mendsearch.pipeline.measuring import comparison_in, measure_in, tested
+from mendsearch.pipeline.reuse import ranking_key, reused, training_key
 from mendsearch.pipeline.run import Run
 from mendsearch.ranking.codec import from_tensors, to_tensors
 from mendsearch.training.loop import train
@@ -26,8 +27,10 @@ def train_dense(run: Run) -> None:
     if "train" in run.folder:
         load_state(model, read_tensors(path))
         return
-    started = time.perf_counter()
-    if spec.model.checkpoint is None:
+    started, key = time.perf_counter(), training_key(run)
+    if reused(run, "train", key, path.name, "dense weights"):
+        load_state(model, read_tensors(path))
+    elif spec.model.checkpoint is None:
         with run.reporter.stage("train", spec.train.epochs) as stage:
             train(
                 model,
@@ -42,7 +45,8 @@ def train_dense(run: Run) -> None:
                 on_epoch=lambda loss: stage.advance(f"loss {loss:.4f}"),
             )
     write_tensors(path, state_of(model))
-    run.folder["train"] = {"seconds": time.perf_counter() - started, **tested(run, measure_in(run), model)}
+    figures = tested(run, measure_in(run), model)
+    run.folder["train"] = {"seconds": time.perf_counter() - started, **figures, "key": key}
     checkpoint.unlink(missing_ok=True)
 
 
@@ -55,11 +59,13 @@ def rank(run: Run) -> Search:
     spec, problem, splits = run.spec, run.inputs.problem, run.inputs.splits
     path, criterion = run.folder.path / "ranking.safetensors", spec.rank.criterion
     if "rank" not in run.folder:
-        started = time.perf_counter()
+        started, key = time.perf_counter(), ranking_key(run)
         for line in doubts(problem.model, splits.calibration, splits.validation[1], problem.outputs):
             run.reporter.say(f"warning: {line}")
-        write_tensors(path, to_tensors(*rank_channels(problem, splits.calibration, criterion, spec.seed, run.reporter)))
-        run.folder["rank"] = {"seconds": time.perf_counter() - started}
+        if not reused(run, "rank", key, path.name, "ranking and statistics"):
+            ranked = rank_channels(problem, splits.calibration, criterion, spec.seed, run.reporter)
+            write_tensors(path, to_tensors(*ranked))
+        run.folder["rank"] = {"seconds": time.perf_counter() - started, "key": key}
     device = next(problem.model.parameters()).device
     ranking, statistics = from_tensors(read_tensors(path, str(device)), criterion, device)
     return Search(

@@ -8,6 +8,7 @@ from mendsearch.config import Spec
 from mendsearch.pipeline.folder import RunFolder
 from mendsearch.pipeline.inputs import Inputs
 from mendsearch.progress import Reporter
+from mendsearch.stopping import Stopping
 
 
 @dataclass(frozen=True, eq=False)
@@ -20,6 +21,7 @@ class Run:
         folder: the run's folder, with what earlier stages left there.
         storage: URL of the study database.
         reporter: where progress goes.
+        stopping: whether the run is asked to stop.
     """
 
     spec: Spec
@@ -27,3 +29,4 @@ class Run:
     folder: RunFolder
     storage: str = field(repr=False)
     reporter: Reporter
+    stopping: Stopping = field(default_factory=Stopping)

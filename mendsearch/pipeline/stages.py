@@ -14,6 +14,7 @@ import optuna
 
 import mendstore
 from mendsearch.config import Spec
+from mendsearch.errors import MendsearchError, UsageError
 from mendsearch.files import read_json
 from mendsearch.fleet.bundle import portable_spec, upload
 from mendsearch.fleet.compatibility import own_versions
@@ -21,16 +22,19 @@ from mendsearch.fleet.local_workers import run_local_workers
 from mendsearch.mending.search import Search
 from mendsearch.pipeline.export import export
 from mendsearch.pipeline.finetuning import finetune
-from mendsearch.pipeline.folder import RunFolder, check_spec, locked
+from mendsearch.pipeline.folder import RunFolder, check_spec, different, locked
+from mendsearch.pipeline.home import check_database, home_of, settle
 from mendsearch.pipeline.inputs import check_targets, read_inputs
 from mendsearch.pipeline.measuring import measure_in
 from mendsearch.pipeline.preparation import rank, train_dense
 from mendsearch.pipeline.run import Run
 from mendsearch.progress import Reporter
+from mendsearch.stopping import Stopping
 from mendsearch.study.finalists import choose, finished_trials
 from mendsearch.study.registration import Registration, register
-from mendsearch.study.running import run_study
+from mendsearch.study.running import run_registered, say_if_more
 from mendsearch.study.worker import open_database
+from mendstore.queries.registered import registered
 
 
 @dataclass(frozen=True)
@@ -46,13 +50,15 @@ class Outcome:
     dense_score: float
 
 
-def finished(spec: Spec, out: Path) -> Outcome | None:
+def finished(spec: Spec, out: Path, storage: str) -> Outcome | None:
     """The outcome of a run of this spec that is already done, or None.
 
     Raises:
         SpecError: the folder holds a run of another spec.
+        UsageError: the folder's search is in another database.
     """
     check_spec(spec, out)
+    check_database(out, storage)
     result, stages = read_json(out / "result.json"), read_json(out / "stages.json")
     if (
         result is None
@@ -63,7 +69,9 @@ def finished(spec: Spec, out: Path) -> Outcome | None:
     return Outcome(result, stages["score"]["dense"])
 
 
-def run_spec(spec: Spec, out: Path, storage: str, reporter: Reporter, workers: int = 0) -> Outcome:
+def run_spec(
+    spec: Spec, out: Path, storage: str, reporter: Reporter, workers: int = 0, stopping: Stopping | None = None
+) -> Outcome:
     """Run the stages that are not done yet.
 
     Args:
@@ -72,6 +80,7 @@ def run_spec(spec: Spec, out: Path, storage: str, reporter: Reporter, workers: i
         storage: URL of a Postgres database.
         reporter: where progress goes.
         workers: number of processes that run the trials; 0 for this process alone.
+        stopping: whether the run is asked to stop; None if nothing asks it.
 
     Raises:
         UsageError: spec, data or budget cannot be used (raised before any work is done), or another process is at work
@@ -80,7 +89,7 @@ def run_spec(spec: Spec, out: Path, storage: str, reporter: Reporter, workers: i
         mendstore.StorageError: the database cannot be reached.
     """
     with locked(out):
-        return finished(spec, out) or _run(spec, out, storage, reporter, workers)
+        return finished(spec, out, storage) or _run(spec, out, storage, reporter, workers, stopping or Stopping())
 
 
 def create_search(spec: Spec, out: Path, storage: str, store: str | None, reporter: Reporter) -> mendstore.Registered:
@@ -98,19 +107,49 @@ def create_search(spec: Spec, out: Path, storage: str, store: str | None, report
     """
     with locked(out):
         check_spec(spec, out)
-        run, search = _prepared(spec, out, storage, reporter)
+        check_database(out, storage)
+        run, search = _prepared(spec, out, storage, reporter, Stopping())
         return _shared(run, open_database(storage, spec.fleet, reporter), search, store)
 
 
-def _prepared(spec: Spec, out: Path, storage: str, reporter: Reporter) -> tuple[Run, Search]:
+def _prepared(spec: Spec, out: Path, storage: str, reporter: Reporter, stopping: Stopping) -> tuple[Run, Search]:
     """Stages one and two."""
     folder = RunFolder(out)
-    run = Run(spec, read_inputs(spec), folder, storage, reporter)
+    run = Run(spec, read_inputs(spec), folder, storage, reporter, stopping)
     check_targets(spec, run.inputs)
     mendstore.upgrade(storage)  # a database that cannot be reached is better found before training
+    check_name(run)
     folder.start(spec)
-    train_dense(run)
+    try:
+        train_dense(run)
+    except MendsearchError:
+        folder.abandon()
+        raise
     return run, rank(run)
+
+
+def check_name(run: Run) -> None:
+    """Check, before any work is done, that the name is free in the database, or that of a search of the same spec.
+
+    Raises:
+        UsageError: another search has it.
+    """
+    spec, reader = run.spec, mendstore.Reader(run.storage)
+    try:
+        found = reader.read(lambda snapshot: registered(snapshot, spec.name) if snapshot.fleet else None)
+    finally:
+        reader.close()
+    if found is None or home_of(run.folder.path) is not None:
+        return
+    mine = portable_spec(spec, run.inputs.kwargs, run.inputs.problem.outputs)
+    changed = different(found.spec, mine)
+    what = ", ".join(f"{key} is {old!r} there, {new!r} here" for key, (old, new) in changed.items())
+    if not found.spec or changed:
+        shown = mendstore.without_password(run.storage)
+        raise UsageError(
+            f"name = {spec.name!r}: {shown} has another search of this name ({what or 'made in Python'}); give another "
+            f"name, such as --set name={spec.name}-2"
+        )
 
 
 def _registration(run: Run) -> Registration:
@@ -119,30 +158,36 @@ def _registration(run: Run) -> Registration:
     return Registration(run.storage, spec.name, spec.fleet, portable, own_versions(spec.model.name, spec.mend.score))
 
 
+def _registered(run: Run, database: mendstore.Database, search: Search) -> mendstore.Registered:
+    """Register the search, and write down where it is."""
+    found = register(database, _registration(run), search, run.spec.mend.trials)
+    settle(run.folder.path, found, run.storage)
+    say_if_more(found, run.spec.mend.trials, run.reporter)
+    return found
+
+
 def _shared(run: Run, database: mendstore.Database, search: Search, store: str | None) -> mendstore.Registered:
     """Register the search, and upload its bundle for other workers."""
-    registered = register(database, _registration(run), search, run.spec.mend.trials)
-    upload(database, registered, search, store, run.reporter)
-    return registered
+    found = _registered(run, database, search)
+    upload(database, found, search, store, run.reporter)
+    return found
 
 
 def _mended(run: Run, search: Search, workers: int) -> optuna.Study:
     """Stage three."""
     spec, reporter = run.spec, run.reporter
-    if not workers:
-        registration = _registration(run)
-        return run_study(
-            search, spec.mend, registration=registration, name=spec.name, seed=spec.seed, reporter=reporter
-        )
     database = open_database(run.storage, spec.fleet, reporter)
-    registered = _shared(run, database, search, None)
+    if not workers:
+        found = _registered(run, database, search)
+        return run_registered(database, found, search, spec.mend, spec.fleet, spec.seed, reporter, run.stopping)
+    found = _shared(run, database, search, None)
     imported = (spec.model.name, spec.mend.score)
-    run_local_workers(database, registered, workers, imported, run.folder.path / "workers", reporter)
+    run_local_workers(database, found, workers, imported, run.folder.path / "workers", reporter, run.stopping)
     return optuna.load_study(study_name=spec.name, storage=mendstore.MendStorage(database))
 
 
-def _run(spec: Spec, out: Path, storage: str, reporter: Reporter, workers: int) -> Outcome:
-    run, search = _prepared(spec, out, storage, reporter)
+def _run(spec: Spec, out: Path, storage: str, reporter: Reporter, workers: int, stopping: Stopping) -> Outcome:
+    run, search = _prepared(spec, out, storage, reporter, stopping)
     folder = run.folder
     folder["score"] = {"dense": search.scorer.dense_score()}
     study = _mended(run, search, workers)

@@ -67,7 +67,7 @@ def choose(study: optuna.Study, search: Search, most: int, reporter: Reporter) -
         for counts in few:
             if tuple(counts) not in scores:
                 scores[tuple(counts)] = search.scorer.refined_score(counts)
-                stage.advance(f"score {scores[tuple(counts)]:.4f}")
+                stage.advance(f"best score {max(scores.values()):.4f}")
     curves = max(search.by_curves, key=lambda counts: scores[tuple(counts)])
     controls = dict(zip(CONTROLS, (search.uniform, search.pre_pruned, curves), strict=True))
     ranked = sorted(few, key=lambda counts: -scores[tuple(counts)])

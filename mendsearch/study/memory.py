@@ -70,6 +70,11 @@ class StudySource:
             self._study.tell(trial, state=TrialState.PRUNED)
         self._done += 1
 
+    def give_up(self) -> None:
+        """Mark the trial that was being scored as failed."""
+        for trial in self._study.get_trials(deepcopy=False, states=(TrialState.RUNNING,)):
+            self._study.tell(trial.number, state=TrialState.FAIL)
+
     def failed(self, candidate: Asked, error: Exception) -> None:
         """Mark the trial as failed and raise the error: no other worker can retry it."""
         self._study.tell(candidate.trial, state=TrialState.FAIL)

@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
-import threading
-
 import optuna
 
-from mendsearch.config import MendSpec
+import mendstore
+from mendsearch.config import FleetSpec, MendSpec
 from mendsearch.mending.sampler import make_sampler
 from mendsearch.mending.search import Search
 from mendsearch.progress import Reporter
+from mendsearch.stopping import Stopping
 from mendsearch.study.loop import run_trials
 from mendsearch.study.memory import StudySource
 from mendsearch.study.registration import Registration, register
 from mendsearch.study.worker import check_done, open_database, work
+
+GRACE_S = 7.5
+"""Seconds that a trial may go on once the process is asked to stop; then it is given back."""
 
 
 def run_study(
@@ -43,7 +46,13 @@ def _run_in_memory(search: Search, mend: MendSpec, name: str, seed: int, reporte
     study = optuna.create_study(study_name=name, direction="maximize")
     study.sampler = make_sampler(mend.sampler, search.space, search.foreknown, search.starts, seed)
     source = StudySource(study, search.space, mend.trials, search.starts)
-    run_trials(source, search.space, search.scorer, mend.trials, reporter, early_stopping=mend.early_stopping)
+    try:
+        run_trials(source, search.space, search.scorer, mend.trials, reporter, early_stopping=mend.early_stopping)
+    except KeyboardInterrupt:
+        if source.best() is None:
+            raise
+        source.give_up()
+        reporter.say(f"stopped after {source.done()} of {mend.trials} trials: the best of them is taken")
     return study
 
 
@@ -53,6 +62,48 @@ def run_in_database(
     """Run the trials of `run_study` in a database."""
     database = open_database(registration.url, registration.fleet, reporter)
     registered = register(database, registration, search, mend.trials)
-    study = work(database, registered, search, mend, registration.fleet, seed, reporter, threading.Event())
+    say_if_more(registered, mend.trials, reporter)
+    return run_registered(database, registered, search, mend, registration.fleet, seed, reporter)
+
+
+def say_if_more(registered: mendstore.Registered, asked: int, reporter: Reporter) -> None:
+    """Say that a search has more trials than were asked for now; it is never made smaller."""
+    if registered.trials > asked:
+        reporter.say(f"{asked} trials were asked for, and the search has {registered.trials}: all of them count")
+
+
+def run_registered(
+    database: mendstore.Database,
+    registered: mendstore.Registered,
+    search: Search,
+    mend: MendSpec,
+    fleet: FleetSpec,
+    seed: int,
+    reporter: Reporter,
+    stopping: Stopping | None = None,
+) -> optuna.Study:
+    """Run the trials of a search that is registered, in this process.
+
+    Args:
+        database: the study database.
+        registered: the search as the database holds it.
+        search: the same search.
+        mend: sampler, early stopping.
+        fleet: time limit of a trial.
+        seed: seed of the sampler.
+        reporter: where progress goes.
+        stopping: whether the process is asked to stop; None if nothing asks it.
+
+    Raises:
+        As `run_study`.
+    """
+    stopping, joined = stopping or Stopping(), list[mendstore.Queue]()
+
+    def give_back(number: int) -> None:
+        for queue in joined:
+            queue.leave(f"signal {number}")
+
+    with stopping.finishing(GRACE_S, give_back):
+        study = work(database, registered, search, mend, fleet, seed, reporter, stopping.event, joined.append)
     check_done(database, registered, "its workers were asked to stop")
     return study

@@ -12,7 +12,8 @@ Everything here works without PyTorch, so that a dashboard or a database node st
 import logging
 
 from mendstore.blobs import Blobs, Collected, collect
-from mendstore.database import Database, check_version, failures_named, upgrade
+from mendstore.commands import EMBEDDED, command, launch_command
+from mendstore.database import Database, failures_named
 from mendstore.errors import SearchNameError, StorageError
 from mendstore.heartbeat import Heartbeat, working
 from mendstore.processes import surely_dead, this_process
@@ -20,6 +21,7 @@ from mendstore.queries.registered import Registered
 from mendstore.queries.studies import StudySummary
 from mendstore.queue import Claim, Queue, Result
 from mendstore.reading import Reader, Snapshot
+from mendstore.schema import check_version, upgrade
 from mendstore.searches import (
     describe,
     described,
@@ -41,6 +43,7 @@ from mendstore.workers import alive, open_workers
 logging.getLogger(__name__).addHandler(logging.NullHandler())
 
 __all__ = [
+    "EMBEDDED",
     "STORAGE_VARIABLE",
     "Blobs",
     "Claim",
@@ -60,11 +63,13 @@ __all__ = [
     "alive",
     "check_version",
     "collect",
+    "command",
     "describe",
     "described",
     "enlarge",
     "failures_named",
     "find",
+    "launch_command",
     "name_blobs",
     "normalised",
     "open_workers",

@@ -1,34 +1,28 @@
-"""Access to a study database: one connection for each process, retries during an outage, and the schema."""
+"""Access to a study database: one connection for each process, and retries during an outage."""
 
 from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from pathlib import Path
 from typing import Any, TypeVar
 
-import optuna
 import psycopg2
 import sqlalchemy as sa
 import tenacity
-from alembic import command
-from alembic.config import Config
-from alembic.runtime.migration import MigrationContext
-from alembic.script import ScriptDirectory
 from optuna.exceptions import StorageInternalError
 from sqlalchemy.dialects.postgresql import JSONB
 from sqlalchemy.exc import DBAPIError, SQLAlchemyError
 
 from mendstore.errors import StorageError
+from mendstore.failures import reason_of, remedy_of
 from mendstore.urls import normalised, without_password
 
-VERSION_TABLE = "mend_version"
 CONNECT_TIMEOUT_S = 5
 SILENCE_S = 10
 """Seconds to wait for a peer that does not answer; at most a third of a lease."""
-LOCK = 7_203_115_401
-"""Advisory lock of the transaction that changes the schema."""
+ENCODING = {"client_encoding": "utf8"}
+"""Option of every connection: by default a client speaks the encoding of the database, or of PGCLIENTENCODING."""
 
 T = TypeVar("T")
 
@@ -67,6 +61,7 @@ class Database:
                 "keepalives_count": 3,
                 "tcp_user_timeout": 1000 * SILENCE_S,
                 "application_name": "mendsearch",
+                **ENCODING,
             },
         )
         sa.event.listen(self.engine, "reset", _without_autocommit)
@@ -167,12 +162,6 @@ def is_outage(error: BaseException) -> bool:
     )
 
 
-def reason_of(error: BaseException | None) -> str:
-    """The first line of what the server or the driver said."""
-    cause = error.__cause__ if isinstance(error, StorageInternalError) and error.__cause__ else error
-    return str(getattr(cause, "orig", None) or cause).strip().split("\n")[0]
-
-
 @contextmanager
 def failures_named(url: str) -> Iterator[None]:
     """Within the scope, a failure of the database is a `StorageError` whose message holds no password."""
@@ -180,87 +169,11 @@ def failures_named(url: str) -> Iterator[None]:
         yield
     except (SQLAlchemyError, StorageInternalError) as error:
         raise StorageError(
-            f"study database {without_password(url)} failed: {reason_of(error)}; see that it runs, then run the same "
-            f"command again"
+            f"study database {without_password(url)} failed: {reason_of(error)}; {remedy_of(error, url)}"
         ) from error
 
 
-def upgrade(url: str, revision: str = "head") -> str:
-    """Create stock Optuna's tables and ours, or bring ours up to date; returns the version of the schema.
-
-    If several processes do so at once, one does it and the others wait.
-
-    Args:
-        url: URL of a Postgres database with the encoding UTF8.
-        revision: version of the schema to stop at; an earlier one serves tests of what comes after it.
-
-    Raises:
-        StorageError: the database cannot be reached, is of a newer mendsearch or of another encoding, or the role may
-            not change it.
-    """
-    database, config = Database(url), _alembic()
-
-    def migrate(connection: sa.Connection) -> None:
-        connection.execute(sa.select(sa.func.pg_advisory_xact_lock(LOCK)))
-        _refuse_newer(connection, config)
-        if _version(connection) is None:
-            _refuse_other_encodings(connection, database.url)
-            optuna.storages.RDBStorage(database.url, engine_kwargs={"poolclass": sa.NullPool})
-        config.attributes["connection"] = connection
-        command.upgrade(config, revision)
-
-    try:
-        database.run(migrate, transaction=True)
-        return str(database.run(_version))
-    finally:
-        database.close()
-
-
-def check_version(database: Database) -> None:
-    """Check that the database has the schema of this program.
-
-    Raises:
-        StorageError: the schema is missing or another one; the message says what to do.
-    """
-    config = _alembic()
-
-    def check(connection: sa.Connection) -> None:
-        _refuse_newer(connection, config)
-        found, wanted = _version(connection), ScriptDirectory.from_config(config).get_current_head()
-        if found != wanted:
-            raise StorageError(
-                f"study database {without_password(database.url)} has schema {found or 'none'}, expected {wanted}; "
-                f"run: mendsearch db upgrade URL, as the role that owns its tables"
-            )
-
-    database.run(check)
-
-
-def _version(connection: sa.Connection) -> str | None:
-    return MigrationContext.configure(connection, opts={"version_table": VERSION_TABLE}).get_current_revision()
-
-
-def _refuse_newer(connection: sa.Connection, config: Config) -> None:
-    found = _version(connection)
-    known = {script.revision for script in ScriptDirectory.from_config(config).walk_revisions()}
-    if found is not None and found not in known:
-        raise StorageError(
-            f"this database has schema {found}, of a newer mendsearch than this one, which knows up to {max(known)}; "
-            f"upgrade mendsearch on this machine"
-        )
-
-
-def _refuse_other_encodings(connection: sa.Connection, url: str) -> None:
-    """Logs and names of layers are Unicode; a database that cannot hold them would fail later, at a worker."""
-    encoding = connection.execute(sa.select(sa.func.current_setting("server_encoding"))).scalar_one()
-    if encoding != "UTF8":
-        raise StorageError(
-            f"study database {without_password(url)} has the encoding {encoding}, expected UTF8; make a new one: "
-            f"createdb --encoding UTF8 --template template0 NAME"
-        )
-
-
-def _alembic() -> Config:
-    config = Config()
-    config.set_main_option("script_location", str(Path(__file__).parent / "migrations"))
-    return config
+def tables_of(connection: sa.Connection, *names: str) -> set[str]:
+    """Those of the tables that exist."""
+    query = "SELECT name FROM unnest(CAST(:names AS text[])) name WHERE to_regclass(name) IS NOT NULL"
+    return set(connection.execute(sa.text(query), {"names": list(names)}).scalars())

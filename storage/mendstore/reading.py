@@ -10,8 +10,9 @@ from typing import Any, TypeVar
 import sqlalchemy as sa
 from sqlalchemy.exc import DBAPIError
 
-from mendstore.database import CONNECT_TIMEOUT_S, failures_named
+from mendstore.database import CONNECT_TIMEOUT_S, ENCODING, failures_named, tables_of
 from mendstore.errors import StorageError
+from mendstore.schema import refuse_other_optuna
 from mendstore.urls import normalised
 
 STATEMENT_TIMEOUT_MS = 15_000
@@ -38,7 +39,7 @@ class Reader:
             pool_size=CONNECTIONS,
             max_overflow=0,
             pool_timeout=STATEMENT_TIMEOUT_MS / 1000,
-            connect_args={"connect_timeout": CONNECT_TIMEOUT_S, "application_name": "mendview"},
+            connect_args={"connect_timeout": CONNECT_TIMEOUT_S, "application_name": "mendview", **ENCODING},
             execution_options={"postgresql_readonly": True, "isolation_level": "REPEATABLE READ"},
         )
 
@@ -92,15 +93,25 @@ class Snapshot:
     def __init__(self, connection: sa.Connection) -> None:
         self._connection = connection
 
+    @property
+    def url(self) -> str:
+        """URL of the database, with its password."""
+        return self._connection.engine.url.render_as_string(hide_password=False)
+
     @cached_property
     def optuna(self) -> bool:
-        """Whether the tables of stock Optuna exist."""
-        return bool(self.one("SELECT to_regclass('studies') IS NOT NULL AS found")["found"])
+        """Whether the tables of stock Optuna exist.
+
+        Raises:
+            StorageError: they are those of another version of Optuna.
+        """
+        refuse_other_optuna(self._connection)
+        return "studies" in tables_of(self._connection, "studies")
 
     @cached_property
     def fleet(self) -> bool:
         """Whether the tables of searches, workers and items exist."""
-        return bool(self.one("SELECT to_regclass('mend_searches') IS NOT NULL AS found")["found"])
+        return "mend_searches" in tables_of(self._connection, "mend_searches")
 
     def all(self, query: str, **values: Any) -> list[Row]:
         """Every row of a query with bound values."""

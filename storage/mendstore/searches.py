@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import getpass
+import os
+import socket
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -9,6 +12,7 @@ import optuna
 import sqlalchemy as sa
 from sqlalchemy.dialects.postgresql import JSONB, insert
 
+from mendstore.commands import command
 from mendstore.database import Database, failures_named
 from mendstore.errors import SearchNameError
 from mendstore.queries.registered import Registered, has_attribute, registered
@@ -28,6 +32,7 @@ _searches = sa.table(
     *(sa.column(name) for name in ("study_id", "trials", "claimed", "fingerprint", "lease_s", "stopping")),
     *(sa.column(name, JSONB) for name in ("distributions", "spec", "versions", "blobs")),
 )
+_events = sa.table("mend_events", *(sa.column(name) for name in ("study_id", "kind", "detail")))
 _items = sa.table("mend_items", *(sa.column(name) for name in ("study_id", "key", "state")), sa.column("params", JSONB))
 
 
@@ -89,18 +94,16 @@ def register(
             rows = [{"study_id": study_id, "key": key, "params": dict(params)} for key, params in starts[:trials]]
             connection.execute(sa.insert(_items), rows)
         elif not made.rowcount:
-            connection.execute(
-                sa.update(_searches)
-                .where(_searches.c.study_id == study_id, _searches.c.fingerprint == fingerprint)
-                .values(trials=sa.func.greatest(_searches.c.trials, trials), stopping=False, lease_s=lease_s)
-            )
+            same = (_searches.c.study_id == study_id) & (_searches.c.fingerprint == fingerprint)
+            wanted = sa.func.greatest(_searches.c.trials, trials)
+            _change(connection, same, trials=wanted, stopping=False, lease_s=lease_s)
 
     database.run(write, transaction=True)
     found = find(database, name)
     if found.fingerprint != fingerprint:
         raise SearchNameError(
             f"search `{name}` in this database has another network, data, budget or ranking, so scores would not "
-            f"compare; choose another name, or remove it: mendsearch delete {name}"
+            f"compare; choose another name, or remove it: {command('delete', database.url, name)}"
         )
     return found
 
@@ -114,8 +117,8 @@ def find(database: Database, name: str) -> Registered:
     found = database.run(lambda connection: registered(Snapshot(connection), name))
     if found is None:
         raise SearchNameError(
-            f"no search `{name}` in {without_password(database.url)}; `mendsearch status` lists those there are, "
-            f"`mendsearch create` makes one"
+            f"no search `{name}` in {without_password(database.url)}; `{command('status', database.url)}` lists those "
+            f"that there are"
         )
     return found
 
@@ -141,20 +144,53 @@ def name_blobs(database: Database, search: Registered, blobs: Mapping[str, str])
 
 
 def enlarge(database: Database, search: Registered, *, to: int | None = None, by: int = 0) -> None:
-    """Let a search have `to` trials, or `by` more than now, and go on; claimed trials stay."""
+    """Let a search have `to` trials, or `by` more than now, and go on; claimed trials stay. The event log has it."""
     wanted = _searches.c.trials + by if to is None else sa.func.greatest(to, _searches.c.claimed)
-    _update(database, search, trials=wanted, stopping=False)
+    same = _searches.c.study_id == search.study_id
+    database.run(lambda connection: _change(connection, same, trials=wanted, stopping=False), transaction=True)
 
 
 def stop(database: Database, search: Registered) -> None:
-    """Ask the workers to end after their current trial; `enlarge` or `register` lets the search go on."""
-    _update(database, search, stopping=True)
+    """Ask the workers to end after their current trial; `enlarge` or `register` lets the search go on.
+
+    The event log has it.
+    """
+    same = _searches.c.study_id == search.study_id
+    database.run(lambda connection: _change(connection, same, stopping=True), transaction=True)
 
 
 def remove(database: Database, name: str) -> None:
     """Remove a study with all its trials, and all that belongs to its search."""
     with failures_named(database.url):
         optuna.delete_study(study_name=name, storage=MendStorage(database))
+
+
+def _change(connection: sa.Connection, same: sa.ColumnElement[bool], **values: Any) -> None:
+    """Change a search, if there is one, and enter in the event log what was changed and by whom."""
+    columns = _searches.c.study_id, _searches.c.stopping, _searches.c.trials
+    before = connection.execute(sa.select(*columns).where(same).with_for_update()).first()
+    if before is None:
+        return
+    after = connection.execute(sa.update(_searches).where(same).values(**values).returning(*columns)).one()
+    events = {
+        "stop": "workers were asked to stop" if after.stopping and not before.stopping else "",
+        "resume": "it goes on" if before.stopping and not after.stopping else "",
+        "trials": f"{before.trials} before, {after.trials} now" if before.trials != after.trials else "",
+    }
+    who = sa.func.concat(f"{_person()}, role ", sa.literal_column("current_user"))
+    for kind, what in events.items():
+        if what:
+            detail = sa.func.concat(f"{what}; by ", who)
+            connection.execute(sa.insert(_events).values(study_id=before.study_id, kind=kind, detail=detail))
+
+
+def _person() -> str:
+    """Who runs this process, and where."""
+    try:
+        user = getpass.getuser()
+    except (KeyError, OSError):  # no such user on this system, as in some containers
+        user = str(os.getuid())
+    return f"{user}@{socket.gethostname()}"
 
 
 def _update(database: Database, search: Registered, **values: Any) -> None:

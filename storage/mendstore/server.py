@@ -45,8 +45,13 @@ class EmbeddedServer:
     @property
     def running(self) -> bool:
         """Whether its process is alive."""
+        return self.url is not None
+
+    @property
+    def url(self) -> str | None:
+        """Its URL while it runs, or None."""
         found = PostmasterInfo.read_from_pgdata(self._data) if self.exists else None
-        return found is not None and found.is_running()
+        return _url(str(found.socket_dir)) if found is not None and found.is_running() else None
 
     def start(self) -> str:
         """Start the server, unless it runs, and return its URL for SQLAlchemy and stock Optuna.
@@ -73,9 +78,7 @@ class EmbeddedServer:
                 f"the embedded Postgres under {self.folder} does not start: {reason}; its log is {self._data / 'log'}; "
                 f"or give --storage postgresql://…"
             ) from error
-        return URL.create(
-            DRIVER, username="postgres", database=DATABASE, query={"host": str(socket)}
-        ).render_as_string()
+        return _url(str(socket))
 
     def stop(self) -> bool:
         """Stop the server; returns False if none was running.
@@ -92,6 +95,10 @@ class EmbeddedServer:
         except START_FAILURES as error:
             raise StorageError(f"the embedded Postgres under {self.folder} does not stop: {error}") from error
         return True
+
+
+def _url(socket: str) -> str:
+    return URL.create(DRIVER, username="postgres", database=DATABASE, query={"host": socket}).render_as_string()
 
 
 def _ensure_database(socket: str) -> None:

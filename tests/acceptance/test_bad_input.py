@@ -86,6 +86,7 @@ CASES = {
     ),
     "checkpoint that is text": ({"model.checkpoint": "junk.pt"}, "cannot be read as tensors alone"),
     "test images of another shape": ({"data.name": "own:two_shapes"}, "test inputs are (1, 6, 6) float32"),
+    "more trials than can be meant": ({"mend.trials": 99999999999}, "mend.trials: got 99999999999"),
     "seed too large": ({"seed": 10**20}, "seed: got 1000"),
     "exclude that matches nothing": ({"prune.exclude": ["layer9"]}, "'layer9' matches no layer"),
 }

@@ -98,7 +98,7 @@ def test_resume_adds_trials_stop_ends_workers_and_delete_waits_for_them(created,
     done = len(counted(storage, name))
     launched = mendsearch("launch", name, "--workers", "1", cwd=node, storage=storage)
     assert (launched.returncode, launched.stderr.count("\n")) == (2, 1)
-    assert f"mendsearch resume {name}" in launched.stderr
+    assert mendstore.command("resume", storage, name) in launched.stderr
     ended = mendsearch("resume", storage, name, "--trials", str(done), cwd=node)
     assert f"{done} of {done} trials done" in ended.stdout
     launched = mendsearch("launch", name, "--workers", "1", cwd=node, storage=storage)

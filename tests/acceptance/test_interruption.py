@@ -44,7 +44,7 @@ def wait_for(moment, process, out, storage, name):
     pytest.fail(f"the moment never came: {moment}")
 
 
-@pytest.mark.parametrize("end", [signal.SIGKILL, signal.SIGINT], ids=["kill -9", "Ctrl-C"])
+@pytest.mark.parametrize("end", [signal.SIGKILL, signal.SIGINT, signal.SIGTERM], ids=["kill -9", "Ctrl-C", "SIGTERM"])
 def test_a_run_that_is_ended_again_and_again_ends_right(tmp_path, storage, name, end):
     (tmp_path / "spec.toml").write_text(SPEC.format(name=name, trials=TRIALS))
     command, out = ("run", "spec.toml", "--out", "out"), tmp_path / "out"
@@ -54,7 +54,7 @@ def test_a_run_that_is_ended_again_and_again_ends_right(tmp_path, storage, name,
         wait_for(moment, process, out, storage, name)
         process.send_signal(end)
         _, stderr = process.communicate(timeout=60)
-        assert process.returncode == (-signal.SIGKILL if end == signal.SIGKILL else 128 + signal.SIGINT), stderr
+        assert process.returncode == (-end if end == signal.SIGKILL else 128 + end), stderr
         assert "Traceback" not in stderr
         now = finished_trials(storage, name)
         assert {number: now[number] for number in kept} == kept
@@ -77,6 +77,14 @@ def test_a_run_that_is_ended_again_and_again_ends_right(tmp_path, storage, name,
     assert all(path.stat().st_mtime_ns == changed for path, changed in files.items())
     assert len(files) == 2
     unbroken = mendsearch(
-        "run", "spec.toml", "--out", "other", "--set", f'name="{name}-b"', "--json", cwd=tmp_path, storage=storage
+        "run",
+        "spec.toml",
+        "--out",
+        "elsewhere/other",
+        "--set",
+        f'name="{name}-b"',
+        "--json",
+        cwd=tmp_path,
+        storage=storage,
     )
     assert json.loads(unbroken.stdout)["dense"]["accuracy"] == result["dense"]["accuracy"]

@@ -157,7 +157,7 @@ def test_a_refused_worker_ends_the_command_with_2_and_the_password_is_not_on_sho
     assert process.returncode == 2, said
     assert said.count("started") == 1
     assert "refused" in said
-    assert "was not made for other workers" in said
+    assert "was made for one process" in said
     assert f"-m mendsearch worker {name}" in words
     assert f"launch {name} --workers 1" in words
     logs = list((tmp_path / ".mendsearch" / "logs" / name).iterdir())

@@ -5,10 +5,11 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from mendview.figures.fleet import throughput
-from mendview.figures.front import COSTS, front, scatter
+from mendview.figures.front import front, scatter
 from mendview.figures.history import by_worker, endings, fidelity, history
 from mendview.figures.network import agreement, channels, errors, importance, macs
 from mendview.figures.style import PALETTE, Figure, resolved
+from mendview.words import COSTS
 
 if TYPE_CHECKING:
     import plotly.graph_objects as go

@@ -10,11 +10,10 @@ from mendstore.records import RunResult, title
 from mendview.figures.history import colour_of, symbol_of
 from mendview.figures.network import labels
 from mendview.figures.style import Figure, figure, rounded
-from mendview.words import plural
+from mendview.words import COSTS, plural
 
 KINDS = ("exported", "dense", "uniform", "pre_pruned")
 """Networks of a run that are shown, the largest mark first, below the others."""
-COSTS = {"macs": "MACs", "params": "parameters", "latency_ms": "latency (ms)"}
 
 
 def front(runs: Mapping[str, RunResult], cost: str) -> Figure:

@@ -15,7 +15,7 @@ from bottle import SimpleTemplate
 from mendstore import Snapshot
 from mendstore.queries.searches import Search
 from mendstore.records import title
-from mendview import figures, overview, words
+from mendview import overview, words
 from mendview.figures.style import Figure
 from mendview.overview import Overview
 
@@ -86,11 +86,7 @@ def _template(name: str) -> SimpleTemplate:
 def begin(snapshot: Snapshot, search: Search, kind: str) -> tuple[Overview, Page]:
     """A search at a glance, and a page of it with the verdict."""
     seen = overview.overview(snapshot, search)
-    budget = ", ".join(
-        f"{words.amount(limit)} {figures.COSTS.get(cost, cost)}"
-        + (f" ({limit / search.structure.dense[cost]:.0%} of dense)" if search.structure.dense.get(cost) else "")
-        for cost, limit in search.structure.budget.items()
-    )
+    budget = overview.budget(seen)
     what = ", ".join(filter(None, (search.model, f"budget {budget}" if budget else "")))
     page = Page(kind, search.name, what or "a study of Optuna", search.study_id, seen.live)
     page.parts["verdict"] = render("verdict", seen=seen, overview=overview)

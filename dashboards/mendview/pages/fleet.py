@@ -25,7 +25,7 @@ def fleet_page(snapshot: Snapshot, search: Search, importances: Importances, num
         if spans:
             page.figures["throughput"] = figures.throughput(spans)
             page.layout.append(Panel("throughput", "Trials per hour", "By host.", whole=True))
-    page.parts["workers"] = render("workers", workers=found, name=search.name)
+    page.parts["workers"] = render("workers", workers=found)
     page.parts["events"] = render("events", events=events(snapshot, search))
     page.parts["aside"] = render(
         "aside", aside=set_aside(snapshot, search), failures=trials.latest_failures(snapshot, search), base=page.base

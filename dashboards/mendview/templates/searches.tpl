@@ -8,6 +8,5 @@
 % end
 </tbody></table></div>
 % else:
-<div class="empty"><h1>No search yet</h1><p>{{"The database holds no study." if optuna else "The database is empty."}} Start a search, and it appears here:</p>
-<p><code>mendsearch run SPEC.toml --storage URL</code></p></div>
+<div class="empty"><h1>No search yet</h1><p>{{"The database holds no study." if optuna else "The database is empty."}} A search that is run with <code>--storage {{url}}</code> appears here.</p></div>
 % end

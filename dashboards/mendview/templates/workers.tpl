@@ -10,5 +10,5 @@
 % end
 </tbody></table></div>
 % else:
-<p class="note">No worker has joined. A worker joins with: <code>mendsearch worker URL {{name}}</code></p>
+<p class="note">No worker has joined.</p>
 % end

@@ -59,7 +59,7 @@ class Event:
 
     Attributes:
         at: when, in UTC.
-        kind: joined, left, failed, set aside, outage or late result.
+        kind: joined, left, failed, set aside, outage, late result, stop, resume or trials.
         detail: more about it.
         ordinal: ordinal of the worker within the search, or None.
     """

@@ -11,6 +11,8 @@ from mendstore.reading import Snapshot
 RECENT = 200
 PAUSE_S = 120.0
 """A search pauses where no trial ended for so long and for five times what one takes; pauses do not lower its rate."""
+GIVEN_BACK = r'attempt [0-9]+: (signal [0-9]+|stopped|KeyboardInterrupt:? ?|SystemExit:? ?[0-9]*)"$'
+"""How the log of an attempt ends, as JSON, that a worker gave back because it was asked to end: it did not fail."""
 STATES = {
     "complete": "complete",
     "pruned": "stopped_early",
@@ -33,7 +35,7 @@ class Pace:
         now: the database's clock, in UTC.
         rate: recent trials per second that end with a score; None where it is not known, or none ends.
         usual_s: median duration of a recent trial, or None.
-        failing: attempts that failed among the last `RECENT` that ended.
+        failing: attempts that failed, and were not given back, among the last `RECENT` that ended.
         recent: how many those are.
     """
 
@@ -81,18 +83,22 @@ def pace_of(snapshot: Snapshot, search: Search) -> Pace:
         """
         WITH late AS (
             SELECT state, datetime_complete - datetime_start AS took,
-                extract(epoch FROM datetime_complete - lag(datetime_complete) OVER ended) AS gap_s
+                extract(epoch FROM datetime_complete - lag(datetime_complete) OVER ended) AS gap_s,
+                state = 'FAIL' AND NOT EXISTS (
+                    SELECT FROM trial_user_attributes a
+                    WHERE a.trial_id = last.trial_id AND a.key = 'failed' AND a.value_json ~ :given_back) AS fails
             FROM (SELECT * FROM trials WHERE study_id = :study AND state IN ('COMPLETE', 'PRUNED', 'FAIL')
                   AND datetime_complete IS NOT NULL ORDER BY number DESC LIMIT :recent) last
             WINDOW ended AS (ORDER BY datetime_complete)
         ), usual AS (SELECT extract(epoch FROM percentile_cont(0.5) WITHIN GROUP (ORDER BY took)) AS usual_s FROM late)
         SELECT timezone('utc', clock_timestamp()) AS now, count(*) AS recent,
-            count(*) FILTER (WHERE state = 'FAIL') AS failing, count(*) FILTER (WHERE state <> 'FAIL') AS done,
+            count(*) FILTER (WHERE fails) AS failing, count(*) FILTER (WHERE state <> 'FAIL') AS done,
             sum(gap_s) FILTER (WHERE NOT gap_s > greatest(:pause, 5 * usual_s)) AS span_s, min(usual_s) AS usual_s
         FROM late CROSS JOIN usual
         """,
         study=search.study_id,
         recent=RECENT,
+        given_back=GIVEN_BACK,
         pause=PAUSE_S,
     )
     states = {STATES[row["state"]]: row["number"] for row in counted}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Any
 
 from mendstore.queries.best import best_scores
@@ -24,6 +25,8 @@ class Registered:
         spec: what it was made from.
         versions: versions of the creator's packages and code.
         blobs: digests of what a worker needs, by role.
+        created_at: when it was registered, in UTC, by the database's clock. It tells a search from another of the same
+            name, and stays the same in a copy of the database.
     """
 
     study_id: int
@@ -35,6 +38,7 @@ class Registered:
     spec: dict[str, Any]
     versions: dict[str, str]
     blobs: dict[str, str]
+    created_at: datetime
 
 
 def registered(snapshot: Snapshot, name: str) -> Registered | None:
@@ -42,7 +46,7 @@ def registered(snapshot: Snapshot, name: str) -> Registered | None:
     row = snapshot.first(
         """
         SELECT m.study_id, s.study_name AS name, m.trials, m.fingerprint, m.lease_s, m.stopping, m.spec, m.versions,
-            m.blobs
+            m.blobs, timezone('utc', m.created_at) AS created_at
         FROM mend_searches m JOIN studies s USING (study_id) WHERE s.study_name = :name
         """,
         name=name,

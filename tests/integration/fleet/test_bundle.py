@@ -82,7 +82,7 @@ def test_a_search_that_comes_out_other_is_refused(created):
     other = mendstore.Registered(**(vars(registered) | {"fingerprint": "other"}))
     with pytest.raises(UsageError, match="comes out other here"):
         download(database, other, (), QUIET)
-    with pytest.raises(UsageError, match="was not made for other workers"):
+    with pytest.raises(UsageError, match="was made for one process"):
         download(database, mendstore.Registered(**(vars(registered) | {"blobs": {}})), (), QUIET)
     database.close()
 

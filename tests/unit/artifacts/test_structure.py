@@ -68,7 +68,7 @@ def test_a_group_is_named_where_its_channels_are_the_indices_and_else_they_are_l
 
 def test_what_was_saved_without_a_search_says_no_channels(tmp_path):
     mendsearch.save(build("residual"), tmp_path)
-    with pytest.raises(ModelError, match="does not say which channels stay; try one of `mend`"):
+    with pytest.raises(ModelError, match="does not say which channels stay; try one that a run or `mend` wrote"):
         mendsearch.apply(build("residual"), tmp_path)
 
 

@@ -1,4 +1,5 @@
 import pytest
+from sqlalchemy.engine import make_url
 
 from mendstore import StorageError, normalised, without_password
 
@@ -22,10 +23,36 @@ def test_no_password_is_printed():
 
 
 @pytest.mark.parametrize(
-    "url", ["postgresql://u:p@secret@host/db", "postgresql://u:secret@host:abc/db", "postgresql://u:secret@[::1/db"]
+    "url",
+    [
+        "postgresql://u:p@secret@host/db",
+        "postgresql://u:p@secret/x@host/db",
+        "postgresql://u:p@secret?x@host/db",
+        "postgresql://u:p@secret:5432/x@host/db",
+        "postgresql://secret/x:p@host/db",
+        "postgresql://u:secret@host:abc/db",
+        "postgresql://u:secret@[::1/db",
+    ],
 )
 def test_a_url_that_cannot_be_read_is_refused_without_its_password(url):
     with pytest.raises(StorageError) as caught:
         normalised(url)
     assert "secret" not in str(caught.value)
     assert caught.value.__cause__ is None
+
+
+@pytest.mark.parametrize(
+    ("url", "password"),
+    [
+        ("postgresql://u:p%40%2F%3Fx@host/db", "p@/?x"),
+        ("postgresql://u:p/x?y@host/db", "p/x?y"),
+        ("postgresql://me@corp:x@host/db", "x"),
+    ],
+)
+def test_a_password_that_can_be_read_in_one_way_is_taken(url, password):
+    found = make_url(normalised(url))
+    assert (found.password, found.host, found.database) == (password, "host", "db")
+
+
+def test_a_password_among_the_options_may_hold_an_at():
+    assert make_url(normalised("postgresql://u@host/db?password=p@ss")).query["password"] == "p@ss"

@@ -15,9 +15,9 @@ from optuna.trial import TrialState
 
 import mendstore
 from mendstore import Database, Result
-from mendstore.database import _alembic
 from mendstore.queries.pace import pace_of
 from mendstore.queries.searches import find_search
+from mendstore.schema import _alembic
 
 TRIALS = 8
 PARAMS = ("restore/a", "restore/b")

@@ -8,7 +8,7 @@ import pytest
 from alembic.script import ScriptDirectory
 
 from mendstore import migrations
-from mendstore.database import _alembic
+from mendstore.schema import _alembic
 
 VERSIONS = Path(migrations.__file__).parent / "versions"
 LANDED = {

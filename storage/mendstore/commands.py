@@ -1,0 +1,52 @@
+"""Command lines for people to paste: complete, quoted for a shell, and without a password."""
+
+from __future__ import annotations
+
+import shlex
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from mendstore.server import EmbeddedServer
+from mendstore.urls import without_password
+
+EMBEDDED = Path(".mendsearch")
+"""Folder of the embedded server, in the working directory."""
+
+
+def command(verb: str, url: str | None = None, *words: str) -> str:
+    """A command line of ours, such as `mendsearch stop postgresql://me@db/searches mine`.
+
+    Args:
+        verb: verb, such as `resume` or `db upgrade`.
+        url: URL of the database; left out if it is the embedded one of the working directory, where the same command
+            finds it without.
+        words: name of a search and options.
+    """
+    place = [] if url is None or _found_without(url) else [without_password(url)]
+    return shlex.join(["mendsearch", *verb.split(), *place, *words])
+
+
+def launch_command(url: str, name: str, spec: Mapping[str, Any]) -> str:
+    """The command that starts two workers of a search, with the packages that they have to import.
+
+    Args:
+        url: URL of the database.
+        name: name of the search.
+        spec: spec of the search, as the database holds it.
+    """
+    allow = [word for package in _packages(spec) for word in ("--allow", package)]
+    return command("launch", url, name, "--workers", "2", *allow)
+
+
+def _packages(spec: Mapping[str, Any]) -> list[str]:
+    """Top-level packages of the import paths that a spec names as its network and its score."""
+    tables = [(spec.get(table), key) for table, key in (("model", "name"), ("mend", "score"))]
+    names = [str(table.get(key, "")) for table, key in tables if isinstance(table, Mapping)]
+    paths = [name for name in names if ":" in name and not name.startswith("torchvision:")]
+    return list(dict.fromkeys(path.partition(":")[0].partition(".")[0] for path in paths))
+
+
+def _found_without(url: str) -> bool:
+    found = EmbeddedServer(EMBEDDED).url
+    return found is not None and without_password(url) == found

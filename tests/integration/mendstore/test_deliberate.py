@@ -1,0 +1,71 @@
+"""A deliberate stop is no fault, and who stopped, resumed or enlarged a search stands in its events."""
+
+import getpass
+
+import pytest
+
+import mendstore
+from mendstore.queries.fleet import events, fleet_status
+from mendstore.queries.pace import pace_of
+from mendstore.queries.searches import find_search
+
+DISTRIBUTION = '{"name": "IntDistribution", "attributes": {"low": 0, "high": 9, "step": 1, "log": false}}'
+
+
+@pytest.fixture
+def database(storage):
+    mendstore.upgrade(storage)
+    database = mendstore.Database(storage)
+    yield database
+    database.close()
+
+
+def registered(database, name, trials):
+    return mendstore.register(
+        database,
+        name,
+        trials=trials,
+        distributions={"x": DISTRIBUTION},
+        fingerprint="same",
+        spec={},
+        versions={},
+        starts=[("1", {"x": 1.0})],
+    )
+
+
+def read(storage, name, question):
+    reader = mendstore.Reader(storage)
+    try:
+        return reader.read(lambda snapshot: question(snapshot, find_search(snapshot, name=name)))
+    finally:
+        reader.close()
+
+
+def test_who_stopped_resumed_and_enlarged_it_is_in_the_events(database, storage, name):
+    search = registered(database, name, 5)
+    mendstore.stop(database, search)
+    mendstore.stop(database, search)
+    mendstore.enlarge(database, search, by=10)
+    mendstore.enlarge(database, search)
+    registered(database, name, 30)
+    found = read(storage, name, events)[::-1]
+    assert [event.kind for event in found] == ["stop", "resume", "trials", "trials"]
+    assert [event.detail.partition(";")[0] for event in found][2:] == ["5 before, 15 now", "15 before, 30 now"]
+    assert all(f"by {getpass.getuser()}@" in event.detail and "role postgres" in event.detail for event in found)
+    assert not any(read(storage, name, fleet_status).faults.values())
+
+
+def test_a_trial_that_is_given_back_did_not_fail(database, storage, name, tmp_path):
+    search = registered(database, name, 5)
+    for ending in ("signal 15", "stopped"):
+        queue = mendstore.Queue(database, search, "cpu", tmp_path)
+        queue.claim([("2", {"x": 2.0})])
+        queue.leave(ending)
+    queue = mendstore.Queue(database, search, "cpu", tmp_path)
+    pace = read(storage, name, pace_of)
+    assert (pace.failing, pace.states["failed"]) == (0, 2)
+    assert not any(read(storage, name, fleet_status).faults.values())
+    _, (claim,) = queue.claim([("3", {"x": 3.0})])
+    queue.fail(claim, "ValueError: no", "Traceback: attempt 1: stopped no")
+    assert read(storage, name, pace_of).failing == 1
+    assert read(storage, name, fleet_status).faults["failed"] == 1

@@ -1,0 +1,60 @@
+"""`status` says of every search how far it is, and `status --check` tells a script by its exit code."""
+
+import io
+import json
+
+import pytest
+from rich.console import Console
+
+import mendstore
+from mendstore.queries.searches import find_search
+from mendview.overview import overview
+from mendview.terminal import check_line, searches_table
+from tests.acceptance.cli import mendsearch
+from tests.integration.mendstore.test_deliberate import registered
+
+
+@pytest.fixture
+def database(storage):
+    mendstore.upgrade(storage)
+    database = mendstore.Database(storage)
+    yield database
+    database.close()
+
+
+def seen(storage, name):
+    reader = mendstore.Reader(storage)
+    try:
+        return reader.read(lambda snapshot: overview(snapshot, find_search(snapshot, name=name)))
+    finally:
+        reader.close()
+
+
+def test_the_states_of_a_search_and_what_a_script_is_told(database, storage, name, tmp_path):
+    search = registered(database, name, 1)
+    structure = {"dense": {"macs": 1000.0}, "budget": {"macs": 400.0}}
+    mendstore.describe(database, search, {"structure": json.dumps(structure)})
+    assert check_line(seen(storage, name))[0] == 6
+    assert "mendsearch launch" in seen(storage, name).todo
+    queue = mendstore.Queue(database, search, "cpu", tmp_path)
+    assert check_line(seen(storage, name))[0] == 5
+    _, (claim,) = queue.claim([("1", {"x": 1.0})])
+    output = io.StringIO()
+    Console(width=200, file=output).print(searches_table([seen(storage, name)]))
+    assert (seen(storage, name).fleet.leased, seen(storage, name).fleet.waiting) == (1, 0)
+    assert "0 of 1" in output.getvalue()
+    mendstore.stop(database, search)
+    assert check_line(seen(storage, name))[0] == 5
+    queue.finish(mendstore.Result(claim.item_id, "COMPLETE", -0.5, "1", {"x": 1.0}))
+    queue.leave("finished")
+    code, line = check_line(seen(storage, name))
+    assert (code, line) == (0, f"{name}: finished, 1 of 1 trials, best score −0.5000")
+    mendstore.enlarge(database, search, by=2)
+    assert check_line(seen(storage, name))[0] == 6
+    mendstore.stop(database, search)
+    assert "mendsearch resume" in seen(storage, name).todo
+    ended = mendsearch("status", storage, name, "--check", cwd=tmp_path)
+    assert (ended.returncode, ended.stderr) == (6, "")
+    assert ended.stdout == f"{name}: stopped, 1 of 3 trials, best score −0.5000\n"
+    assert mendsearch("status", storage, "nobody", "--check", cwd=tmp_path).returncode == 2
+    assert mendsearch("status", storage, "--check", cwd=tmp_path).returncode == 2
