@@ -11,6 +11,8 @@ from sqlalchemy.dialects.postgresql import JSONB, insert
 
 from mendstore.database import Database, failures_named
 from mendstore.errors import SearchNameError
+from mendstore.queries.ladder import Ladder
+from mendstore.queries.ladder import ladder as ladder_of
 from mendstore.queries.registered import Registered, has_attribute, registered
 from mendstore.queries.registered import progress as progress_of
 from mendstore.reading import Snapshot
@@ -25,7 +27,7 @@ _attributes = sa.table(
 )
 _searches = sa.table(
     "mend_searches",
-    *(sa.column(name) for name in ("study_id", "trials", "claimed", "fingerprint", "lease_s", "stopping")),
+    *(sa.column(name) for name in ("study_id", "trials", "claimed", "fingerprint", "lease_s", "stopping", "store")),
     *(sa.column(name, JSONB) for name in ("distributions", "spec", "versions", "blobs")),
 )
 _items = sa.table("mend_items", *(sa.column(name) for name in ("study_id", "key", "state")), sa.column("params", JSONB))
@@ -44,6 +46,8 @@ def register(
     lease_s: float = LEASE_S,
 ) -> Registered:
     """Register a search, or resume the one of that name; it then has at least `trials` trials and is not stopping.
+
+    Workers that join from now on get the spec that is given here.
 
     Args:
         database: study database with the current schema.
@@ -92,7 +96,12 @@ def register(
             connection.execute(
                 sa.update(_searches)
                 .where(_searches.c.study_id == study_id, _searches.c.fingerprint == fingerprint)
-                .values(trials=sa.func.greatest(_searches.c.trials, trials), stopping=False, lease_s=lease_s)
+                .values(
+                    trials=sa.func.greatest(_searches.c.trials, trials),
+                    stopping=False,
+                    lease_s=lease_s,
+                    spec=dict(spec) or _searches.c.spec,
+                )
             )
 
     database.run(write, transaction=True)
@@ -160,6 +169,27 @@ def remove(database: Database, name: str) -> None:
 def _update(database: Database, search: Registered, **values: Any) -> None:
     statement = sa.update(_searches).where(_searches.c.study_id == search.study_id).values(**values)
     database.run(lambda connection: connection.execute(statement))
+
+
+def name_store(database: Database, search: Registered, store: str) -> None:
+    """Name the folder for blobs of a search that are too large for the database; one that was named before stays."""
+    _update(database, search, store=sa.func.coalesce(_searches.c.store, store))
+
+
+def store_of(database: Database, search: Registered) -> str | None:
+    """URL of the folder for blobs of a search that are too large for the database."""
+    statement = sa.select(_searches.c.store).where(_searches.c.study_id == search.study_id)
+    return database.run(lambda connection: connection.execute(statement).scalar())
+
+
+def try_again(database: Database, search: Registered) -> int:
+    """Let tasks that were set aside wait again, with three attempts; returns how many."""
+    return int(database.call("mend_try_again", search.study_id))
+
+
+def ladder(database: Database, search: Registered, recipe: str | None = None) -> Ladder | None:
+    """The last rungs of a search; see `queries.ladder.ladder`."""
+    return database.run(lambda connection: ladder_of(Snapshot(connection), search.study_id, recipe))
 
 
 def progress(database: Database, study_id: int) -> tuple[int, float | None]:
