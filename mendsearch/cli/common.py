@@ -33,6 +33,13 @@ SetKeys = Annotated[
     list[str] | None,
     typer.Option("--set", metavar="KEY=VALUE", help="Override a key of the spec, such as mend.trials=200."),
 ]
+Data = Annotated[
+    Path | None,
+    typer.Option(
+        envvar="MENDSEARCH_DATA",
+        help="Folder of the training data, for sources that read one: a worker without it takes no fine-tunings.",
+    ),
+]
 STORE_HELP = "Folder for content that is too large for the database: a path, s3://bucket/prefix, …"
 
 

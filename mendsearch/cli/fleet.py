@@ -12,6 +12,7 @@ import typer
 import mendstore
 from mendsearch.cli.common import (
     STORE_HELP,
+    Data,
     SetKeys,
     Storage,
     existing_storage,
@@ -36,6 +37,7 @@ def create(
 ) -> None:
     """Train and rank, then register the search for workers on any machine. Run it again to resume."""
     from mendsearch.fleet.compatibility import imported_packages
+    from mendsearch.fleet.tuner import imported_by_workers
     from mendsearch.pipeline import stages
 
     loaded = load_spec(spec, tuple(set_ or ()))
@@ -44,7 +46,7 @@ def create(
     registered = stages.create_search(loaded, folder, url, store, reporter)
     shown = mendstore.without_password(url)
     print(f"search `{registered.name}` is registered for {registered.trials} trials in {shown}")
-    packages = imported_packages(loaded.model.name, loaded.mend.score)
+    packages = imported_packages(*imported_by_workers(loaded))
     allow = "".join(f" --allow {package}" for package in packages)
     print(f"workers:  mendsearch launch '{shown}' {registered.name} --workers 2{allow}")
     keys = [word for key in set_ or () for word in ("--set", key)]
@@ -59,9 +61,11 @@ def worker(
     allow: Annotated[
         list[str] | None,
         typer.Option(
-            help="Package that may be imported for network or metric; also MENDSEARCH_ALLOW, separated by commas."
+            help="Package that may be imported for network, metric, data or fine-tuning; also MENDSEARCH_ALLOW, "
+            "separated by commas."
         ),
     ] = None,
+    data: Data = None,
     outage: Annotated[
         float | None,
         typer.Option(min=0, help="Seconds to wait for a database that cannot be reached. Default: from the spec."),
@@ -70,14 +74,17 @@ def worker(
         float | None, typer.Option(min=1, help="Seconds that one candidate may take. Default: from the spec.")
     ] = None,
 ) -> None:
-    """Run one worker until the trials of a search are done. On Ctrl-C, SIGTERM or SIGUSR1 it gives back its work."""
+    """Run one worker until a search is done: its trials, then the fine-tuning of its finalists.
+
+    On Ctrl-C, SIGTERM or SIGUSR1 it gives back its work.
+    """
     url, name = existing_search("worker", url, name)
     look_up(url, name)  # PyTorch takes seconds to import
 
     from mendsearch.fleet.compatibility import allowed
     from mendsearch.fleet.worker import run_worker
 
-    raise typer.Exit(run_worker(url, name, allowed(allow or ()), outage, trial_limit, Reporter()))
+    raise typer.Exit(run_worker(url, name, allowed(allow or ()), data, outage, trial_limit, Reporter()))
 
 
 @guarded

@@ -20,7 +20,7 @@ mend.trials = {trials}
 finetune.epochs = 4
 """
 MOMENTS = {
-    "training": lambda out, trials: (out / "train.pt").is_file(),
+    "training": lambda out, trials: (out / "train.checkpoint").is_file(),
     "ranking": lambda out, trials: (out / "dense.safetensors").is_file(),
     "the first trials": lambda out, trials: trials >= 2,
     "later trials": lambda out, trials: trials >= TRIALS - 8,
