@@ -15,7 +15,7 @@ from rich.text import Text
 
 import mendstore
 from mendstore.queries.pace import STATES
-from mendview import overview
+from mendview import ladder, overview
 from mendview.figures.network import movers
 from mendview.overview import Overview
 from mendview.words import count, score, span
@@ -32,9 +32,12 @@ def at_a_glance(seen: Overview) -> RenderableType:
     for heading, lines in (
         ("best network", [overview.headline(seen), *overview.controls(seen)]),
         ("mending changed", _changes(seen)),
+        ("fine-tuning", [] if seen.ladder is None else ladder.lines(seen.ladder)),
         ("fleet", _fleet(seen)),
         ("ends", [overview.ending(seen)]),
     ):
+        if not lines:
+            continue
         answers.add_row(heading, Text("\n".join(lines)))
     wanted = seen.search.wanted
     bar = [ProgressBar(total=wanted, completed=min(seen.pace.done, wanted), width=60)] if wanted else []
