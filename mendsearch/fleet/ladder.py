@@ -70,9 +70,7 @@ class Climber:
         store = mendstore.store_of(self.database, self.registered)
         tasks = mendstore.Tasks(self.database, queue, recipe_of(self.spec), store, spool_folder())
         kinds: list[mendstore.Kind] = ["choose"]
-        tuner = self.tuner_here() if self.spec.finetune.epochs else None
-        if tuner is not None:
-            kinds.append("finetune")
+        tuner: Tuner | None = None
         pause_s, failures = PAUSES_S[0], 0
         while not self.stop_event.is_set():
             status, task = tasks.claim(kinds)
@@ -82,6 +80,8 @@ class Climber:
             elif status == "wait":
                 self.stop_event.wait(pause_s * random.uniform(0.75, 1.0))
                 pause_s = min(2 * pause_s, PAUSES_S[1])
+            elif status == "elsewhere" and tuner is None and (tuner := self.tuner_here()) is not None:
+                kinds.append("finetune")
             else:
                 return status == "trials"
         return False
@@ -155,7 +155,7 @@ class _FineTuning:
         heartbeat: mendstore.Heartbeat,
     ) -> None:
         self._climber, self._tasks, self._task, self._tuner, self._heartbeat = climber, tasks, task, tuner, heartbeat
-        self._epoch, self._kept, self._kept_at = 0, task.epoch, time.monotonic()
+        self._epoch, self._kept, self._kept_at, self._wanted = 0, task.epoch, time.monotonic(), True
 
     def run(self) -> None:
         task, started = self._task, time.perf_counter()
@@ -172,7 +172,7 @@ class _FineTuning:
                 model = self._tuner.tune(model, task.rung, checkpoint, lambda loss: self._after(checkpoint))
             except (Unwanted, KeyboardInterrupt, SystemExit):
                 if self._epoch > self._kept:
-                    self._tasks.keep(task, checkpoint, self._epoch)
+                    self._keep(checkpoint)
                 raise
             standing = self._tuner.measure.standing(model)
             write_tensors(weights, state_of(model))
@@ -198,12 +198,18 @@ class _FineTuning:
         fleet = self._climber.spec.fleet
         self._heartbeat.begin(fleet.pass_limit_s)
         if time.monotonic() - self._kept_at >= fleet.checkpoint_s:
-            wanted = self._tasks.keep(self._task, checkpoint, self._epoch)
-            self._kept, self._kept_at = self._epoch, time.monotonic()
-            if not wanted:
-                raise Unwanted
-        if self._climber.stop_event.is_set():
+            self._keep(checkpoint)
+        if self._climber.stop_event.is_set() or not self._wanted:
             raise Unwanted
+
+    def _keep(self, checkpoint: Path) -> None:
+        """Upload a checkpoint. If it cannot be done now, as during an outage, a later one will do."""
+        try:
+            self._wanted = self._tasks.keep(self._task, checkpoint, self._epoch)
+            self._kept = self._epoch
+        except mendstore.StorageError as error:
+            self._climber.reporter.say(f"{_named(self._task)}: no checkpoint after pass {self._epoch}: {error}")
+        self._kept_at = time.monotonic()
 
 
 def _named(task: mendstore.Task) -> str:

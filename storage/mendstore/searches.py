@@ -9,6 +9,7 @@ import optuna
 import sqlalchemy as sa
 from sqlalchemy.dialects.postgresql import JSONB, insert
 
+from mendstore.blobs.objects import folder_url
 from mendstore.database import Database, failures_named
 from mendstore.errors import SearchNameError
 from mendstore.queries.ladder import Ladder
@@ -173,7 +174,7 @@ def _update(database: Database, search: Registered, **values: Any) -> None:
 
 def name_store(database: Database, search: Registered, store: str) -> None:
     """Name the folder for blobs of a search that are too large for the database; one that was named before stays."""
-    _update(database, search, store=sa.func.coalesce(_searches.c.store, store))
+    _update(database, search, store=sa.func.coalesce(_searches.c.store, folder_url(store)))
 
 
 def store_of(database: Database, search: Registered) -> str | None:

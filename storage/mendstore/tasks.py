@@ -11,7 +11,7 @@ from typing import Any, Literal
 
 from mendstore.blobs import Blobs, forget
 from mendstore.database import Database
-from mendstore.errors import SearchNameError, StorageError
+from mendstore.errors import SearchNameError
 from mendstore.queue import Queue
 from mendstore.spool import Spool
 
@@ -125,22 +125,18 @@ class Tasks:
     def keep(self, task: Task, checkpoint: Path, epoch: int) -> bool:
         """Upload a checkpoint, in place of the one before; returns whether the result is still wanted.
 
-        During an outage it is left out, since the next one will do.
-
         Args:
             task: the fine-tuning.
             checkpoint: file to upload.
             epoch: passes that it has behind it.
+
+        Raises:
+            StorageError: it could not be kept. An outage is not waited for, since a later checkpoint will do.
         """
-        try:
-            digest = self._quick.put(checkpoint)
-            how = self._database.call(
-                "mend_checkpoint", task.task_id, self._queue.worker_id, digest, epoch, patient=False
-            )
-            if how == "kept":
-                forget(self._database, task.task_id, patient=False)
-        except StorageError:
-            return True
+        digest = self._quick.put(checkpoint)
+        how = self._database.call("mend_checkpoint", task.task_id, self._queue.worker_id, digest, epoch, patient=False)
+        if how == "kept":
+            forget(self._database, task.task_id, patient=False)
         return bool(how != "done")
 
     def fetch(self, digest: str, path: Path) -> None:
