@@ -52,8 +52,8 @@ def run_trials(
     """Score the candidates of a source until there are no more.
 
     Every trial records its value and, as user attributes, `keep_counts`, `macs`, `params`, `seconds`, `rung` (how its
-    weights were compensated: `sequence` unless the spec says otherwise), and where the score has them `top1_agreement` and `divergences`. A candidate that was scored before is not scored again; its score
-    is recorded.
+    weights were compensated: `sequence` unless the spec says otherwise), and where the score has them `top1_agreement`
+    and `divergences`. A candidate that was scored before is not scored again; its score is recorded.
 
     Args:
         source: source of the candidates.
