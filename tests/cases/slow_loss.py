@@ -8,7 +8,7 @@ import torch
 from torch.nn import functional
 
 SLOW, LAST = "MEND_TEST_LOSS_S", "MEND_TEST_LAST_STEP"
-"""Seconds of a step; step of this process at which it is killed. Without them nothing is done."""
+"""Seconds of a step; step of a fine-tuning at which its process is killed. Without them nothing is done."""
 steps = 0
 
 

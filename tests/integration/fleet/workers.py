@@ -9,6 +9,7 @@ import threading
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import closing, contextmanager
 from multiprocessing.process import BaseProcess
+from typing import Any
 
 import mendstore
 from mendsearch.config import Spec
@@ -18,6 +19,7 @@ from mendsearch.fleet.ladder import Climber
 from mendsearch.fleet.tuner import tuner_here
 from mendsearch.progress import Reporter
 from mendsearch.study.worker import open_database, work
+from tests.cases import slow_loss
 
 FORKS = multiprocessing.get_context("forkserver")
 FORKS.set_forkserver_preload(["tests.integration.fleet.workers", "tests.cases.slow_loss", "mendsearch.training.loop"])
@@ -72,4 +74,11 @@ def _run(url: str, spec: Spec, environment: Mapping[str, str]) -> None:
     os.environ.update(environment)
     if DIES_CHOOSING in environment:
         ladder.choose = lambda *_: os.kill(os.getpid(), signal.SIGKILL)  # type: ignore[assignment,return-value]
+    claim = mendstore.Tasks.claim
+
+    def counted(tasks: mendstore.Tasks, kinds: Iterable[mendstore.Kind]) -> Any:
+        slow_loss.steps = 0  # of this task
+        return claim(tasks, kinds)
+
+    mendstore.Tasks.claim = counted  # type: ignore[method-assign]
     climb(url, spec, Lines())
