@@ -47,11 +47,13 @@ def create(
     shown = mendstore.without_password(url)
     print(f"search `{registered.name}` is registered for {registered.trials} trials in {shown}")
     packages = imported_packages(*imported_by_workers(loaded))
-    allow = "".join(f" --allow {package}" for package in packages)
-    print(f"workers:  mendsearch launch '{shown}' {registered.name} --workers 2{allow}")
+    options = "".join(f" --allow {package}" for package in packages)
+    if loaded.data.path is not None and loaded.finetune.epochs:
+        options += f" --data {shlex.quote(str(loaded.data.path.absolute()))}"
+    print(f"workers:  mendsearch launch '{shown}' {registered.name} --workers 2{options}")
     keys = [word for key in set_ or () for word in ("--set", key)]
     rest = shlex.join(["mendsearch", "run", str(spec), "--out", str(folder), *keys])
-    print(f"the rest: {rest}   (when the trials are done)")
+    print(f"the rest: {rest}   (works on what is left, and exports)")
 
 
 @guarded
