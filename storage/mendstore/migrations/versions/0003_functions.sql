@@ -41,12 +41,13 @@ BEGIN
         RETURN;
     END IF;
     INSERT INTO mend_tasks (study_id, recipe, kind, key)
-    SELECT p_study, p_recipe, 'choose', trials::text FROM mend_searches WHERE study_id = p_study
-    ON CONFLICT DO NOTHING;
+    SELECT p_study, p_recipe, 'choose', trials::text FROM mend_searches
+    WHERE study_id = p_study AND mend_choice(p_study, p_recipe) IS NULL;
     INSERT INTO mend_tasks (study_id, recipe, kind, key, rung)
     SELECT p_study, p_recipe, 'finetune', r.key, r.rung FROM mend_rungs(mend_choice(p_study, p_recipe)) r
-    ORDER BY r.rung, r.place
-    ON CONFLICT DO NOTHING;
+    WHERE NOT EXISTS (SELECT 1 FROM mend_tasks t WHERE t.study_id = p_study AND t.recipe = p_recipe
+                      AND t.kind = 'finetune' AND t.rung = r.rung AND t.key = r.key)
+    ORDER BY r.rung, r.place;
 END $$;
 
 -- The tasks that lead to the result: those of the present choice, not of one among fewer trials.
