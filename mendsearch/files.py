@@ -83,10 +83,3 @@ def write_tensors(path: Path, tensors: Mapping[str, Any], metadata: Mapping[str,
 
     packed = {name: tensor.detach().cpu().contiguous().clone() for name, tensor in tensors.items()}
     write_whole(path, lambda partial: save_file(packed, partial, dict(metadata) if metadata else None))
-
-
-def write_torch(path: Path, value: Any) -> None:
-    """Write tensors and plain values such that `torch.load(weights_only=True)` can read them."""
-    import torch
-
-    write_whole(path, lambda partial: torch.save(value, partial))

@@ -1,8 +1,9 @@
 """Trials lost or counted twice while workers, database and network fail, ours and stock Optuna's. Resumable.
 
-500 trials by 8 workers under the supervisor of `mendsearch launch`, while workers are killed, frozen and signalled, the
-server crashes, restarts and stays down, and the network is cut. Stock Optuna's workers (`study.optimize`, heartbeats,
-`RetryHeartbeatStaleTrialCallback`, `MaxTrialsCallback`, `catch`) go through the same faults under the same supervisor.
+500 trials, and the fine-tuning of 6 finalists, by 8 workers under the supervisor of `mendsearch launch`, while workers
+are killed, frozen and signalled, the server crashes, restarts and stays down, and the network is cut. Stock Optuna's
+workers (`study.optimize`, heartbeats, `RetryHeartbeatStaleTrialCallback`, `MaxTrialsCallback`, `catch`) go through the
+same faults under the same supervisor, with trials alone.
 Scoring is a sleep. As root, the workers get a network namespace of their own. The tests run `--short`.
 """
 
@@ -27,11 +28,12 @@ from bench.fleet.faults import Injector, Rates, network
 from bench.fleet.server import BenchServer, serving
 from bench.fleet.study import fresh, stock_study
 from bench.fleet.study import ours as registered
-from bench.fleet.worker import Job
+from bench.fleet.worker import FINALISTS, PASSES, Job
 from mendsearch.fleet.exit_reports import report_ends
 from mendsearch.fleet.launch import STORAGE_VARIABLE, RestartPolicy, Supervisor, cpu_slots
 from mendsearch.fleet.launch.restarts import meaning
 from mendsearch.fleet.launch.supervisor import OnExit
+from mendsearch.mending.ladder import fine_tunings
 
 TAKES = "20 minutes"
 NAME = "chaos"
@@ -221,7 +223,21 @@ def _items(server: BenchServer, study_id: int) -> dict[str, Any]:
         (study_id,),
     )[0][0]
     events = server.ask("SELECT kind, count(*) FROM mend_events WHERE study_id = %s GROUP BY 1", (study_id,))
-    return {"items": items, "items_with_one_whole_trial": whole, "events": dict(events)}
+    return {"items": items, "items_with_one_whole_trial": whole, "events": dict(events)} | _ladder(server, study_id)
+
+
+def _ladder(server: BenchServer, study_id: int) -> dict[str, Any]:
+    """Whether each fine-tuning is done once, with weights that had each pass once."""
+    tasks = dict(server.ask("SELECT state, count(*) FROM mend_tasks WHERE study_id = %s GROUP BY 1", (study_id,)))
+    whole = server.ask(
+        """
+        SELECT count(*) FROM mend_tasks t JOIN mend_chunks c ON c.digest = t.weights
+        WHERE t.study_id = %s AND t.state = 'done' AND convert_from(c.content, 'UTF8') =
+            t.key || '/' || t.rung || ': ' || (SELECT string_agg(n::text, ' ') FROM generate_series(0, %s) n)
+        """,
+        (study_id, PASSES - 1),
+    )[0][0]
+    return {"tasks": tasks, "fine_tunings_with_each_pass_once": whole}
 
 
 def faultless(found: dict[str, Any]) -> list[str]:
@@ -234,6 +250,8 @@ def faultless(found: dict[str, Any]) -> list[str]:
         "counted_twice": 0,
         "values_that_nobody_computed": 0,
         "unexplained_exits_at_work": 0,
+        "fine_tunings_with_each_pass_once": fine_tunings(FINALISTS),
+        "tasks": {"done": 1 + fine_tunings(FINALISTS)},
     }
     wrong = [f"{key}: got {found[key]}, expected {value}" for key, value in wanted.items() if found[key] != value]
     unready = set(found["unexplained_exits_at_start"]) - {meaning(UNREACHABLE)}

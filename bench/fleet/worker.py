@@ -1,6 +1,7 @@
 """A worker without torch whose scoring is a sleep; `bench.fleet.chaos` starts it with a job file.
 
-Ours does what `mendsearch/fleet/worker.py` and `mendsearch/study/worker.py` do: queue, heartbeat, signals, spool.
+Ours does what `mendsearch/fleet/worker.py` and `mendsearch/study/worker.py` do: queue, heartbeat, signals, spool; then
+the last rungs as `mendsearch/fleet/ladder.py` does, with passes that sleep and a checkpoint after each.
 Stock is `study.optimize` as Optuna's documentation recommends for workers that may die. Both write each score that they
 computed, and that it was recorded, into a journal of their own, so that no loss goes unseen.
 """
@@ -26,10 +27,13 @@ import mendstore
 from bench.fleet.study import SPACE, attributes, proposal, result, stock_storage
 from mendsearch.fleet.launch import STORAGE_VARIABLE
 from mendsearch.fleet.signals import Signals
+from mendsearch.mending.ladder import RUNGS, places
 
 PAUSE_S = 0.25
 OUTAGE_S = 600.0
 TRIAL_LIMIT_S = 600.0
+FINALISTS = 6
+PASSES = 3
 
 
 @dataclass(frozen=True)
@@ -116,6 +120,7 @@ def ours(url: str, job: Job, journal: Journal) -> int:
                 heartbeat.end()
                 how = queue.finish(result(claim, value))
                 journal.note(how, item=claim.item_id, value=value)
+            climb(mendstore.Tasks(database, queue, "bench", None, spool), source, job, journal, stop_event)
     except mendstore.StorageError:
         if signals.number is None:
             raise
@@ -138,6 +143,48 @@ def _take(
             break
         stop_event.wait(PAUSE_S)
     return None
+
+
+def climb(
+    tasks: mendstore.Tasks, source: random.Random, job: Job, journal: Journal, stop_event: threading.Event
+) -> None:
+    """Choose `FINALISTS` made-up finalists, and fine-tune them: passes that sleep, with a checkpoint after each."""
+    scratch = Path(job.folder) / f"scratch-{os.getpid()}"
+    scratch.mkdir(exist_ok=True)
+    while not stop_event.is_set():
+        status, task = tasks.claim(("choose", "finetune"))
+        if task is None and status == "wait":
+            stop_event.wait(PAUSE_S)
+        elif task is None:
+            break
+        elif task.kind == "choose":
+            made = [mendstore.ChosenFinalist(f"finalist_{at}", str(at), {}, -float(at)) for at in range(FINALISTS)]
+            rungs = [{"part": part, "places": count} for part, count in zip(RUNGS, places(FINALISTS), strict=True)]
+            tasks.choose(task, made, rungs, 0.0)
+        else:
+            _fine_tune(tasks, task, source, job, journal, scratch)
+
+
+def _fine_tune(
+    tasks: mendstore.Tasks, task: mendstore.Task, source: random.Random, job: Job, journal: Journal, scratch: Path
+) -> None:
+    """The weights are the passes that were made, so that one that was left out or made twice shows."""
+    file, trained = scratch / "file", f"{task.key}/{task.rung}:"
+    if task.checkpoint is not None:
+        tasks.fetch(task.checkpoint, file)
+        trained = file.read_text()
+    for epoch in range(task.epoch, PASSES):
+        time.sleep(source.uniform(*job.score_s))
+        trained += f" {epoch}"
+        file.write_text(trained)
+        with contextlib.suppress(mendstore.StorageError):  # an outage: a later checkpoint will do
+            if not tasks.keep(task, file, epoch + 1):
+                tasks.give_back(task, "another has finished it")
+                return
+    value = source.random()
+    journal.note("tuned", item=task.task_id, value=value)
+    how = tasks.finish(task, mendstore.Tuned(value, 0.0, 1.0), file)
+    journal.note(f"tuned, {how}", item=task.task_id, value=value)
 
 
 def stock(url: str, job: Job, journal: Journal) -> int:

@@ -9,12 +9,15 @@ from typing import Any
 from mendstore import Snapshot, command, launch_command
 from mendstore.queries import trials
 from mendstore.queries.fleet import FleetStatus, fleet_status
+from mendstore.queries.ladder import Ladder
+from mendstore.queries.ladder import ladder as ladder_of
 from mendstore.queries.pace import Pace, pace_of
 from mendstore.queries.registered import registered
 from mendstore.queries.roles import workers_url
 from mendstore.queries.searches import Search
 from mendstore.queries.trials import Trial
 from mendstore.records import CONTROLS, Counts, Structure, title
+from mendview import ladder as climbing
 from mendview.verdict import Tone, state_of, verdict_of
 from mendview.words import COSTS, agreeing, amount, count, figure, percent, plural, score, signed, span
 
@@ -44,7 +47,7 @@ class Overview:
 
     Attributes:
         search: the search.
-        state: running, finished, stopped, stopping, waiting, halted, stuck, idle or empty.
+        state: running, fine-tuning, finished, stopped, stopping, waiting, halted, stuck, idle or empty.
         tone: whether it goes well: good, fair, bad or calm.
         verdict: the same as a sentence.
         todo: the command that lets it go on, or "".
@@ -55,6 +58,7 @@ class Overview:
         fleet: the workers.
         left_s: seconds until it ends, or None.
         since_best: trials that ended after the best one was found.
+        ladder: the last rungs; None before they begin.
     """
 
     search: Search
@@ -69,6 +73,7 @@ class Overview:
     fleet: FleetStatus
     left_s: float | None
     since_best: int
+    ladder: Ladder | None
 
     @property
     def best(self) -> Trial | None:
@@ -83,7 +88,7 @@ class Overview:
 
     @property
     def live(self) -> bool:
-        """Whether more trials are expected."""
+        """Whether more trials or fine-tunings are expected."""
         return self.state not in ("finished", "stopped")
 
 
@@ -94,12 +99,13 @@ def overview(snapshot: Snapshot, search: Search) -> Overview:
     best, controls = next(iter(top), None), search.structure.controls
     since = _since(snapshot, search, best)
     left_s = _left(search, pace)
-    state = state_of(search, pace, fleet)
-    tone, verdict = verdict_of(search, state, pace, fleet, best, since, controls)
+    ladder = None if search.wanted is None else ladder_of(snapshot, search.study_id)
+    state = state_of(search, pace, fleet, ladder)
+    tone, verdict = verdict_of(search, state, pace, fleet, best, since, controls, ladder)
     return Overview(
         search=search, state=state, tone=tone, verdict=verdict, todo=todo(snapshot, search, state), top=top,
         controls=controls, changes=changes(search.structure, mended(search, best)), pace=pace, fleet=fleet,
-        left_s=left_s if state in ("running", "stuck", "stopping") else None, since_best=since,
+        left_s=left_s if state in ("running", "stuck", "stopping") else None, since_best=since, ladder=ladder,
     )  # fmt: skip
 
 
@@ -156,6 +162,7 @@ def ending(seen: Overview) -> str:
         return "no number of trials is set"
     return {
         "stopped": "not before it is resumed",
+        "fine-tuning": "after the last fine-tuning",
         "halted": "not without workers",
         "waiting": "not without workers",
     }.get(seen.state, "not known yet")
@@ -194,6 +201,7 @@ def summary(seen: Overview) -> dict[str, Any]:
         "workers": {"alive": seen.fleet.alive, "silent": seen.fleet.silent, "lost": seen.fleet.lost},
         "trials_per_hour": None if seen.pace.rate is None else round(3600 * seen.pace.rate, 1),
         "seconds_left": None if seen.left_s is None else round(seen.left_s, 1),
+        "ladder": climbing.summary(seen.ladder),
     }  # fmt: skip
 
 

@@ -14,7 +14,7 @@ from rich.table import Table
 from rich.text import Text
 
 import mendstore
-from mendview import overview
+from mendview import ladder, overview
 from mendview.figures.network import movers
 from mendview.overview import Overview
 from mendview.words import count, score, span
@@ -23,7 +23,7 @@ STYLES = {"good": "green", "fair": "yellow", "bad": "bold red", "calm": "cyan"}
 EVERY_S = 2.0
 GOING_ON, NEEDS_SOMEONE = 5, 6
 """Exit codes of `status --check` for a search that has not finished."""
-GOES_ON = ("running", "stopping", "empty", "idle")
+GOES_ON = ("running", "fine-tuning", "stopping", "empty", "idle")
 HEADINGS = (
     "search", "budget", "state", "trials", "working", "waiting", "failed", "best score", "workers", "time left",
 )  # fmt: skip
@@ -42,9 +42,12 @@ def at_a_glance(seen: Overview) -> RenderableType:
     for heading, lines in (
         ("best network", [overview.headline(seen), *overview.controls(seen)]),
         ("mending changed", _changes(seen)),
+        ("fine-tuning", [] if seen.ladder is None else ladder.lines(seen.ladder)),
         ("fleet", _fleet(seen)),
         ("ends", [overview.ending(seen)]),
     ):
+        if not lines:
+            continue
         answers.add_row(heading, Text("\n".join(lines)))
     wanted = seen.search.wanted
     bar = [ProgressBar(total=wanted, completed=min(seen.pace.done, wanted), width=60)] if wanted else []

@@ -7,10 +7,13 @@ from collections.abc import Mapping
 from typing import Literal
 
 from mendstore.queries.fleet import FleetStatus
+from mendstore.queries.ladder import Ladder
 from mendstore.queries.pace import Pace
 from mendstore.queries.searches import Search
 from mendstore.queries.trials import Trial
 from mendstore.records import RunResult, title
+from mendview.ladder import left as ladder_left
+from mendview.ladder import said as ladder_said
 from mendview.words import plural, signed, span
 
 Tone = Literal["good", "fair", "bad", "calm"]
@@ -27,14 +30,17 @@ def _quiet(pace: Pace, for_s: float) -> bool:
     return for_s > (STUCK_FIRST_S if pace.usual_s is None else max(STUCK_S, STUCK * pace.usual_s))
 
 
-def state_of(search: Search, pace: Pace, fleet: FleetStatus) -> str:
-    """running, finished, stopped, stopping, waiting, halted, stuck, idle or empty."""
+def state_of(search: Search, pace: Pace, fleet: FleetStatus, ladder: Ladder | None = None) -> str:
+    """running, fine-tuning, finished, stopped, stopping, waiting, halted, stuck, idle or empty."""
     if search.wanted is None:
         if search.result:
             return "finished"
         return "empty" if not pace.states else "idle" if _quiet(pace, pace.quiet_s) else "running"
     if pace.done >= search.wanted:
-        return "finished"
+        if ladder.over if ladder is not None else search.result or not fleet.alive:
+            return "finished"
+        if fleet.alive and not search.stopping:
+            return "fine-tuning"
     if search.stopping:
         return "stopping" if fleet.alive else "stopped"
     if not fleet.alive:
@@ -51,19 +57,24 @@ def verdict_of(
     best: Trial | None,
     since: int,
     controls: Mapping[str, float],
+    ladder: Ladder | None = None,
 ) -> tuple[Tone, str]:
     """The tone of a search, and its verdict as a sentence."""
-    left = "" if search.wanted is None else f"{plural(max(0, search.wanted - pace.done), 'trial')} to go"
+    left = "" if search.wanted is None else _left(max(0, search.wanted - pace.done), ladder)
     if state == "finished":
         tone, said = _finished(search, best, controls)
         of = search.result.scored_trials if search.result else 0
+        if ladder is not None and not search.result:
+            return "calm", f"Its trials are done. {ladder_said(ladder)} `run` exports it, where it was created."
         return tone, f"{said} The result is of the first {of:,} trials." if 0 < of < pace.done else said
+    if state == "fine-tuning":
+        return "good", "Its trials are done. Choosing the finalists." if ladder is None else ladder_said(ladder)
     fixed: dict[str, tuple[Tone, str]] = {
         "empty": ("calm", "No trial yet."),
         "idle": ("calm", f"Quiet: no trial ended for {span(pace.quiet_s)}."),
         "waiting": ("calm", f"Waiting for its first worker: {left}."),
         "halted": ("bad", f"Halted: no worker is alive, {left}."),
-        "stopping": ("calm", f"Stopping: workers end after their current trial, {left}."),
+        "stopping": ("calm", f"Stopping: workers end after their current work, {left}."),
         "stopped": ("calm", f"Stopped: {left}. Resume it to continue."),
         "stuck": ("bad", f"Stuck: workers are alive, but no trial ended for {span(pace.quiet_s)}."),
     }  # fmt: skip
@@ -77,6 +88,11 @@ def verdict_of(
     if since <= max(20, pace.done // 5):
         return "good", f"Going well: the best was found {found}."
     return "fair", f"Levelling off: nothing better for {plural(since, 'trial')}."
+
+
+def _left(trials: int, ladder: Ladder | None) -> str:
+    """What is left to do, in words."""
+    return f"{plural(trials, 'trial')} to go" if trials or ladder is None else ladder_left(ladder)
 
 
 def _finished(search: Search, best: Trial | None, controls: Mapping[str, float]) -> tuple[Tone, str]:

@@ -46,6 +46,13 @@ SpecOrFolder = Annotated[
         metavar="SPEC", help="Spec file (TOML; docs/spec.md lists its keys), or the folder of a run, to go on with it."
     ),
 ]
+Data = Annotated[
+    Path | None,
+    typer.Option(
+        envvar="MENDSEARCH_DATA",
+        help="Folder of the training data, for sources that read one: a worker without it takes no fine-tunings.",
+    ),
+]
 STORE_HELP = "Folder for content that is too large for the database: a path, s3://bucket/prefix, …"
 
 

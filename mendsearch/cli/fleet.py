@@ -10,6 +10,7 @@ import typer
 import mendstore
 from mendsearch.cli.common import (
     STORE_HELP,
+    Data,
     Out,
     SetKeys,
     SpecOrFolder,
@@ -46,8 +47,9 @@ def create(
         registered = stages.create_search(loaded, folder, url, store, reporter)
     shown = mendstore.without_password(url)
     print(f"search `{registered.name}` is registered for {registered.trials} trials in {shown}")
-    print(f"start workers: {mendstore.launch_command(url, registered.name, registered.spec)}")
-    print(f"when the trials are done: {mendstore.command('run', None, str(folder))}")
+    data = loaded.data.path if loaded.finetune.epochs else None
+    print(f"start workers: {mendstore.launch_command(url, registered.name, registered.spec, data)}")
+    print(f"work on what is left, and export: {mendstore.command('run', None, str(folder))}")
 
 
 @guarded
@@ -57,9 +59,11 @@ def worker(
     allow: Annotated[
         list[str] | None,
         typer.Option(
-            help="Package that may be imported for network or metric; also MENDSEARCH_ALLOW, separated by commas."
+            help="Package that may be imported for network, metric, data or fine-tuning; also MENDSEARCH_ALLOW, "
+            "separated by commas."
         ),
     ] = None,
+    data: Data = None,
     outage: Annotated[
         float | None,
         typer.Option(min=0, help="Seconds to wait for a database that cannot be reached. Default: from the spec."),
@@ -68,14 +72,17 @@ def worker(
         float | None, typer.Option(min=1, help="Seconds that one candidate may take. Default: from the spec.")
     ] = None,
 ) -> None:
-    """Run one worker until the trials of a search are done. On Ctrl-C, SIGTERM or SIGUSR1 it gives back its work."""
+    """Run one worker until a search is done: its trials, then the fine-tuning of its finalists.
+
+    On Ctrl-C, SIGTERM or SIGUSR1 it gives back its work.
+    """
     url, name = existing_search("worker", url, name)
     look_up(url, name)  # PyTorch takes seconds to import
 
     from mendsearch.fleet.compatibility import allowed
     from mendsearch.fleet.worker import run_worker
 
-    raise typer.Exit(run_worker(url, name, allowed(allow or ()), outage, trial_limit, Reporter()))
+    raise typer.Exit(run_worker(url, name, allowed(allow or ()), data, outage, trial_limit, Reporter()))
 
 
 @guarded
@@ -107,13 +114,14 @@ def resume(
     wanted = mendstore.find(database, name).trials
     workers = mendstore.alive(database, search.study_id)
     print(f"search `{name}`: {done} of {wanted} trials done, {plural(workers, 'worker')} at work")
-    if done < wanted and not workers:
+    ladder = mendstore.ladder(database, search)
+    if (done < wanted or (ladder is not None and not ladder.over)) and not workers:
         print(f"start some: {mendstore.launch_command(url, name, search.spec)}")
 
 
 @guarded
 def stop(url: Url = None, name: Name = None) -> None:
-    """Ask the workers of a search to stop after their current trial; `resume` resumes it."""
+    """Ask the workers of a search to stop after their current work; `resume` resumes it."""
     url, name = existing_search("stop", url, name)
     database = mendstore.Database(url)
     mendstore.check_version(database)

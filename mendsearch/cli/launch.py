@@ -5,13 +5,14 @@ from __future__ import annotations
 import os
 import sys
 import time
+from contextlib import closing
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
 import mendstore
-from mendsearch.cli.common import guarded, look_up, storage_of
+from mendsearch.cli.common import Data, guarded, look_up, storage_of
 from mendsearch.cli.target import Name, Url, search_named
 from mendsearch.errors import UsageError
 from mendsearch.fleet.exit_reports import report_ends
@@ -36,8 +37,11 @@ def launch(
     ] = None,
     allow: Annotated[
         list[str] | None,
-        typer.Option(metavar="PACKAGE", help="Package that workers may import for network or metric."),
+        typer.Option(
+            metavar="PACKAGE", help="Package that workers may import for network, metric, data or fine-tuning."
+        ),
     ] = None,
+    data: Data = None,
     backend: Annotated[BackendName, typer.Option(help="Where to run the workers.")] = "local",
     log_dir: Annotated[
         Path | None,
@@ -65,7 +69,7 @@ def launch(
         typer.Option(help="kubernetes: existing Secret with the URL under `url`. Default: create one.", **CLUSTER),
     ] = None,
 ) -> None:
-    """Start workers of a search, and supervise them until its trials are done.
+    """Start workers of a search, and supervise them until it is done, fine-tunings included.
 
     A local worker that crashes is started again, and all end with this command. On Ctrl-C or SIGTERM they give back
     their work; run the same command again to resume.
@@ -83,6 +87,7 @@ def launch(
         per_gpu=per_gpu,
         cpus=cpus,
         allow=allow or (),
+        data=data,
         log_dir=log_dir,
         memory=memory,
         time=limit,
@@ -107,14 +112,21 @@ def launch(
 def _wanting(url: str, name: str) -> bool:
     """Whether the search has work left, checked before workers are started."""
     search, done = look_up(url, name)
+    over = done >= search.trials and _over(url, search)
     if search.stopping:
         raise UsageError(
             f"launch: search `{name}` was stopped; resume it first: {mendstore.command('resume', url, name)}"
         )
-    if done >= search.trials:
+    if over:
         more = mendstore.command("resume", url, name, "--trials", "+200")
-        print(f"search `{name}` has all its {done} trials; for more: {more}")
-    return done < search.trials
+        print(f"search `{name}` has all its {done} trials, and its finalists are fine-tuned; for more: {more}")
+    return not over
+
+
+def _over(url: str, search: mendstore.Registered) -> bool:
+    with closing(mendstore.Database(url)) as database:
+        ladder = mendstore.ladder(database, search)
+    return ladder is not None and ladder.over
 
 
 def _hide_password(url: str) -> None:

@@ -38,7 +38,8 @@ from mendview.tables import outputs_table, result_table, structure_table
 Workers = Annotated[
     int,
     typer.Option(
-        min=0, help="Number of processes that run the trials, on GPUs if there are any. Default: this process."
+        min=0,
+        help="Number of processes that run trials and fine-tunings, on GPUs if there are any. Default: this process.",
     ),
 ]
 

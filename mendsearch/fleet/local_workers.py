@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import torch
@@ -22,7 +22,8 @@ from mendsearch.study.worker import check_done
 
 POLL_S = 0.2
 COUNT_S = 1.0
-"""Pause between two counts of the trials that are done."""
+"""Pause between two counts of what is done."""
+DATA_VARIABLE = "MENDSEARCH_DATA"
 
 
 def run_local_workers(
@@ -30,11 +31,12 @@ def run_local_workers(
     registered: mendstore.Registered,
     workers: int,
     imported: Sequence[str],
+    data: Path | None,
     log_dir: Path,
     reporter: Reporter,
     stopping: Stopping,
 ) -> None:
-    """Run workers until the trials of the search are done.
+    """Run workers until the search is done, or what is left needs another process.
 
     The workers end with this process, however it ends. Their unfinished candidates wait again, and the same command
     resumes the search.
@@ -43,17 +45,20 @@ def run_local_workers(
         database: the study database.
         registered: the search as the database holds it, with its bundle.
         workers: number of workers.
-        imported: names of the network and of the score, whose packages they may import.
+        imported: names of the network, the score and others, whose packages they may import.
+        data: folder of the training data, for sources that read one.
         log_dir: folder with one log file per worker.
         reporter: where progress goes.
         stopping: whether the run is asked to stop; its workers are then asked, too.
 
     Raises:
-        MendsearchError: all workers ended before the search was done; the message gives the reason of the last one.
+        MendsearchError: all workers ended before the trials were done; the message gives the reason of the last one.
     """
     environment = {**os.environ, mendstore.STORAGE_VARIABLE: database.url}
     if packages := imported_packages(*imported):
         environment[ALLOW_VARIABLE] = ",".join(packages)
+    if data is not None:
+        environment[DATA_VARIABLE] = str(data.absolute())
     news: list[str] = []
 
     def say(line: str) -> None:
@@ -68,20 +73,52 @@ def run_local_workers(
         report_ends(database.url, registered.name),
         say=say,
     )
-    counted = time.monotonic()
-    done = mendstore.progress(database, registered.study_id)[0]
-    with stopping.finishing(PATIENCE_S + 5), reporter.stage("mend", registered.trials, done) as stage:
+    with stopping.finishing(PATIENCE_S + 5):
         try:
             supervisor.start()
-            while not stopping.event.is_set() and supervisor.poll():
-                time.sleep(POLL_S)
-                if time.monotonic() - counted >= COUNT_S:
-                    counted = time.monotonic()
-                    done, best = mendstore.progress(database, registered.study_id)
-                    stage.advance("" if best is None else f"best score {best:.4f}", done)
+            _shown(supervisor, stopping, database, registered, reporter)
         finally:
             supervisor.close()
     check_done(database, registered, news[-1] if news else "its workers ended")
+
+
+def _shown(
+    supervisor: Supervisor,
+    stopping: Stopping,
+    database: mendstore.Database,
+    registered: mendstore.Registered,
+    reporter: Reporter,
+) -> None:
+    """Show how far the search is until all workers have ended, or the run is asked to stop."""
+    with reporter.stage("mend", registered.trials, mendstore.progress(database, registered.study_id)[0]) as stage:
+        for _ in _seconds(supervisor, stopping):
+            done, best = mendstore.progress(database, registered.study_id)
+            stage.advance("" if best is None else f"best score {best:.4f}", done)
+            if done >= registered.trials:
+                break
+    for _ in _seconds(supervisor, stopping):
+        found = mendstore.ladder(database, registered)
+        if found is not None and found.places:
+            break
+    else:
+        return
+    with reporter.stage("fine-tune", sum(found.places)) as stage:
+        for _ in _seconds(supervisor, stopping):
+            found = mendstore.ladder(database, registered) or found
+            best_yet = found.best
+            note = "" if best_yet is None else f"{best_yet.name} {best_yet.done[-1].value:.4f} on validation"
+            stage.advance(note, sum(step.state in ("done", "set_aside") for step in found.steps))
+
+
+def _seconds(supervisor: Supervisor, stopping: Stopping) -> Iterator[None]:
+    """Yield every `COUNT_S` seconds while workers run, and once when they have ended or are to end."""
+    counted = time.monotonic()
+    while not stopping.event.is_set() and supervisor.poll():
+        time.sleep(POLL_S)
+        if time.monotonic() - counted >= COUNT_S:
+            counted = time.monotonic()
+            yield
+    yield
 
 
 def _slots(workers: int) -> list[Slot]:

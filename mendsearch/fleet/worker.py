@@ -4,25 +4,35 @@ from __future__ import annotations
 
 import contextlib
 import threading
+from pathlib import Path
 
 import optuna
 
 import mendstore
 from mendsearch.fleet.bundle import download
+from mendsearch.fleet.ladder import Climber
 from mendsearch.fleet.signals import Signals
+from mendsearch.fleet.tuner import tuner_here
 from mendsearch.progress import Reporter
 from mendsearch.study.worker import open_database, work
 
 
 def run_worker(
-    url: str, name: str, allow: list[str], outage_s: float | None, trial_limit_s: float | None, reporter: Reporter
+    url: str,
+    name: str,
+    allow: list[str],
+    data: Path | None,
+    outage_s: float | None,
+    trial_limit_s: float | None,
+    reporter: Reporter,
 ) -> int:
-    """Run trials of a search until it is done.
+    """Run trials of a search until they are done, then fine-tune its finalists if this machine has the data.
 
     Args:
         url: URL of the study database.
         name: name of the search.
-        allow: packages that may be imported for the network and the metric.
+        allow: packages that may be imported for the network, the metric, the data and the fine-tuning.
+        data: folder of the training data, for sources that read one.
         outage_s: seconds to wait for a database that cannot be reached; None for the value of the spec.
         trial_limit_s: seconds that one candidate may take; None for the value of the spec.
         reporter: where progress goes.
@@ -52,9 +62,30 @@ def run_worker(
         first.close()
     given = {"outage_s": outage_s, "trial_limit_s": trial_limit_s}
     fleet = spec.fleet.model_copy(update={key: value for key, value in given.items() if value is not None})
+    spec = spec.model_copy(update={"fleet": fleet})
     database = open_database(url, fleet, reporter, stop_event)
+    climber = Climber(
+        database,
+        registered,
+        spec,
+        search,
+        lambda: tuner_here(spec, search, data, allow, reporter),
+        stop_event,
+        reporter,
+    )
     try:
-        work(database, registered, search, spec.mend, fleet, spec.seed, reporter, stop_event, joined.append)
+        work(
+            database,
+            registered,
+            search,
+            spec.mend,
+            fleet,
+            spec.seed,
+            reporter,
+            stop_event,
+            joined.append,
+            climber.climb,
+        )
     except mendstore.StorageError:
         if signals.number is None:
             raise
@@ -62,6 +93,6 @@ def run_worker(
         with contextlib.suppress(Exception):  # the process ends anyway
             database.close()
     if signals.number is not None:
-        reporter.say(f"signal {signals.number}: the current trial was finished or given back")
+        reporter.say(f"signal {signals.number}: the current work was finished or given back")
         return 128 + signals.number
     return 0

@@ -33,12 +33,17 @@ def promoted(climbing: int) -> int:
     return -(-climbing // REDUCTION_FACTOR)
 
 
+def places(finalists: int) -> list[int]:
+    """How many finalists there are on each rung."""
+    found = [finalists]
+    for _ in RUNGS[1:]:
+        found.append(promoted(found[-1]))
+    return found
+
+
 def fine_tunings(finalists: int) -> int:
     """How many fine-tunings there are on all rungs together."""
-    total = 0
-    for _ in RUNGS:
-        total, finalists = total + finalists, promoted(finalists)
-    return total
+    return sum(places(finalists))
 
 
 def part_of(rung: int) -> float:

@@ -14,10 +14,13 @@ import torch
 from torch import Tensor, nn
 
 from mendsearch.batches import Batch
+from mendsearch.errors import SpecError
+from mendsearch.importing import import_factory, is_import_path
 from mendsearch.mending.judges import Metric, checked
 from mendsearch.mending.ladder import Standing
+from mendsearch.mending.search import Problem
 from mendsearch.modes import evaluating, to_network
-from mendsearch.outputs import Comparison
+from mendsearch.outputs import Comparison, outputs_of
 
 BATCH = 500
 """Items per pass."""
@@ -107,6 +110,28 @@ class Measure:
         with evaluating(self._dense):
             outputs = to_network(inputs[:2], self._dense).call(self._dense)
             return self.comparison.right(self.comparison.prepare(outputs), labels[:2]) is not None
+
+
+def comparison_in(problem: Problem, calibration: Batch) -> Comparison | None:
+    """How the outputs of the dense network are compared, by its weights now; None if they cannot be."""
+    outputs, divergences = outputs_of(problem.model, calibration, problem.outputs)
+    return Comparison(outputs, divergences) if divergences else None
+
+
+def measure_in(problem: Problem, calibration: Batch, validation: tuple[Batch, Tensor | None], score: str) -> Measure:
+    """What measures candidates of a problem, whose dense network has its weights.
+
+    Args:
+        problem: network and what is said of its outputs.
+        calibration: inputs of the calibration items.
+        validation: inputs of the validation items, and their labels, or None.
+        score: name of the score; the import path of a metric is imported.
+
+    Raises:
+        SpecError: the metric cannot be imported.
+    """
+    function = import_factory(score, SpecError) if is_import_path(score) else None
+    return Measure(problem.model, comparison_in(problem, calibration), function, score, validation)
 
 
 def _finite(value: float) -> float:

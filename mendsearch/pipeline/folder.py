@@ -37,7 +37,7 @@ class RunFolder:
     def abandon(self) -> None:
         """Give the folder free for any spec, if no stage is finished."""
         if not self._stages:
-            for name in ("spec.json", "train.pt"):
+            for name in ("spec.json", "train.checkpoint"):
                 (self.path / name).unlink(missing_ok=True)
 
     def __contains__(self, stage: str) -> bool:

@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import Any
 
 import torch
-from torch import nn
 
 from mendsearch.batches import Batch
-from mendsearch.config import FinetuneSpec, Spec, TrainSpec
+from mendsearch.config import Spec
 from mendsearch.errors import SpecError
 from mendsearch.importing import import_factory, is_import_path
 from mendsearch.mending.search import Problem, build_problem
@@ -19,7 +17,7 @@ from mendsearch.models.registry import build_model, complete_kwargs
 from mendsearch.modes import to_network
 from mendsearch.outputs import Comparison, outputs_of
 from mendsearch.outputs.labels import with_labels
-from mendsearch.training.loop import Loss
+from mendsearch.training.functions import function_of, loss_of
 from mendsearch.training.sources import open_source
 from mendsearch.training.splits import Splits, check_labels, split
 
@@ -63,24 +61,6 @@ def read_inputs(spec: Spec) -> Inputs:
 def channels_of(inputs: Batch) -> dict[str, int]:
     """`in_channels`, if the network takes one tensor (N, C, ...) with positions."""
     return {"in_channels": inputs.tensor.shape[1]} if inputs.is_one_tensor and inputs.tensor.dim() > 2 else {}
-
-
-def loss_of(spec: TrainSpec | FinetuneSpec) -> Loss | None:
-    """The user's own loss, or None.
-
-    Raises:
-        SpecError: it cannot be imported.
-    """
-    return None if spec.loss is None else import_factory(spec.loss, SpecError)
-
-
-def function_of(spec: FinetuneSpec) -> Callable[[nn.Module, float, int], object] | None:
-    """The user's own fine-tuning, or None.
-
-    Raises:
-        SpecError: it cannot be imported.
-    """
-    return None if spec.function is None else import_factory(spec.function, SpecError)
 
 
 @torch.no_grad()

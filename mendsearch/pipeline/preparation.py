@@ -7,13 +7,14 @@ import time
 from mendsearch.calibration import doubts
 from mendsearch.coupling.copying import load_state, state_of
 from mendsearch.files import read_tensors, write_tensors
+from mendsearch.mending.measuring import comparison_in
 from mendsearch.mending.search import Search, rank_channels
 from mendsearch.outputs import LOGITS
-from mendsearch.pipeline.inputs import loss_of
-from mendsearch.pipeline.measuring import comparison_in, measure_in, tested
+from mendsearch.pipeline.measuring import measure_in, tested
 from mendsearch.pipeline.reuse import ranking_key, reused, training_key
 from mendsearch.pipeline.run import Run
 from mendsearch.ranking.codec import from_tensors, to_tensors
+from mendsearch.training.functions import loss_of
 from mendsearch.training.loop import train
 
 
@@ -23,7 +24,7 @@ def train_dense(run: Run) -> None:
     `read_inputs` has loaded the checkpoint already, if the spec names one.
     """
     model, splits, spec = run.inputs.problem.model, run.inputs.splits, run.spec
-    path, checkpoint = run.folder.path / "dense.safetensors", run.folder.path / "train.pt"
+    path, checkpoint = run.folder.path / "dense.safetensors", run.folder.path / "train.checkpoint"
     if "train" in run.folder:
         load_state(model, read_tensors(path))
         return
@@ -40,7 +41,7 @@ def train_dense(run: Run) -> None:
                 batch=splits.batch,
                 augment=splits.augment,
                 checkpoint=checkpoint,
-                comparison=comparison_in(run) or LOGITS,
+                comparison=comparison_in(run.inputs.problem, splits.calibration) or LOGITS,
                 loss=loss_of(spec.train),
                 on_epoch=lambda loss: stage.advance(f"loss {loss:.4f}"),
             )

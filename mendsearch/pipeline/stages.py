@@ -1,11 +1,13 @@
 """The four stages of a run, each done once: train, pre-prune, mend, fine-tune; then the export.
 
-A run keeps everything in one folder. A stage is done when `stages.json` lists it, which is written after the stage's
-own files; so a run that is killed at any moment resumes where it was.
+The first two keep what they make in the run's folder. A stage is done when `stages.json` lists it, which is written
+after the stage's own files. Mending and fine-tuning keep it in the study database, where this process is a worker like
+any other. So a run that is killed at any moment resumes where it was.
 """
 
 from __future__ import annotations
 
+from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -18,19 +20,20 @@ from mendsearch.errors import MendsearchError, UsageError
 from mendsearch.files import read_json
 from mendsearch.fleet.bundle import portable_spec, upload
 from mendsearch.fleet.compatibility import own_versions
+from mendsearch.fleet.ladder import Climber
 from mendsearch.fleet.local_workers import run_local_workers
+from mendsearch.fleet.tuner import Tuner, imported_by_workers, recipe_of, tuner_of
 from mendsearch.mending.search import Search
 from mendsearch.pipeline.export import export
-from mendsearch.pipeline.finetuning import finetune
+from mendsearch.pipeline.finetuning import finetuned
 from mendsearch.pipeline.folder import RunFolder, check_spec, different, locked
 from mendsearch.pipeline.home import check_database, home_of, settle
 from mendsearch.pipeline.inputs import check_targets, read_inputs
-from mendsearch.pipeline.measuring import measure_in
 from mendsearch.pipeline.preparation import rank, train_dense
 from mendsearch.pipeline.run import Run
 from mendsearch.progress import Reporter
 from mendsearch.stopping import Stopping
-from mendsearch.study.finalists import choose, finished_trials
+from mendsearch.study.finalists import finished_trials
 from mendsearch.study.registration import Registration, register
 from mendsearch.study.running import run_registered, say_if_more
 from mendsearch.study.worker import open_database
@@ -79,7 +82,7 @@ def run_spec(
         out: the run's folder; made when it is missing.
         storage: URL of a Postgres database.
         reporter: where progress goes.
-        workers: number of processes that run the trials; 0 for this process alone.
+        workers: number of processes that run trials and fine-tunings; 0 for this process alone.
         stopping: whether the run is asked to stop; None if nothing asks it.
 
     Raises:
@@ -169,32 +172,48 @@ def _registered(run: Run, database: mendstore.Database, search: Search) -> mends
 def _shared(run: Run, database: mendstore.Database, search: Search, store: str | None) -> mendstore.Registered:
     """Register the search, and upload its bundle for other workers."""
     found = _registered(run, database, search)
+    if store is not None:
+        mendstore.name_store(database, found, store)
     upload(database, found, search, store, run.reporter)
-    return found
-
-
-def _mended(run: Run, search: Search, workers: int) -> optuna.Study:
-    """Stage three."""
-    spec, reporter = run.spec, run.reporter
-    database = open_database(run.storage, spec.fleet, reporter)
-    if not workers:
-        found = _registered(run, database, search)
-        return run_registered(database, found, search, spec.mend, spec.fleet, spec.seed, reporter, run.stopping)
-    found = _shared(run, database, search, None)
-    imported = (spec.model.name, spec.mend.score)
-    run_local_workers(database, found, workers, imported, run.folder.path / "workers", reporter, run.stopping)
-    return optuna.load_study(study_name=spec.name, storage=mendstore.MendStorage(database))
+    return mendstore.find(database, found.name)
 
 
 def _run(spec: Spec, out: Path, storage: str, reporter: Reporter, workers: int, stopping: Stopping) -> Outcome:
     run, search = _prepared(spec, out, storage, reporter, stopping)
-    folder = run.folder
-    folder["score"] = {"dense": search.scorer.dense_score()}
-    study = _mended(run, search, workers)
-    seconds = sum(trial.duration.total_seconds() for trial in finished_trials(study) if trial.duration is not None)
-    folder["mend"] = {"seconds": seconds}
-    finalists = choose(study, search, spec.finetune.finalists, reporter)
-    measure = measure_in(run)
-    tuned, chosen = finetune(run, search, finalists, measure)
-    result = export(run, search, study, tuned, chosen, measure.metric)
-    return Outcome(result, folder["score"]["dense"])
+    run.folder["score"] = {"dense": search.scorer.dense_score()}
+    with closing(open_database(storage, spec.fleet, reporter)) as database:
+        tuner = tuner_of(spec, search, run.inputs.splits)
+        study, ladder = _climbed(run, database, search, tuner, workers)
+        seconds = sum(trial.duration.total_seconds() for trial in finished_trials(study) if trial.duration is not None)
+        run.folder["mend"] = {"seconds": seconds}
+        run.folder["finetune"] = {"seconds": sum(step.seconds or 0.0 for step in ladder.steps)}
+        tuned, chosen = finetuned(run, tuner, database, ladder)
+    result = export(run, search, study, tuned, chosen, tuner.measure.metric)
+    return Outcome(result, run.folder["score"]["dense"])
+
+
+def _climbed(
+    run: Run, database: mendstore.Database, search: Search, tuner: Tuner, workers: int
+) -> tuple[optuna.Study, mendstore.Ladder]:
+    """Stages three and four: all trials and fine-tunings, by this process, local workers, and those elsewhere."""
+    spec, reporter, stopping = run.spec, run.reporter, run.stopping
+    found = _registered(run, database, search)
+    mendstore.try_again(database, found)
+    if not found.blobs:  # no worker elsewhere can have joined
+        mendstore.name_store(database, found, str((run.folder.path / "blobs").absolute()))
+    if workers:
+        upload(database, found, search, mendstore.store_of(database, found), reporter)
+        imported, log_dir = imported_by_workers(spec), run.folder.path / "workers"
+        run_local_workers(database, found, workers, imported, spec.data.path, log_dir, reporter, stopping)
+    climber = Climber(database, found, spec, search, lambda: tuner, stopping.event, reporter)
+    study = run_registered(
+        database, found, search, spec.mend, spec.fleet, spec.seed, reporter, stopping, climb=climber.climb
+    )
+    ladder = mendstore.ladder(database, found, recipe_of(spec))
+    if ladder is None or not ladder.over:
+        log = "" if ladder is None or ladder.log is None else f": {ladder.log.splitlines()[-1]}"
+        raise MendsearchError(
+            f"search `{spec.name}` ended before its finalists were fine-tuned{log}; run the same command again to "
+            f"resume"
+        )
+    return study, ladder

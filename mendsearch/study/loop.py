@@ -51,9 +51,9 @@ def run_trials(
 ) -> None:
     """Score the candidates of a source until there are no more.
 
-    Every trial records its value and, as user attributes, `keep_counts`, `macs`, `params`, `seconds`, and where the
-    score has them `top1_agreement` and `divergences`. A candidate that was scored before is not scored again; its score
-    is recorded.
+    Every trial records its value and, as user attributes, `keep_counts`, `macs`, `params`, `seconds`, `rung` (how its
+    weights were compensated: `sequence` unless the spec says otherwise), and where the score has them `top1_agreement`
+    and `divergences`. A candidate that was scored before is not scored again; its score is recorded.
 
     Args:
         source: source of the candidates.
@@ -63,7 +63,7 @@ def run_trials(
         reporter: where progress goes.
         early_stopping: whether to stop scoring a candidate once it is clearly worse than the incumbent.
     """
-    done, incumbent = source.done(), None
+    done, incumbent, rung = source.done(), None, scorer.weights.kind
     best = source.best() if early_stopping and done < trials else None
     if best is not None:  # scored again, for its losses on each image
         incumbent = scorer.score(best[0])
@@ -75,7 +75,7 @@ def run_trials(
             except Exception as error:
                 source.failed(candidate, error)
                 continue
-            attrs = _attributes(space, candidate.counts) | {"seconds": time.perf_counter() - started}
+            attrs = _attributes(space, candidate.counts) | {"seconds": time.perf_counter() - started, "rung": rung}
             if scored is not None:
                 attrs |= _made_of(scored)
             value = candidate.known if scored is None else scored.value

@@ -13,10 +13,10 @@ from mendsearch.stopping import Stopping
 from mendsearch.study.loop import run_trials
 from mendsearch.study.memory import StudySource
 from mendsearch.study.registration import Registration, register
-from mendsearch.study.worker import check_done, open_database, work
+from mendsearch.study.worker import Climb, check_done, no_rungs, open_database, work
 
 GRACE_S = 7.5
-"""Seconds that a trial may go on once the process is asked to stop; then it is given back."""
+"""Seconds that a trial or a pass may go on once the process is asked to stop; then it is given back."""
 
 
 def run_study(
@@ -81,8 +81,9 @@ def run_registered(
     seed: int,
     reporter: Reporter,
     stopping: Stopping | None = None,
+    climb: Climb = no_rungs,
 ) -> optuna.Study:
-    """Run the trials of a search that is registered, in this process.
+    """Run the trials of a search that is registered, in this process, and what comes after them.
 
     Args:
         database: the study database.
@@ -93,6 +94,7 @@ def run_registered(
         seed: seed of the sampler.
         reporter: where progress goes.
         stopping: whether the process is asked to stop; None if nothing asks it.
+        climb: called when there are no more trials; see `work`.
 
     Raises:
         As `run_study`.
@@ -104,6 +106,6 @@ def run_registered(
             queue.leave(f"signal {number}")
 
     with stopping.finishing(GRACE_S, give_back):
-        study = work(database, registered, search, mend, fleet, seed, reporter, stopping.event, joined.append)
+        study = work(database, registered, search, mend, fleet, seed, reporter, stopping.event, joined.append, climb)
     check_done(database, registered, "its workers were asked to stop")
     return study

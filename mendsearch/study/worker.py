@@ -19,6 +19,14 @@ from mendsearch.study.fleet import FleetSource
 from mendsearch.study.loop import run_trials
 from mendstore.blobs import default_folder
 
+Climb = Callable[[optuna.Study, mendstore.Queue, mendstore.Heartbeat], bool]
+"""What a worker does when there are no more trials; it says whether there are some again."""
+
+
+def no_rungs(study: optuna.Study, queue: mendstore.Queue, heartbeat: mendstore.Heartbeat) -> bool:
+    """A search in which nothing comes after the trials."""
+    return False
+
 
 def open_database(
     url: str, fleet: FleetSpec, reporter: Reporter, stop_event: threading.Event | None = None
@@ -43,8 +51,11 @@ def work(
     reporter: Reporter,
     stop_event: threading.Event,
     on_joined: Callable[[mendstore.Queue], None] = lambda queue: None,
+    climb: Climb = no_rungs,
 ) -> optuna.Study:
     """Run trials of a registered search until they are done, its workers are asked to stop, or `stop_event` is set.
+
+    Then climb the last rungs, and come back if the search is given more trials meanwhile.
 
     Args:
         database: the study database.
@@ -54,8 +65,9 @@ def work(
         fleet: time limit of a trial.
         seed: seed of the search; each worker samples with a seed of its own, derived from it.
         reporter: where progress goes.
-        stop_event: set to stop after the current trial; also set when the search asks its workers to stop.
+        stop_event: set to stop after the current work; also set when the search asks its workers to stop.
         on_joined: called with the queue once this process is registered as a worker.
+        climb: called when there are no more trials; returns whether there are some again.
 
     Raises:
         mendstore.StorageError: the database could not be reached for longer than `outage_s`.
@@ -67,8 +79,11 @@ def work(
         on_joined(queue)
         sampler = make_sampler(mend.sampler, search.space, search.foreknown, search.starts, seed + queue.ordinal)
         source = FleetSource(queue, study, search.space, sampler, heartbeat, stop_event)
-        run_trials(source, search.space, search.scorer, registered.trials, reporter, early_stopping=mend.early_stopping)
-    return study
+        stopping = mend.early_stopping
+        while True:
+            run_trials(source, search.space, search.scorer, registered.trials, reporter, early_stopping=stopping)
+            if stop_event.is_set() or not climb(study, queue, heartbeat):
+                return study
 
 
 def check_done(database: mendstore.Database, registered: mendstore.Registered, reason: str) -> None:

@@ -15,10 +15,10 @@ from torch.utils.data import Dataset, Subset
 from mendsearch.batches import Batch, BatchLike
 from mendsearch.config import FinetuneSpec, TrainSpec
 from mendsearch.errors import MendsearchError, ModelError
-from mendsearch.files import write_torch
 from mendsearch.modes import evaluating, to_network
 from mendsearch.outputs import LOGITS, Comparison, leaves_of
 from mendsearch.outputs.leaves import SINGLE
+from mendsearch.training.checkpoints import Schedule, read_checkpoint, write_checkpoint
 from mendsearch.training.reading import ToInputs
 from mendsearch.training.sources.base import Augment
 from mendsearch.training.splits import batches
@@ -83,10 +83,9 @@ def train(
     schedule = torch.optim.lr_scheduler.OneCycleLR(
         optimizer, spec.learning_rate, total_steps=max(5, steps), pct_start=0.25
     )
-    saved: dict[str, Any] = {"model": model, "optimizer": optimizer, "schedule": schedule}
     distillation = getattr(spec, "distillation", 0.0) if teacher is not None else 0.0
     criterion = _Criterion(comparison, loss, teacher if distillation else None, distillation)
-    first = _take_up(checkpoint, saved, on_epoch)
+    first = _take_up(checkpoint, model, optimizer, schedule, on_epoch)
     losses: list[float] = []
     for epoch in range(first, math.ceil(steps / a_pass)):
         model.train()
@@ -99,7 +98,7 @@ def train(
             )
         losses.append(mean)
         if checkpoint is not None:
-            write_torch(checkpoint, {"epoch": epoch + 1, "loss": mean, **{k: v.state_dict() for k, v in saved.items()}})
+            write_checkpoint(checkpoint, model, optimizer, schedule, epoch + 1, mean)
         on_epoch(mean)
     model.eval()
 
@@ -135,7 +134,7 @@ def _epoch(
     model: nn.Module,
     given: Iterable[tuple[Batch, Tensor]],
     optimizer: torch.optim.Optimizer,
-    schedule: torch.optim.lr_scheduler.LRScheduler,
+    schedule: Schedule,
     augment: Augment | None,
     criterion: _Criterion,
     seed: int,
@@ -177,15 +176,19 @@ def _subset(dataset: Dataset[Any], spec: TrainSpec | FinetuneSpec, seed: int) ->
     return Subset(dataset, order[:images].tolist())
 
 
-def _take_up(checkpoint: Path | None, saved: dict[str, Any], on_epoch: Callable[[float], None]) -> int:
+def _take_up(
+    checkpoint: Path | None,
+    model: nn.Module,
+    optimizer: torch.optim.Optimizer,
+    schedule: Schedule,
+    on_epoch: Callable[[float], None],
+) -> int:
     if checkpoint is None or not checkpoint.is_file():
         return 0
-    state = torch.load(checkpoint, "cpu", weights_only=True)
-    for name, part in saved.items():
-        part.load_state_dict(state[name])
-    for _ in range(state["epoch"]):
-        on_epoch(state["loss"])
-    return int(state["epoch"])
+    done, loss = read_checkpoint(checkpoint, model, optimizer, schedule)
+    for _ in range(done):
+        on_epoch(loss)
+    return done
 
 
 @torch.no_grad()

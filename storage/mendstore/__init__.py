@@ -2,7 +2,8 @@
 
 A worker finishes the candidate that it claims, fails it, or is considered dead and the candidate waits again; each
 result counts once. `queue.py` states these promises, and `migrations/versions/0002_functions.sql` keeps them: each is
-one SQL function and one transaction. `heartbeat.py` renews leases. `spool.py` keeps results on disk while the database
+one SQL function and one transaction. `tasks.py` does the same for what comes after the trials, with
+`0003_functions.sql`. `heartbeat.py` renews leases. `spool.py` keeps results on disk while the database
 cannot be reached. `queries/` answers every question to a database, and `records/` are the JSON values that a search
 stores for its readers.
 
@@ -17,6 +18,7 @@ from mendstore.database import Database, failures_named
 from mendstore.errors import SearchNameError, StorageError
 from mendstore.heartbeat import Heartbeat, working
 from mendstore.processes import surely_dead, this_process
+from mendstore.queries.ladder import Ladder
 from mendstore.queries.registered import Registered
 from mendstore.queries.studies import StudySummary
 from mendstore.queue import Claim, Queue, Result
@@ -27,15 +29,20 @@ from mendstore.searches import (
     described,
     enlarge,
     find,
+    ladder,
     name_blobs,
+    name_store,
     progress,
     register,
     remove,
     stop,
+    store_of,
+    try_again,
 )
 from mendstore.server import EmbeddedServer
 from mendstore.storage import MendStorage
 from mendstore.studies import summaries
+from mendstore.tasks import ChosenFinalist, Kind, Task, Tasks, Tuned
 from mendstore.urls import STORAGE_VARIABLE, normalised, without_password
 from mendstore.workers import alive, open_workers
 
@@ -46,11 +53,14 @@ __all__ = [
     "EMBEDDED",
     "STORAGE_VARIABLE",
     "Blobs",
+    "ChosenFinalist",
     "Claim",
     "Collected",
     "Database",
     "EmbeddedServer",
     "Heartbeat",
+    "Kind",
+    "Ladder",
     "MendStorage",
     "Queue",
     "Reader",
@@ -60,6 +70,9 @@ __all__ = [
     "Snapshot",
     "StorageError",
     "StudySummary",
+    "Task",
+    "Tasks",
+    "Tuned",
     "alive",
     "check_version",
     "collect",
@@ -69,17 +82,21 @@ __all__ = [
     "enlarge",
     "failures_named",
     "find",
+    "ladder",
     "launch_command",
     "name_blobs",
+    "name_store",
     "normalised",
     "open_workers",
     "progress",
     "register",
     "remove",
     "stop",
+    "store_of",
     "summaries",
     "surely_dead",
     "this_process",
+    "try_again",
     "upgrade",
     "without_password",
     "working",

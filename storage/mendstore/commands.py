@@ -13,6 +13,10 @@ from mendstore.urls import without_password
 EMBEDDED = Path(".mendsearch")
 """Folder of the embedded server, in the working directory."""
 
+IMPORTED = (("model", "name"), ("mend", "score"))
+IMPORTED_TO_TUNE = (("data", "name"), ("data", "batch"), ("finetune", "function"), ("finetune", "loss"))
+"""Table and key of a spec that may name an import path."""
+
 
 def command(verb: str, url: str | None = None, *words: str) -> str:
     """A command line of ours, such as `mendsearch stop postgresql://me@db/searches mine`.
@@ -27,22 +31,25 @@ def command(verb: str, url: str | None = None, *words: str) -> str:
     return shlex.join(["mendsearch", *verb.split(), *place, *words])
 
 
-def launch_command(url: str, name: str, spec: Mapping[str, Any]) -> str:
+def launch_command(url: str, name: str, spec: Mapping[str, Any], data: Path | None = None) -> str:
     """The command that starts two workers of a search, with the packages that they have to import.
 
     Args:
         url: URL of the database.
         name: name of the search.
-        spec: spec of the search, as the database holds it.
+        spec: spec of the search, as the database holds it, which is without any path.
+        data: folder of the training data on this machine, for sources that read one.
     """
     allow = [word for package in _packages(spec) for word in ("--allow", package)]
-    return command("launch", url, name, "--workers", "2", *allow)
+    folder = [] if data is None else ["--data", str(data.absolute())]
+    return command("launch", url, name, "--workers", "2", *allow, *folder)
 
 
 def _packages(spec: Mapping[str, Any]) -> list[str]:
-    """Top-level packages of the import paths that a spec names as its network and its score."""
-    tables = [(spec.get(table), key) for table, key in (("model", "name"), ("mend", "score"))]
-    names = [str(table.get(key, "")) for table, key in tables if isinstance(table, Mapping)]
+    """Top-level packages of the import paths that a spec names for workers; all but two are for fine-tuning alone."""
+    tables = {name: table for name, table in spec.items() if isinstance(table, Mapping)}
+    keys = IMPORTED + (IMPORTED_TO_TUNE if tables.get("finetune", {}).get("epochs") else ())
+    names = [str(tables.get(table, {}).get(key) or "") for table, key in keys]
     paths = [name for name in names if ":" in name and not name.startswith("torchvision:")]
     return list(dict.fromkeys(path.partition(":")[0].partition(".")[0] for path in paths))
 

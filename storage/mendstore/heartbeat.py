@@ -45,9 +45,15 @@ class Heartbeat(threading.Thread):
         self._queue, self._limit_s, self._on_stop, self._say = queue, limit_s, on_stop, say
         self._stop_event = threading.Event()
         self._since: float | None = None
+        self._allowed_s = limit_s
 
-    def begin(self) -> None:
-        """Start the clock of a candidate."""
+    def begin(self, limit_s: float | None = None) -> None:
+        """Start the clock of a candidate, or of a pass of a fine-tuning.
+
+        Args:
+            limit_s: seconds that it may take, if not as long as a candidate.
+        """
+        self._allowed_s = self._limit_s if limit_s is None else limit_s
         self._since = time.monotonic()
 
     def end(self) -> None:
@@ -62,7 +68,7 @@ class Heartbeat(threading.Thread):
     def run(self) -> None:
         """Renew until `close`."""
         lease_s, pause_s, stopping = self._queue.search.lease_s, 0.0, False
-        while not self._stop_event.wait(min(pause_s, self._limit_s)):
+        while not self._stop_event.wait(min(pause_s, self._allowed_s)):
             pause_s = lease_s / 4
             try:
                 if self._queue.renew() and not stopping:
@@ -71,11 +77,11 @@ class Heartbeat(threading.Thread):
             except StorageError:  # the worker's own calls say so, and wait; leases start anew afterwards
                 pause_s = lease_s / 16
             since = self._since
-            if since is not None and time.monotonic() - since > self._limit_s:
+            if since is not None and time.monotonic() - since > self._allowed_s:
                 self._end_hung_worker()
 
     def _end_hung_worker(self) -> None:
-        reason = f"hung: one candidate took more than {self._limit_s:.0f} s"
+        reason = f"hung: one candidate took more than {self._allowed_s:.0f} s"
         with tempfile.TemporaryFile("w+") as file:
             faulthandler.dump_traceback(file)
             file.seek(0)

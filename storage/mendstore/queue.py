@@ -82,6 +82,7 @@ class Queue:
         worker_id: id of this worker.
         ordinal: 0, 1, … within the search.
         done: results that the search had at the last claim, plus those of this worker since then.
+        folder: name of a folder of this search among those of the node.
     """
 
     def __init__(self, database: Database, search: Registered, device: str, spool: Path) -> None:
@@ -92,7 +93,8 @@ class Queue:
             database.call("mend_leave", worker_id, "lost: its process has ended", "", True)
         joined = database.call("mend_join", search.study_id, own.host, own.boot, own.pid, device)
         self.worker_id, self.ordinal, self.done = (int(joined[key]) for key in ("worker_id", "ordinal", "done"))
-        self._spool, self._holding = Spool(spool / _folder_name(database, search)), set[int]()
+        self.folder = _folder_name(database, search)
+        self._spool, self._holding = Spool(spool / self.folder), set[int]()
         with self._spool.left_behind() as results:
             for result in results:
                 self._write(Result(**result))

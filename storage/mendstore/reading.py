@@ -113,6 +113,11 @@ class Snapshot:
         """Whether the tables of searches, workers and items exist."""
         return "mend_searches" in tables_of(self._connection, "mend_searches")
 
+    @cached_property
+    def ladder(self) -> bool:
+        """Whether the tables of the last rungs exist."""
+        return bool(self.one("SELECT to_regclass('mend_tasks') IS NOT NULL AS found")["found"])
+
     def all(self, query: str, **values: Any) -> list[Row]:
         """Every row of a query with bound values."""
         return [dict(row) for row in self._connection.execute(sa.text(query), values).mappings()]

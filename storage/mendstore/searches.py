@@ -12,9 +12,12 @@ import optuna
 import sqlalchemy as sa
 from sqlalchemy.dialects.postgresql import JSONB, insert
 
+from mendstore.blobs.objects import folder_url
 from mendstore.commands import command
 from mendstore.database import Database, failures_named
 from mendstore.errors import SearchNameError
+from mendstore.queries.ladder import Ladder
+from mendstore.queries.ladder import ladder as ladder_of
 from mendstore.queries.registered import Registered, has_attribute, registered
 from mendstore.queries.registered import progress as progress_of
 from mendstore.reading import Snapshot
@@ -29,7 +32,7 @@ _attributes = sa.table(
 )
 _searches = sa.table(
     "mend_searches",
-    *(sa.column(name) for name in ("study_id", "trials", "claimed", "fingerprint", "lease_s", "stopping")),
+    *(sa.column(name) for name in ("study_id", "trials", "claimed", "fingerprint", "lease_s", "stopping", "store")),
     *(sa.column(name, JSONB) for name in ("distributions", "spec", "versions", "blobs")),
 )
 _events = sa.table("mend_events", *(sa.column(name) for name in ("study_id", "kind", "detail")))
@@ -49,6 +52,8 @@ def register(
     lease_s: float = LEASE_S,
 ) -> Registered:
     """Register a search, or resume the one of that name; it then has at least `trials` trials and is not stopping.
+
+    Workers that join from now on get the spec that is given here.
 
     Args:
         database: study database with the current schema.
@@ -96,7 +101,8 @@ def register(
         elif not made.rowcount:
             same = (_searches.c.study_id == study_id) & (_searches.c.fingerprint == fingerprint)
             wanted = sa.func.greatest(_searches.c.trials, trials)
-            _change(connection, same, trials=wanted, stopping=False, lease_s=lease_s)
+            known = dict(spec) or _searches.c.spec
+            _change(connection, same, trials=wanted, stopping=False, lease_s=lease_s, spec=known)
 
     database.run(write, transaction=True)
     found = find(database, name)
@@ -151,7 +157,7 @@ def enlarge(database: Database, search: Registered, *, to: int | None = None, by
 
 
 def stop(database: Database, search: Registered) -> None:
-    """Ask the workers to end after their current trial; `enlarge` or `register` lets the search go on.
+    """Ask the workers to end after their current work; `enlarge` or `register` lets the search go on.
 
     The event log has it.
     """
@@ -196,6 +202,27 @@ def _person() -> str:
 def _update(database: Database, search: Registered, **values: Any) -> None:
     statement = sa.update(_searches).where(_searches.c.study_id == search.study_id).values(**values)
     database.run(lambda connection: connection.execute(statement))
+
+
+def name_store(database: Database, search: Registered, store: str) -> None:
+    """Name the folder for blobs of a search that are too large for the database; one that was named before stays."""
+    _update(database, search, store=sa.func.coalesce(_searches.c.store, folder_url(store)))
+
+
+def store_of(database: Database, search: Registered) -> str | None:
+    """URL of the folder for blobs of a search that are too large for the database."""
+    statement = sa.select(_searches.c.store).where(_searches.c.study_id == search.study_id)
+    return database.run(lambda connection: connection.execute(statement).scalar())
+
+
+def try_again(database: Database, search: Registered) -> int:
+    """Let tasks that were set aside wait again, with three attempts; returns how many."""
+    return int(database.call("mend_try_again", search.study_id))
+
+
+def ladder(database: Database, search: Registered, recipe: str | None = None) -> Ladder | None:
+    """The last rungs of a search; see `queries.ladder.ladder`."""
+    return database.run(lambda connection: ladder_of(Snapshot(connection), search.study_id, recipe))
 
 
 def progress(database: Database, study_id: int) -> tuple[int, float | None]:

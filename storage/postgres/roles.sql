@@ -98,7 +98,8 @@ GRANT SELECT, INSERT, UPDATE ON ALL TABLES IN SCHEMA public TO mend_worker;
 GRANT USAGE, SELECT ON ALL SEQUENCES IN SCHEMA public TO mend_worker;
 GRANT SELECT ON ALL TABLES IN SCHEMA public TO mend_viewer;
 REVOKE EXECUTE ON ALL ROUTINES IN SCHEMA public FROM PUBLIC;
-GRANT EXECUTE ON ALL ROUTINES IN SCHEMA public TO mend_worker, mend_viewer; -- they do what their caller may do
+GRANT EXECUTE ON ALL ROUTINES IN SCHEMA public TO mend_worker, mend_viewer; -- with their caller's rights, but for
+-- mend_forget, which removes checkpoints that later ones have replaced
 
 ALTER DEFAULT PRIVILEGES FOR ROLE mend_owner IN SCHEMA public GRANT SELECT, INSERT, UPDATE ON TABLES TO mend_worker;
 ALTER DEFAULT PRIVILEGES FOR ROLE mend_owner IN SCHEMA public GRANT USAGE, SELECT ON SEQUENCES TO mend_worker;

@@ -11,6 +11,8 @@ from pathlib import Path
 import optuna
 from optuna.trial import FrozenTrial
 
+import mendstore
+
 COMMAND = [sys.executable, "-m", "mendsearch"]
 ENVIRONMENT = {key: value for key, value in os.environ.items() if key != "MENDSEARCH_STORAGE"} | {
     "OMP_NUM_THREADS": "1"
@@ -57,3 +59,20 @@ def trials_of(storage: str, name: str) -> list[FrozenTrial]:
     finally:
         stock.remove_session()
         stock.engine.dispose()
+
+
+def ladder_of(storage: str, name: str) -> mendstore.Ladder | None:
+    """The last rungs of a search; None where they have not begun. Leaves no connection behind."""
+    database = mendstore.Database(storage)
+    try:
+        return mendstore.ladder(database, mendstore.find(database, name))
+    except mendstore.StorageError:
+        return None
+    finally:
+        database.close()
+
+
+def fine_tuned(storage: str, name: str) -> int:
+    """How many fine-tunings of a search are done."""
+    found = ladder_of(storage, name)
+    return 0 if found is None else sum(step.state == "done" for step in found.steps)

@@ -10,7 +10,7 @@ import pytest
 from optuna.trial import TrialState
 
 import mendstore
-from tests.acceptance.cli import ENVIRONMENT, mendsearch, start, trials_of
+from tests.acceptance.cli import ENVIRONMENT, fine_tuned, ladder_of, mendsearch, start, trials_of
 
 EXAMPLE = Path(__file__).parents[2] / "examples" / "user_model"
 SPEC = """
@@ -75,6 +75,7 @@ def test_workers_join_with_a_url_and_a_name_and_the_creator_ends_the_job(created
     workers = [start("worker", storage, name, cwd=node, storage=storage) for _ in range(2)]
     assert [ending(worker) for worker in workers] == [0, 0]
     assert len(counted(storage, name)) == 14
+    assert ladder_of(storage, name).over, "workers fine-tune the finalists too"
     assert list(node.iterdir()) == []
     again = mendsearch("worker", storage, name, cwd=node)
     assert again.returncode == 0, again.stderr
@@ -83,6 +84,11 @@ def test_workers_join_with_a_url_and_a_name_and_the_creator_ends_the_job(created
     trials = json.loads(ended.stdout)["trials"]
     assert trials["complete"] + trials["stopped_early"] == 14
     assert len(trials_of(storage, name)) == 14
+    assert "fine-tune:" not in ended.stderr
+    found, result = ladder_of(storage, name), json.loads(ended.stdout)
+    assert result["exported"] == found.best.name
+    for finalist in found.finalists:
+        assert result["finalists"][finalist.name]["validation"][1:] == [step.value for step in finalist.done]
 
 
 def test_resume_adds_trials_stop_ends_workers_and_delete_waits_for_them(created, storage, name):
@@ -101,6 +107,9 @@ def test_resume_adds_trials_stop_ends_workers_and_delete_waits_for_them(created,
     assert mendstore.command("resume", storage, name) in launched.stderr
     ended = mendsearch("resume", storage, name, "--trials", str(done), cwd=node)
     assert f"{done} of {done} trials done" in ended.stdout
+    launched = mendsearch("launch", name, "--workers", "1", cwd=node, storage=storage)
+    assert launched.returncode == 0, launched.stderr
+    assert ladder_of(storage, name).over, "the finalists among the trials that there are"
     launched = mendsearch("launch", name, "--workers", "1", cwd=node, storage=storage)
     assert (launched.returncode, launched.stderr) == (0, "")
     assert f"has all its {done} trials" in launched.stdout
@@ -137,6 +146,11 @@ def test_a_run_with_workers_that_is_killed_whole_ends_right_by_the_same_command(
     run.kill()
     run.communicate()
     kept = {trial.number: trial for trial in counted(storage, name)}
+    again = start(*command, cwd=tmp_path, storage=storage)
+    wait_until(lambda: fine_tuned(storage, name) >= 2, again, seconds=240)
+    again.kill()
+    again.communicate()
+    tuned = {step.weights for step in ladder_of(storage, name).steps if step.state == "done"}
     ended = mendsearch(*command, "--json", cwd=tmp_path, storage=storage)
     assert ended.returncode == 0, ended.stderr
     assert len(counted(storage, name)) == trials
@@ -145,6 +159,10 @@ def test_a_run_with_workers_that_is_killed_whole_ends_right_by_the_same_command(
     assert {trial.state for trial in trials_of(storage, name)} <= {*COUNTED, TrialState.FAIL}
     result = json.loads(ended.stdout)
     assert result["trials"]["complete"] + result["trials"]["stopped_early"] == trials
+    found = ladder_of(storage, name)
+    assert tuned <= {step.weights for step in found.steps}, "no fine-tuning is done twice"
+    assert (tmp_path / "out" / "model" / "model.safetensors").is_file()
+    assert result["exported"] == found.best.name
 
 
 @pytest.fixture

@@ -7,7 +7,7 @@ import time
 import pytest
 from optuna.trial import TrialState
 
-from tests.acceptance.cli import mendsearch, start, trials_of
+from tests.acceptance.cli import fine_tuned, mendsearch, start, trials_of
 
 TRIALS = 25
 SPEC = """
@@ -20,11 +20,11 @@ mend.trials = {trials}
 finetune.epochs = 4
 """
 MOMENTS = {
-    "training": lambda out, trials: (out / "train.pt").is_file(),
+    "training": lambda out, trials: (out / "train.checkpoint").is_file(),
     "ranking": lambda out, trials: (out / "dense.safetensors").is_file(),
     "the first trials": lambda out, trials: trials >= 2,
     "later trials": lambda out, trials: trials >= TRIALS - 8,
-    "fine-tuning": lambda out, trials: any((out / "finetuned").glob("*-0.json")),
+    "fine-tuning": lambda out, trials: trials >= 1,
 }
 
 
@@ -38,7 +38,10 @@ def wait_for(moment, process, out, storage, name):
     while time.monotonic() < deadline:
         if process.poll() is not None:
             pytest.fail(f"it ended before its moment: {process.stderr.read()}")
-        if MOMENTS[moment](out, len(finished_trials(storage, name)) if "trials" in moment else 0):
+        count = len(finished_trials(storage, name)) if "trials" in moment else 0
+        if moment == "fine-tuning":
+            count = fine_tuned(storage, name)
+        if MOMENTS[moment](out, count):
             return
         time.sleep(0.02)
     pytest.fail(f"the moment never came: {moment}")

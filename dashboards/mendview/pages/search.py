@@ -7,7 +7,7 @@ from datetime import timedelta
 from mendstore import Snapshot
 from mendstore.queries import trials, workers
 from mendstore.queries.searches import Search
-from mendview import figures, overview, words
+from mendview import figures, ladder, overview, words
 from mendview.figures.network import movers
 from mendview.pages.base import Importances, Page, Panel, begin, render
 from mendview.tables import caption, headings, result_rows
@@ -36,6 +36,8 @@ def search_page(snapshot: Snapshot, search: Search, importances: Importances, nu
     note = "Higher is better." if search.sign > 0 else "Lower is better."
     if total > trials.EACH:
         note += f" {words.count(total)} trials in {len(shown)} spans; click a point for its trial."
+    if seen.ladder is not None:
+        page.parts["ladder"] = render("ladder", ladder=seen.ladder, words_of=ladder)
     page.layout += [
         Panel("history", "Best score", note, whole=True, axis=True),
         Panel("endings", "Early stopping", "How trials ended.", axis=True),
@@ -50,6 +52,9 @@ def search_page(snapshot: Snapshot, search: Search, importances: Importances, nu
         page.layout.append(
             Panel("fidelity", f"Score against {search.result.figure_name}", "Before and after fine-tuning.")
         )
+    if seen.ladder is not None:
+        note = "Refined score, and figure on validation at each part of the fine-tuning; in brackets the rank."
+        page.layout.append(Panel("ladder", "Finalists", note, whole=True))
     page.layout.append(Panel("top", "Trials"))
     if search.structure.outputs:
         columns = overview.made_of(seen, seen.best)

@@ -45,7 +45,8 @@ class Request:
         gpus: GPUs for one worker each: `all`, a number, or a list.
         per_gpu: number of workers that share a GPU.
         cpus: cores per worker.
-        allow: packages that a worker may import for the network.
+        allow: packages that a worker may import for the network, the metric, the data and the fine-tuning.
+        data: folder of the training data on the machine of a worker.
         log_dir: folder of the logs.
         memory, time, partition, account, sbatch: see `Slurm`.
         image, namespace, secret: see `Kubernetes`.
@@ -59,6 +60,7 @@ class Request:
     per_gpu: int | None = None
     cpus: int | None = None
     allow: Sequence[str] = ()
+    data: Path | None = None
     log_dir: Path | None = None
     memory: str | None = None
     time: str | None = None
@@ -131,8 +133,11 @@ class Request:
         )
 
     def _command(self, python: str) -> list[str]:
-        allowed = (f"--allow={package}" for package in self.allow)
-        return [python, "-P", "-m", "mendsearch", "worker", self.search, *allowed]
+        allowed = [f"--allow={package}" for package in self.allow]
+        words = [python, "-P", "-m", "mendsearch", "worker", self.search, *allowed]
+        if self.data is not None:  # in an image it is where the user says
+            words.append(f"--data={self.data if self.backend == 'kubernetes' else self.data.absolute()}")
+        return words
 
     def _storage(self) -> str:
         if self.url is None:

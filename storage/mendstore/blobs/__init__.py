@@ -13,7 +13,7 @@ The promises, and how they are kept:
 """
 
 from mendstore.blobs.cache import default_folder
-from mendstore.blobs.collection import Collected, collect
+from mendstore.blobs.collection import Collected, collect, forget
 from mendstore.blobs.content import Blobs
 
-__all__ = ["Blobs", "Collected", "collect", "default_folder"]
+__all__ = ["Blobs", "Collected", "collect", "default_folder", "forget"]

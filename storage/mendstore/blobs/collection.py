@@ -1,4 +1,4 @@
-"""Removing blobs that no search names, and what interrupted uploads left in a store."""
+"""Removing blobs that no search or task names, and what interrupted uploads left in a store."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from datetime import timedelta
 import sqlalchemy as sa
 
 from mendstore.blobs import objects
-from mendstore.blobs.tables import BLOBS, DIGEST, SEARCHES, lock, own_folder
+from mendstore.blobs.tables import BLOBS, DIGEST, SEARCHES, TASKS, lock, own_folder
 from mendstore.database import Database
 
 GRACE_S = 3600.0
@@ -51,6 +51,33 @@ def collect(database: Database, *, store: str | None = None, grace_s: float = GR
     return Collected(len(blobs), len(leftovers), sum(blobs) + sum(leftovers))
 
 
+def forget(database: Database, task_id: int, *, patient: bool = True) -> None:
+    """Remove the checkpoint that a later one, or the result, of a fine-tuning has replaced.
+
+    Args:
+        database: study database with the current schema.
+        task_id: id of the fine-tuning.
+        patient: whether to wait during an outage.
+
+    Raises:
+        StorageError: the database or the store cannot be used.
+    """
+    named = sa.join(TASKS, BLOBS, TASKS.c.spent == BLOBS.c.digest)
+    spent = sa.select(BLOBS.c.digest, BLOBS.c.place).select_from(named).where(TASKS.c.task_id == task_id)
+    row = database.run(lambda connection: connection.execute(spent).one_or_none(), patient=patient)
+    if row is None:
+        return
+    own = None if row.place is None else own_folder(database)
+
+    def work(connection: sa.Connection) -> None:
+        lock(connection, row.digest)
+        place = connection.execute(sa.select(sa.func.mend_forget(task_id))).scalar()
+        if place is not None and place.rsplit("/", 2)[1] == own:
+            objects.remove(place)
+
+    database.run(work, transaction=True, patient=patient)
+
+
 def _folders(database: Database, own: str, store: str | None) -> set[str]:
     """The folders of this database in the stores."""
     statement = sa.select(BLOBS.c.place).where(BLOBS.c.place.is_not(None))
@@ -66,6 +93,7 @@ def _removable(grace_s: float) -> sa.ColumnElement[bool]:
     return sa.and_(
         BLOBS.c.created_at < sa.func.clock_timestamp() - timedelta(seconds=grace_s),
         ~sa.exists().select_from(sa.join(SEARCHES, named, named.c.value == BLOBS.c.digest)),
+        ~sa.exists().where(sa.or_(TASKS.c.checkpoint == BLOBS.c.digest, TASKS.c.weights == BLOBS.c.digest)),
     )
 
 

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import sqlalchemy as sa
+from sqlalchemy.dialects.postgresql import insert
 
 from mendstore.blobs import objects
 from mendstore.blobs.cache import BlobCache
@@ -38,15 +39,22 @@ class Blobs:
             Every worker must be able to reach it. Only uploads need this argument.
         limit_bytes: size of the largest blob that is kept in the database.
         cache: folder for downloaded blobs; by default `MENDSEARCH_CACHE`, or the user's cache folder.
+        patient: whether uploads wait during an outage.
 
     Raises:
         StorageError: the store's URL cannot be used.
     """
 
     def __init__(
-        self, database: Database, *, store: str | None = None, limit_bytes: int = LIMIT_BYTES, cache: Path | None = None
+        self,
+        database: Database,
+        *,
+        store: str | None = None,
+        limit_bytes: int = LIMIT_BYTES,
+        cache: Path | None = None,
+        patient: bool = True,
     ) -> None:
-        self._database, self._limit_bytes = database, limit_bytes
+        self._database, self._limit_bytes, self._patient = database, limit_bytes, patient
         self._store = None if store is None else objects.folder_url(store)
         self._cache = BlobCache(cache)
 
@@ -74,7 +82,7 @@ class Blobs:
                 _insert(connection, digest, size, pieces())
             return kept or inside
 
-        if self._database.run(keep, transaction=True):
+        if self._database.run(keep, transaction=True, patient=self._patient):
             return digest
         if place is None:
             raise StorageError(
@@ -82,7 +90,8 @@ class Blobs:
                 f"give the URL of a store that every worker reaches: a shared folder, or s3://bucket/prefix"
             )
         objects.upload(place, pieces())
-        if not self._database.run(lambda connection: is_kept(connection, digest, size, place), transaction=True):
+        kept = partial(is_kept, digest=digest, size=size, place=place)
+        if not self._database.run(kept, transaction=True, patient=self._patient):
             raise StorageError(f"blob {digest}: {place} does not hold what was written there; put it again")
         return digest
 
@@ -95,6 +104,16 @@ class Blobs:
         if not DIGEST.fullmatch(digest):  # it becomes the name of a file
             raise StorageError(f"blob {digest!r}: expected a sha256, 64 hexadecimal digits")
         return self._cache.get(digest, lambda: self._content(digest, progress))
+
+    def save(self, digest: str, path: Path) -> None:
+        """Write the verified content of a blob to a file, past the cache: for what is needed once.
+
+        Raises:
+            StorageError: as `fetch`.
+        """
+        with path.open("wb") as file:
+            for piece in self._content(digest, no_progress):
+                file.write(piece)
 
     def _content(self, digest: str, progress: Progress) -> Iterator[bytes]:
         statement = sa.select(BLOBS.c.bytes, BLOBS.c.place).where(BLOBS.c.digest == digest)
@@ -125,10 +144,13 @@ def _scalar(statement: sa.Select[Any], connection: sa.Connection) -> bytes | Non
 
 
 def _insert(connection: sa.Connection, digest: str, size: int, pieces: Iterable[bytes]) -> None:
-    connection.execute(sa.delete(BLOBS).where(BLOBS.c.digest == digest))  # a row that has lost its content
-    connection.execute(sa.insert(BLOBS).values(digest=digest, bytes=size))
+    # a row that has lost its content is filled again; workers may not delete it
+    row = insert(BLOBS).values(digest=digest, bytes=size)
+    connection.execute(row.on_conflict_do_update(index_elements=["digest"], set_={"bytes": size, "place": None}))
     for number, piece in enumerate(pieces):
-        connection.execute(sa.insert(CHUNKS).values(digest=digest, number=number, content=piece))
+        chunk = insert(CHUNKS).values(digest=digest, number=number, content=piece)
+        whole = {"content": chunk.excluded.content}
+        connection.execute(chunk.on_conflict_do_update(index_elements=["digest", "number"], set_=whole))
 
 
 def _opened(content: Path | bytes) -> io.BytesIO | io.BufferedReader:

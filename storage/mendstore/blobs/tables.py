@@ -19,6 +19,7 @@ BLOBS = sa.table(
 )
 CHUNKS = sa.table("mend_chunks", sa.column("digest"), sa.column("number"), sa.column("content", sa.LargeBinary))
 SEARCHES = sa.table("mend_searches", sa.column("blobs", JSONB))
+TASKS = sa.table("mend_tasks", *(sa.column(name) for name in ("task_id", "checkpoint", "weights", "spent")))
 
 
 def lock(connection: sa.Connection, digest: str) -> None:

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 from pathlib import Path
 from typing import Any
 
 import optuna
+import pytest
 from optuna.distributions import IntDistribution, distribution_to_json
 
 import mendstore
@@ -45,10 +47,30 @@ def work(url: str, name: str, spool: Path, trials: int = 3) -> mendstore.Queue:
                 else:
                     assert queue.finish(result_of(claim)) == "recorded"
         assert status == "finished"
+        _climb(database, queue, spool)
         queue.leave("finished")
         return queue
     finally:
         database.close()
+
+
+def _climb(database: mendstore.Database, queue: mendstore.Queue, spool: Path) -> None:
+    """Choose one finalist, and fine-tune it on one rung with two checkpoints, of which the first is removed."""
+    tasks, file = mendstore.Tasks(database, queue, "recipe", None, spool), spool / "file"
+    status, task = tasks.claim(["choose"])
+    assert task is not None, status
+    finalist = mendstore.ChosenFinalist("uniform", "key-1", {"a": 3}, -0.5)
+    assert tasks.choose(task, [finalist], [{"part": 1.0, "places": 1}], 0.5) == "recorded"
+    status, task = tasks.claim(["finetune"])
+    assert task is not None, status
+    for epoch in (1, 2):
+        file.write_text(f"checkpoint {epoch} of {queue.search.name}")
+        assert tasks.keep(task, file, epoch)
+    file.write_text(f"weights of {queue.search.name}")
+    assert tasks.finish(task, mendstore.Tuned(0.5, 0.0, 0.1), file) == "recorded"
+    with pytest.raises(mendstore.StorageError, match="is not in this database"):
+        tasks.fetch(hashlib.sha256(f"checkpoint 1 of {queue.search.name}".encode()).hexdigest(), file)
+    assert tasks.claim(["choose", "finetune"]) == ("finished", None)
 
 
 def result_of(claim: mendstore.Claim) -> mendstore.Result:

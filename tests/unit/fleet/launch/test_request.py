@@ -46,6 +46,14 @@ def test_a_job_of_kubernetes():
     assert made.command == ["python", "-P", "-m", "mendsearch", "worker", "mine", "--allow=own"]
 
 
+def test_workers_are_told_where_the_data_is():
+    """On nodes that share a file system by its whole path; in an image as the user says."""
+    made = Request("mine", "slurm", URL, workers=2, data=Path("images")).resolved(LOGS)
+    assert made.command[-1] == f"--data={Path.cwd() / 'images'}"
+    made = Request("mine", "kubernetes", URL, workers=2, image="i", data=Path("images")).resolved(LOGS)
+    assert made.command[-1] == "--data=images"
+
+
 @pytest.mark.parametrize(
     ("options", "message"),
     [

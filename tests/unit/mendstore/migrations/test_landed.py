@@ -17,6 +17,9 @@ LANDED = {
     "0001_functions.sql": "714a81ce36fbb675059c9f157b13fd1b63321ac42f84e902623979c1fad077b7",
     "0002_functions.py": "43b1e13910817671504d99f3ebfd9ba6aade95b42e31d262189a0bdb9039d59d",
     "0002_functions.sql": "6a2ce0d135bfe9b173cf7b62ff1d381858594d9d6a6d89e5bc5ae7d080a1dec9",
+    "0003_functions.sql": "0b57bc9fe3fa4fddcea628698fcf474376d5be18c824aef0e9fa6cfe44a105ad",
+    "0003_ladder.py": "fef360ffd8d82186575f26462e350a52ed1f711f6f5278d8b599621ef490a3ec",
+    "0003_ladder.sql": "1e5420565178d6f412367e481fb217273f4e2429401eae6b74126576e858b57f",
 }
 """sha256 of every file of a revision; a new revision adds its own."""
 FILES = sorted(path.name for path in VERSIONS.iterdir() if path.suffix in (".py", ".sql") and path.stem != "__init__")
