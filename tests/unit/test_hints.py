@@ -7,6 +7,9 @@ from pathlib import Path
 import pytest
 
 import mendstore
+from mendsearch.config import parse_spec
+from mendsearch.fleet.compatibility import imported_packages
+from mendsearch.fleet.tuner import imported_by_workers
 from mendstore.commands import launch_command
 
 ROOT = Path(__file__).parents[2]
@@ -65,6 +68,24 @@ def test_workers_are_allowed_the_packages_that_a_search_imports():
         "mendsearch launch postgresql://h/db x --workers 2 --allow mine --allow other"
     )
     assert "--allow" not in launch_command("postgresql://h/db", "x", {"model": {"name": "torchvision:resnet18"}})
+
+
+@pytest.mark.parametrize("epochs", [0, 1])
+def test_workers_are_allowed_what_fine_tuning_imports_and_told_where_the_data_is(epochs):
+    spec = parse_spec(
+        {
+            "name": "x",
+            "model": {"name": "net:make"},
+            "data": {"name": "items:load", "batch": "feeding:batch", "path": "/data"},
+            "budget": {"macs": 0.4},
+            "finetune": {"loss": "losses:loss", "epochs": epochs},
+        },
+        origin="here",
+    )
+    allow = "".join(f" --allow {package}" for package in imported_packages(*imported_by_workers(spec)))
+    line = launch_command("postgresql://h/db", "x", spec.model_dump(mode="json"), Path("/my data"))
+    assert line == f"mendsearch launch postgresql://h/db x --workers 2{allow} --data '/my data'"
+    assert allow.count("--allow") == (4 if epochs else 1)
 
 
 def test_the_embedded_database_of_this_folder_is_found_without_its_url(inside):

@@ -69,3 +69,20 @@ def test_a_trial_that_is_given_back_did_not_fail(database, storage, name, tmp_pa
     queue.fail(claim, "ValueError: no", "Traceback: attempt 1: stopped no")
     assert read(storage, name, pace_of).failing == 1
     assert read(storage, name, fleet_status).faults["failed"] == 1
+
+
+def test_a_task_that_is_given_back_did_not_fail(database, storage, name, tmp_path):
+    search = registered(database, name, 1)
+    queue = mendstore.Queue(database, search, "cpu", tmp_path)
+    _, (claim,) = queue.claim([("1", {"x": 1.0})])
+    queue.finish(mendstore.Result(claim.item_id, "COMPLETE", -0.5, "1", {"x": 1.0}))
+    for end in ("signal 15", "asked to stop", "signal 2", "signal 15"):
+        queue = mendstore.Queue(database, search, "cpu", tmp_path)
+        tasks = mendstore.Tasks(database, queue, "recipe", None, tmp_path)
+        _, task = tasks.claim(["choose"])
+        assert task.attempt == 1, "no attempt is used up"
+        if end == "asked to stop":
+            tasks.give_back(task, end)
+        queue.leave(end)
+    assert not any(read(storage, name, fleet_status).faults.values())
+    assert not {event.kind for event in read(storage, name, events)} - {"joined", "left"}

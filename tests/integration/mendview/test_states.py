@@ -56,5 +56,28 @@ def test_the_states_of_a_search_and_what_a_script_is_told(database, storage, nam
     ended = mendsearch("status", storage, name, "--check", cwd=tmp_path)
     assert (ended.returncode, ended.stderr) == (6, "")
     assert ended.stdout == f"{name}: stopped, 1 of 3 trials, best score −0.5000\n"
+    mendstore.enlarge(database, search, to=1)
+    assert check_line(seen(storage, name))[0] == 0
+    queue = mendstore.Queue(database, search, "cpu", tmp_path)
+    tasks = mendstore.Tasks(database, queue, "recipe", None, tmp_path)
+    _, task = tasks.claim(["choose"])
+    assert seen(storage, name).state == "fine-tuning"
+    assert check_line(seen(storage, name))[0] == 5
+    finalist = mendstore.ChosenFinalist("uniform", "1", {"a": 1}, -0.5)
+    tasks.choose(task, [finalist], [{"part": 1.0, "places": 1}], 0.1)
+    queue.leave("finished")
+    halted = seen(storage, name)
+    assert (halted.state, check_line(halted)[0]) == ("halted", 6), "nobody fine-tunes, and it is not finished"
+    assert "1 fine-tuning to go" in halted.verdict
+    assert "mendsearch launch" in halted.todo
+    mendstore.stop(database, search)
+    assert "mendsearch resume" in seen(storage, name).todo
+    mendstore.enlarge(database, search)
+    queue = mendstore.Queue(database, search, "cpu", tmp_path)
+    tasks = mendstore.Tasks(database, queue, "recipe", None, tmp_path)
+    _, task = tasks.claim(["finetune"])
+    (tmp_path / "weights").write_text(name)
+    tasks.finish(task, mendstore.Tuned(0.5, 0.0, 0.1), tmp_path / "weights")
+    assert (seen(storage, name).state, check_line(seen(storage, name))[0]) == ("finished", 0)
     assert mendsearch("status", storage, "nobody", "--check", cwd=tmp_path).returncode == 2
     assert mendsearch("status", storage, "--check", cwd=tmp_path).returncode == 2

@@ -71,6 +71,11 @@ def test_in_a_sentence(changed, said):
     console.print("\n".join(ladder.lines(seen)))
 
 
+def test_what_is_left():
+    assert ladder.left(UNDER_WAY) == "2 fine-tunings to go"
+    assert ladder.left(replace(UNDER_WAY, choice="waiting", finalists=(), places=())) == "finalists to be chosen"
+
+
 def test_as_plain_values():
     assert ladder.summary(None) is None
     found = ladder.summary(UNDER_WAY)
