@@ -61,6 +61,13 @@ def trials_of(storage: str, name: str) -> list[FrozenTrial]:
         stock.engine.dispose()
 
 
+def as_ended(trial: FrozenTrial) -> FrozenTrial:
+    """A trial as it ended, without what the choice of the finalists and their fine-tunings add to it later."""
+    for key in ("rung", "refined_score", "finetuned"):
+        trial.user_attrs.pop(key, None)
+    return trial
+
+
 def ladder_of(storage: str, name: str) -> mendstore.Ladder | None:
     """The last rungs of a search; None where they have not begun. Leaves no connection behind."""
     database = mendstore.Database(storage)

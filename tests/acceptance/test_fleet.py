@@ -10,7 +10,7 @@ import pytest
 from optuna.trial import TrialState
 
 import mendstore
-from tests.acceptance.cli import ENVIRONMENT, fine_tuned, ladder_of, mendsearch, start, trials_of
+from tests.acceptance.cli import ENVIRONMENT, as_ended, fine_tuned, ladder_of, mendsearch, start, trials_of
 
 EXAMPLE = Path(__file__).parents[2] / "examples" / "user_model"
 SPEC = """
@@ -27,7 +27,7 @@ COUNTED = (TrialState.COMPLETE, TrialState.PRUNED)
 
 
 def counted(storage, name):
-    return [trial for trial in trials_of(storage, name) if trial.state in COUNTED]
+    return [as_ended(trial) for trial in trials_of(storage, name) if trial.state in COUNTED]
 
 
 def wait_until(condition, process, seconds=90):

@@ -7,7 +7,10 @@ import time
 import pytest
 from optuna.trial import TrialState
 
-from tests.acceptance.cli import fine_tuned, mendsearch, start, trials_of
+import mendstore
+from mendstore.queries.fleet import events
+from mendstore.queries.searches import find_search
+from tests.acceptance.cli import as_ended, fine_tuned, ladder_of, mendsearch, start, trials_of
 
 TRIALS = 25
 SPEC = """
@@ -30,7 +33,7 @@ MOMENTS = {
 
 def finished_trials(storage, name):
     counted = (TrialState.COMPLETE, TrialState.PRUNED)
-    return {trial.number: trial for trial in trials_of(storage, name) if trial.state in counted}
+    return {trial.number: as_ended(trial) for trial in trials_of(storage, name) if trial.state in counted}
 
 
 def wait_for(moment, process, out, storage, name):
@@ -91,3 +94,42 @@ def test_a_run_that_is_ended_again_and_again_ends_right(tmp_path, storage, name,
         storage=storage,
     )
     assert json.loads(unbroken.stdout)["dense"]["accuracy"] == result["dense"]["accuracy"]
+
+
+SLOW_LOSS = """
+import time
+
+from torch.nn import functional
+
+
+def loss(outputs, targets):
+    time.sleep(600)
+    return functional.cross_entropy(outputs, targets)
+"""
+
+
+def fine_tunings(storage, name):
+    found = ladder_of(storage, name)
+    return [] if found is None else [step.state for step in found.steps]
+
+
+@pytest.mark.parametrize("workers", ["0", "1"])
+def test_a_run_is_ended_in_the_middle_of_a_long_pass_and_its_fine_tuning_waits(tmp_path, storage, name, workers):
+    (tmp_path / "spec.toml").write_text(SPEC.format(name=name, trials=2) + 'finetune.loss = "slow:loss"\n')
+    (tmp_path / "slow.py").write_text(SLOW_LOSS)
+    run = start("run", "spec.toml", "--out", "out", "--workers", workers, cwd=tmp_path, storage=storage)
+    deadline = time.monotonic() + 200
+    while "leased" not in fine_tunings(storage, name):
+        assert run.poll() is None, run.stderr.read()
+        assert time.monotonic() < deadline, "no fine-tuning began"
+        time.sleep(0.1)
+    run.send_signal(signal.SIGTERM)
+    _, stderr = run.communicate(timeout=60)
+    assert run.returncode == 128 + signal.SIGTERM, stderr
+    assert "Traceback" not in stderr
+    assert set(fine_tunings(storage, name)) == {"waiting"}
+    reader = mendstore.Reader(storage)
+    found = reader.read(lambda snapshot: events(snapshot, find_search(snapshot, name=name)))
+    reader.close()
+    assert {event.kind for event in found} == {"joined", "left"}, "a stop is no fault"
+    assert all("lost" not in event.detail for event in found)
