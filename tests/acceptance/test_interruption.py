@@ -50,6 +50,7 @@ def wait_for(moment, process, out, storage, name):
     pytest.fail(f"the moment never came: {moment}")
 
 
+@pytest.mark.timeout(900)  # seven runs, each of which imports PyTorch
 @pytest.mark.parametrize("end", [signal.SIGKILL, signal.SIGINT, signal.SIGTERM], ids=["kill -9", "Ctrl-C", "SIGTERM"])
 def test_a_run_that_is_ended_again_and_again_ends_right(tmp_path, storage, name, end):
     (tmp_path / "spec.toml").write_text(SPEC.format(name=name, trials=TRIALS))
