@@ -17,6 +17,8 @@ from contextlib import contextmanager, suppress
 import psutil
 
 NUMBERS = tuple(getattr(signal, name) for name in ("SIGTERM", "SIGINT", "SIGUSR1", "SIGHUP") if hasattr(signal, name))
+GRACE_S = 7.5
+"""Seconds that a trial or a pass may go on once the process is asked to stop; then it is given back."""
 ONE_S = 0.5
 """Signals within this time of the first count as one: systemd and a supervisor may both send it."""
 

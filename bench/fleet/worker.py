@@ -26,8 +26,8 @@ from optuna.trial import TrialState
 import mendstore
 from bench.fleet.study import SPACE, attributes, proposal, result, stock_storage
 from mendsearch.fleet.launch import STORAGE_VARIABLE
-from mendsearch.fleet.signals import Signals
 from mendsearch.mending.ladder import RUNGS, places
+from mendsearch.stopping import GRACE_S, Listener, Stopping
 
 PAUSE_S = 0.25
 OUTAGE_S = 600.0
@@ -91,14 +91,14 @@ def score(source: random.Random, job: Job) -> float:
 
 def ours(url: str, job: Job, journal: Journal) -> int:
     """Work like `mendsearch.fleet.worker.run_worker`; return an exit code."""
-    stop_event, joined = threading.Event(), list[mendstore.Queue]()
+    stopping, joined = Stopping(), list[mendstore.Queue]()
+    stop_event = stopping.event
 
     def give_back(number: int) -> None:
         for queue in joined:
             queue.leave(f"signal {number}")
 
-    signals = Signals(stop_event, give_back)
-    signals.start()
+    Listener(stopping, lambda: None).start()
     first = mendstore.Database(url)
     try:
         mendstore.check_version(first)
@@ -111,7 +111,10 @@ def ours(url: str, job: Job, journal: Journal) -> int:
     source = random.Random(os.getpid() + time.time_ns())
     try:
         spool = Path(job.folder) / "spool"
-        with mendstore.working(database, search, "cpu", spool, TRIAL_LIMIT_S, stop_event, say) as (queue, heartbeat):
+        with (
+            stopping.finishing(GRACE_S, give_back),
+            mendstore.working(database, search, "cpu", spool, TRIAL_LIMIT_S, stop_event, say) as (queue, heartbeat),
+        ):
             joined.append(queue)
             journal.note("joined")
             while claim := _take(queue, heartbeat, source, stop_event):
@@ -122,12 +125,12 @@ def ours(url: str, job: Job, journal: Journal) -> int:
                 journal.note(how, item=claim.item_id, value=value)
             climb(mendstore.Tasks(database, queue, "bench", None, spool), source, job, journal, stop_event)
     except mendstore.StorageError:
-        if signals.number is None:
+        if stopping.number is None:
             raise
     finally:
         with contextlib.suppress(Exception):
             database.close()
-    return 0 if signals.number is None else 128 + signals.number
+    return 0 if stopping.number is None else 128 + stopping.number
 
 
 def _take(

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import threading
 from pathlib import Path
 
 import optuna
@@ -11,9 +10,9 @@ import optuna
 import mendstore
 from mendsearch.fleet.bundle import download
 from mendsearch.fleet.ladder import Climber
-from mendsearch.fleet.signals import Signals
 from mendsearch.fleet.tuner import tuner_here
 from mendsearch.progress import Reporter
+from mendsearch.stopping import GRACE_S, Listener, Stopping
 from mendsearch.study.worker import open_database, work
 
 
@@ -45,14 +44,13 @@ def run_worker(
         mendstore.StorageError: the database cannot be reached at the start, or for longer than `outage_s` later.
     """
     optuna.logging.set_verbosity(optuna.logging.WARNING)
-    stop_event, joined = threading.Event(), list[mendstore.Queue]()
+    stopping, joined = Stopping(), list[mendstore.Queue]()
 
     def give_back(number: int) -> None:
         for queue in joined:
             queue.leave(f"signal {number}")
 
-    signals = Signals(stop_event, give_back)
-    signals.start()
+    Listener(stopping, lambda: reporter.say("asked to stop: the current work was given back")).start()
     first = mendstore.Database(url)  # a wrong URL is reported at once, without waiting
     try:
         mendstore.check_version(first)
@@ -63,36 +61,37 @@ def run_worker(
     given = {"outage_s": outage_s, "trial_limit_s": trial_limit_s}
     fleet = spec.fleet.model_copy(update={key: value for key, value in given.items() if value is not None})
     spec = spec.model_copy(update={"fleet": fleet})
-    database = open_database(url, fleet, reporter, stop_event)
+    database = open_database(url, fleet, reporter, stopping.event)
     climber = Climber(
         database,
         registered,
         spec,
         search,
         lambda: tuner_here(spec, search, data, allow, reporter),
-        stop_event,
+        stopping.event,
         reporter,
     )
     try:
-        work(
-            database,
-            registered,
-            search,
-            spec.mend,
-            fleet,
-            spec.seed,
-            reporter,
-            stop_event,
-            joined.append,
-            climber.climb,
-        )
+        with stopping.finishing(GRACE_S, give_back):
+            work(
+                database,
+                registered,
+                search,
+                spec.mend,
+                fleet,
+                spec.seed,
+                reporter,
+                stopping.event,
+                joined.append,
+                climber.climb,
+            )
     except mendstore.StorageError:
-        if signals.number is None:
+        if stopping.number is None:
             raise
     finally:
         with contextlib.suppress(Exception):  # the process ends anyway
             database.close()
-    if signals.number is not None:
-        reporter.say(f"signal {signals.number}: the current work was finished or given back")
-        return 128 + signals.number
+    if stopping.number is not None:
+        reporter.say(f"signal {stopping.number}: the current work was finished or given back")
+        return 128 + stopping.number
     return 0

@@ -9,14 +9,11 @@ from mendsearch.config import FleetSpec, MendSpec
 from mendsearch.mending.sampler import make_sampler
 from mendsearch.mending.search import Search
 from mendsearch.progress import Reporter
-from mendsearch.stopping import Stopping
+from mendsearch.stopping import GRACE_S, Stopping
 from mendsearch.study.loop import run_trials
 from mendsearch.study.memory import StudySource
 from mendsearch.study.registration import Registration, register
 from mendsearch.study.worker import Climb, check_done, no_rungs, open_database, work
-
-GRACE_S = 7.5
-"""Seconds that a trial or a pass may go on once the process is asked to stop; then it is given back."""
 
 
 def run_study(
