@@ -69,8 +69,9 @@ def check_version(database: Database) -> None:
 
     def check(connection: sa.Connection) -> None:
         _refuse_newer(connection, config)
-        refuse_other_optuna(connection)
         found, wanted = _version(connection), ScriptDirectory.from_config(config).get_current_head()
+        if found in (None, wanted):  # an upgrade of ours comes first, and needs no right to read Optuna's version
+            refuse_other_optuna(connection)
         if found != wanted:
             owner = _owner(connection)
             url = database.url if owner is None else with_role(database.url, owner)
