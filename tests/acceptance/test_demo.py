@@ -11,7 +11,6 @@ from pathlib import Path
 import optuna
 import pytest
 
-from mendsearch.study.finalists import POOL
 from mendstore import EmbeddedServer
 from tests.acceptance.cli import mendsearch
 
@@ -91,8 +90,9 @@ def test_the_exported_network_is_behind_no_control_on_validation(result):
 def test_stock_optuna_reads_the_study(url, result):
     study = optuna.load_study(study_name="demo", storage=url)
     assert len(study.trials) == TRIALS
-    ranked = sorted((trial for trial in study.trials if trial.state.name == "COMPLETE"), key=lambda trial: -trial.value)
-    assert result["finalists"]["mended"]["keep_counts"] in [trial.user_attrs["keep_counts"] for trial in ranked[:POOL]]
+    # a start of the error curves may be the best once refined, whatever its trial's rank
+    scored = [trial.user_attrs["keep_counts"] for trial in study.trials if trial.state.is_finished()]
+    assert result["finalists"]["mended"]["keep_counts"] in scored
 
 
 def test_stock_optuna_dashboard_opens_the_printed_url(url):
