@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
+from typing import Any
 
 import torch
 from torch import nn
@@ -71,6 +72,32 @@ def to_network(inputs: BatchLike, model: nn.Module) -> Batch:
     """Inputs on the device of a network, those in floating point in the dtype in which it computes."""
     parameter = next(parameter for parameter in model.parameters() if parameter.is_floating_point())
     return Batch.of(inputs).to(parameter.device, parameter.dtype)
+
+
+Seen = Callable[[str, Any, Any, Any], None]
+
+
+@torch.no_grad()
+def run_one(model: nn.Module, inputs: Batch, modules: Mapping[str, nn.Module], seen: Seen) -> None:
+    """Run the first item, and show what some modules read and put out.
+
+    Args:
+        model: the network; run in evaluation mode.
+        inputs: of the network.
+        modules: modules that are watched, by name.
+        seen: called after each of them with its name, the module, its arguments by position, and its output.
+    """
+    hooks = [
+        module.register_forward_hook(lambda m, given, output, name=name: seen(name, m, given, output))
+        for name, module in modules.items()
+        if not isinstance(module, torch.jit.ScriptModule)  # it bears no hooks
+    ]
+    try:
+        with evaluating(model):
+            to_network(inputs[:1], model).call(model)
+    finally:
+        for hook in hooks:
+            hook.remove()
 
 
 BatchNorm = nn.modules.batchnorm._BatchNorm

@@ -23,7 +23,7 @@ from mendsearch.coupling.nesting import tensors_in
 from mendsearch.coupling.slicing import Slicer
 from mendsearch.coupling.surgery import build_pruned
 from mendsearch.errors import MendsearchError
-from mendsearch.exporting import export
+from mendsearch.exporting import Exported, export
 from mendsearch.exporting.comparison import relative_difference
 from mendsearch.files import write_text
 from mendsearch.pipeline.export import versions
@@ -41,7 +41,8 @@ PAGE = """# Exported networks
 `python -m bench.accuracy.exported`: networks of torchvision with random weights and half of the channels of every
 coupling group, drawn at random. Each is exported, and its file is run on {items} images by `python -I` in a process
 that cannot import mendsearch or torchvision; the ONNX file also without PyTorch. The difference is the largest one of
-an output from the network's, relative to that output's largest value. PyTorch {torch}.
+an output from the network's, relative to that output's largest value; ({items}): the file is for that many images
+alone. PyTorch {torch}.
 
 | network | images | ONNX: difference | MB | pt2: difference | MB |
 |---|---|---|---|---|---|
@@ -85,17 +86,22 @@ def _file(model: nn.Module, images: torch.Tensor, kind: str) -> dict[str, Any]:
     with tempfile.TemporaryDirectory() as temporary:
         folder = Path(temporary)
         try:
-            written = export(model, folder / f"net.{kind}", images[:2])
-        except MendsearchError as error:
-            return {"refused": str(error)}
-        try:
+            written, fixed = _written(model, folder / f"net.{kind}", images)
             found = run_without_code(written.path, images, folder)
-        except RuntimeError as error:
+        except (MendsearchError, RuntimeError) as error:
             return {"refused": str(error)}
         pairs = zip(found, tensors_in(model(images)), strict=True)
         difference = max(relative_difference(left, right) for left, right in pairs)
         size = written.path.stat().st_size / 1e6
-    return {"difference": float(f"{difference:.1g}"), "megabytes": round(size, 2)}
+    return {"difference": float(f"{difference:.1g}"), "megabytes": round(size, 2)} | ({"fixed": True} if fixed else {})
+
+
+def _written(model: nn.Module, path: Path, images: torch.Tensor) -> tuple[Exported, bool]:
+    """For any number of images, or for these alone, and which of both."""
+    try:
+        return export(model, path, images[:2]), False
+    except MendsearchError:
+        return export(model, path, images, batch=len(images)), True
 
 
 def _row(name: str, row: dict[str, Any]) -> str:
@@ -105,7 +111,8 @@ def _row(name: str, row: dict[str, Any]) -> str:
         if "refused" in found:
             cells += [found["refused"].replace("|", "/"), ""]
         else:
-            cells += [f"{found['difference']:.0e}", f"{found['megabytes']}"]
+            fixed = f" ({ITEMS})" if found.get("fixed") else ""
+            cells += [f"{found['difference']:.0e}{fixed}", f"{found['megabytes']}"]
     return f"| {' | '.join(cells)} |"
 
 

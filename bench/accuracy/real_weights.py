@@ -42,6 +42,8 @@ PARTS = (0.6, 0.75)
 """Where calibration photographs end and unseen ones begin; those between are for whoever wants to choose something."""
 UNSEEN_CROPS = 6
 """Of each unseen photograph."""
+KINDS, NAMES = {"nats": 0, "relative": -1}, {"nats": " by curves", "relative": " by relative curves"}
+"""Places of the kinds of error curves, and how rows name them."""
 STAYS = 1e6
 """What the first channel of a coupling group that must stay whole is said to cost."""
 METHODS = ("raw slices", "BN recalibration", "ours")
@@ -184,7 +186,7 @@ def curves_of(curves: list[Floats], limits: Limits, chosen: np.ndarray) -> np.nd
 
 
 def measured(
-    network: Network, data: Data, method: str, crops: source.Crops, rates: list[float], inside: bool, curved: bool
+    network: Network, data: Data, method: str, crops: source.Crops, rates: list[float], inside: bool, kind: str | None
 ) -> Iterator[tuple[float, dict[str, Any]]]:
     """What `judge` says at each rate, where groups inside a block or all are cut, by one fraction or by curves."""
     problem = build_problem(network.model, EXAMPLE, Budget(macs=0.8))
@@ -192,7 +194,8 @@ def measured(
     curves: list[Floats] = []
     if method == "ours":
         ranking, statistics = rank_channels(problem, crops.images, "gram", 0, Reporter(quiet=True), crops.groups)
-        curves = error_curves(network.model, problem.coupling, ranking, statistics)
+        kinds = error_curves(network.model, problem.coupling, ranking, statistics)
+        curves = kinds[KINDS[kind]] if kind else []
         weights = Weights(
             network.model, problem.coupling, ranking, statistics, crops.images, "sequence", groups=crops.groups
         )
@@ -201,7 +204,7 @@ def measured(
         slicer = Slicer(network.model, problem.coupling, CRITERIA["l1"].rank(inputs).orders)
     for rate in rates:
         limits = Limits(Budget(macs=rate), problem.limits.costs)
-        counts = curves_of(curves, limits, chosen) if curved else uniform(problem.coupling, limits, chosen)
+        counts = curves_of(curves, limits, chosen) if kind else uniform(problem.coupling, limits, chosen)
         started = time.perf_counter()
         if method == "ours":
             pruned = build_pruned(network.model, weights.refined(counts)).eval()
@@ -219,7 +222,7 @@ def main() -> None:
     parser.add_argument("--method", choices=METHODS, action="append", help="one or more; all when not given")
     parser.add_argument("--crops", type=int, action="append", help="for calibration; the curve by default")
     parser.add_argument("--all-groups", action="store_true", help="cut every coupling group, not only inside blocks")
-    parser.add_argument("--by-curves", action="store_true", help="cut by the error curves, not by one fraction")
+    parser.add_argument("--by-curves", choices=KINDS, help="cut by error curves of that kind, not by one fraction")
     parser.add_argument("--size", type=int, default=128, help="pixels of the sides of crops")
     parser.add_argument("--label", help="name of the rows of method `ours`, where they are of other code")
     parser.add_argument("--threads", type=int, default=1)
@@ -235,13 +238,13 @@ def main() -> None:
         for count in arguments.crops or (CROPS if method != "raw slices" else CROPS[:1]):
             name = arguments.label or method if method == "ours" else method
             where = "every coupling group" if arguments.all_groups else "inside blocks"
-            where += " by curves" if arguments.by_curves else ""
+            where += NAMES[arguments.by_curves] if arguments.by_curves else ""
             key = {rate: f"{name}, {where}, {rate:.0%}, {count} crops" for rate in RATES}
             rates = [rate for rate in RATES if key[rate] not in part["rows"]]
             if rates:
                 crops = data.calibration(count)
-                inside, curved = not arguments.all_groups, arguments.by_curves
-                for rate, row in measured(network, data, method, crops, rates, inside, curved):
+                inside, kind = not arguments.all_groups, arguments.by_curves
+                for rate, row in measured(network, data, method, crops, rates, inside, kind):
                     part["rows"][key[rate]] = row
                     print(f"{arguments.network}: {key[rate]}: {row}", flush=True)
                     write_json(RESULT, rows)

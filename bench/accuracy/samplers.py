@@ -70,7 +70,7 @@ def compare(search: Search, file: Path, trials: int) -> dict[str, Any]:
     for name in SAMPLERS:
         found[name] = {"best": [], "ask_ms": []}
         for seed in SEEDS:
-            sampler = make_sampler(name, search.space, search.foreknown, search.starts, seed)
+            sampler = make_sampler(name, search.space, search.curves, search.starts, seed)
             study = optuna.create_study(direction="maximize", sampler=sampler)
             for counts in search.starts:
                 study.enqueue_trial(search.space.params(counts), skip_if_exists=True)

@@ -16,6 +16,11 @@ HEAD = """# Networks that were tried
 Made by `python -m bench.accuracy.support`; its `--help` says how to make the environment. Weights are random, and
 every network is measured by one thread in a process of its own. Rows may be of several versions of the code: `--only`
 measures some of them again, `--missing` those that are lacking. For a network of yours: `mendsearch inspect SPEC.toml`.
+
+Seventeen networks of timm, from `fasternet_t0` to `mobilenetv5_300m`, were tried last: no one had looked at them while
+the code was written. Fifteen were pruned at once. iFormer lost all its groups to attention whose scale did not show,
+and took 49 s; that is mended. MobileNetV5 is kept whole: its norms take means over channels by hand. Items of a batch
+attend to one another in `csatv2`, so its MACs depend on how many there are.
 """
 LEGEND = """
 | column | meaning |

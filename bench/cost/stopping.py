@@ -33,7 +33,7 @@ def losses_of(network: Any, sampler: str) -> torch.Tensor:
     if file.is_file():
         return read_tensors(file)["losses"]
     search = network.search(RATE)
-    sampled = make_sampler(sampler, search.space, search.foreknown, search.starts, 0)
+    sampled = make_sampler(sampler, search.space, search.curves, search.starts, 0)
     study, losses = optuna.create_study(direction="maximize", sampler=sampled), []
     for _ in range(CANDIDATES):
         trial = study.ask(search.space.distributions)

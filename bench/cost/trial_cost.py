@@ -60,7 +60,7 @@ def measure(spec: Spec, url: str) -> dict[str, Any]:
 def _proposing(study: optuna.Study, search: Search, spec: Spec) -> float:
     """Milliseconds per proposal with the trials in memory: the sampler alone."""
     copy = optuna.create_study(
-        direction="maximize", sampler=make_sampler(spec.mend.sampler, search.space, search.foreknown, search.starts, 1)
+        direction="maximize", sampler=make_sampler(spec.mend.sampler, search.space, search.curves, search.starts, 1)
     )
     copy.add_trials(study.get_trials())
     started = time.perf_counter()

@@ -49,6 +49,11 @@ def dtype_of(model: nn.Module) -> torch.dtype:
     return next(parameter.dtype for parameter in model.parameters() if parameter.is_floating_point())
 
 
+def bytes_of(tensor: Tensor) -> bytes:
+    """Its values as they lie in memory, for a digest."""
+    return tensor.detach().cpu().contiguous().view(-1).view(torch.uint8).numpy().tobytes()
+
+
 def named_tensors(model: nn.Module) -> dict[str, Tensor]:
     """Parameters and persistent buffers by name; one that has several names is there once."""
     state = model.state_dict(keep_vars=True)

@@ -18,7 +18,8 @@ from mendsearch.coupling.grouping import EXCLUDED, OUTPUT, coupling_of, layer_of
 from mendsearch.coupling.layout import Coupling, Ints
 from mendsearch.coupling.nesting import tensors_in
 from mendsearch.coupling.probe import Fault, bears_channels_last, find_fault
-from mendsearch.coupling.tracing import Trace, Tracer, own_tensors
+from mendsearch.coupling.trace import Trace
+from mendsearch.coupling.tracing import Tracer, own_tensors
 from mendsearch.errors import CouplingError, DataError
 from mendsearch.modes import evaluating, to_network
 

@@ -9,7 +9,7 @@ import numpy as np
 from torch import nn
 
 from mendsearch.coupling.layout import Consumer, Coupling, CouplingGroup, Ints, Layout, Operation, Sized
-from mendsearch.coupling.tracing import Trace
+from mendsearch.coupling.trace import Trace
 
 OUTPUT = "its channels are the network's output"
 EXCLUDED = "excluded by `prune.exclude`"

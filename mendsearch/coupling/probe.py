@@ -22,7 +22,8 @@ from mendsearch.coupling.noise import noisy, nudged
 from mendsearch.coupling.samples import Sample, outputs_noted
 from mendsearch.coupling.silencing import Silenced
 from mendsearch.coupling.slicing import Slicer
-from mendsearch.coupling.tracing import Trace, Tracer, own_tensors
+from mendsearch.coupling.trace import Trace
+from mendsearch.coupling.tracing import Tracer, own_tensors
 from mendsearch.coupling.units import Traced
 from mendsearch.modes import evaluating
 

@@ -15,7 +15,8 @@ from torch import Tensor, nn
 from torch.utils._pytree import tree_leaves
 
 from mendsearch.coupling.layout import Ints
-from mendsearch.coupling.tracing import Trace, Tracer
+from mendsearch.coupling.trace import Trace
+from mendsearch.coupling.tracing import Tracer
 
 
 class Silenced(Tracer):

@@ -37,6 +37,7 @@ SCORING = (
     "coupling.sizes",
     "coupling.slicing",
     "coupling.surgery",
+    "coupling.trace",
     "coupling.tracing",
     "coupling.units",
     "holdout",

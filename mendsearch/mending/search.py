@@ -10,9 +10,9 @@ import torch
 from torch import Tensor, nn
 
 from mendsearch.batches import Batch, BatchLike
-from mendsearch.budget import Floats, Limits, build_cost_model
+from mendsearch.budget import Limits, build_cost_model
 from mendsearch.config import Budget, MendSpec, PruneSpec
-from mendsearch.coupling.copying import unwrapped
+from mendsearch.coupling.copying import bytes_of, unwrapped
 from mendsearch.coupling.graph import find_coupling
 from mendsearch.coupling.layout import Coupling
 from mendsearch.errors import CouplingError, DataError, ModelError, SpecError
@@ -161,10 +161,9 @@ class Search:
 
     Attributes:
         data: calibration items, validation items, and the labels if they are used.
-        curves: error curves of the coupling groups.
-        relative: the same relative to the outputs of each layer, which mislead where little is cut, and less than
-            others where nearly all is.
-        by_curves: structures of the error curves, one for each exponent, and one of the relative ones.
+        curves: all kinds of error curves, the best known first; which kind is the better guide differs from network to
+            network where most channels go.
+        by_curves: structures of the error curves, one for each exponent, and one of any further kind.
         starts: structures that the first trials score: those of the error curves, then the controls.
         uniform: (G,) int64, the control that the rule `uniform` gives at the budget.
         pre_pruned: (G,) int64, the control that the rule of `prune` gives at the budget, above the floor.
@@ -194,12 +193,12 @@ class Search:
         self.data = (calibration, validation, judges)
         limits = problem.limits
         self.curves = error_curves(problem.model, problem.coupling, ranking, statistics)
-        self.relative = error_curves(problem.model, problem.coupling, ranking, statistics, relative=True)
-        self.uniform = pre_prune("uniform", ranking, self.curves, limits)
+        first, *further = self.curves
+        self.uniform = pre_prune("uniform", ranking, first, limits)
         # uniform whatever the rule: starved coupling groups would cost accuracy after fine-tuning (docs/adr/0006)
-        self.space = Space(cut("uniform", ranking, self.curves, limits, scale=prune.floor), limits)
-        self.pre_pruned = self.space.project(pre_prune(prune.rule, ranking, self.curves, limits))
-        shapes = [(self.curves, power) for power in POWERS] + [(self.relative, POWER)]
+        self.space = Space(cut("uniform", ranking, first, limits, scale=prune.floor), limits)
+        self.pre_pruned = self.space.project(pre_prune(prune.rule, ranking, first, limits))
+        shapes = [(first, power) for power in POWERS] + [(kind, POWER) for kind in further]
         self.by_curves = [self.space.project(by_curves(curves, limits, power)) for curves, power in shapes]
         self.starts = [*self.by_curves, self.pre_pruned, self.space.project(self.uniform)]
         self._groups = groups
@@ -210,25 +209,20 @@ class Search:
             weights, validation, judges, outputs=problem.outputs, metric=metric, metric_name=mend.score
         )
 
-    @property
-    def foreknown(self) -> list[list[Floats]]:
-        """What a sampler knows before any trial: both kinds of error curves."""
-        return [self.curves, self.relative]
-
     def fingerprint(self) -> str:
         """Digest of weights, data, ranking, floor, budget and scoring: equal if the scores of two searches compare."""
         digest = hashlib.sha256()
         for name, tensor in sorted(self.scorer.weights.slicer.dense.items()):
             digest.update(name.encode())
-            digest.update(_bytes(tensor))
+            digest.update(bytes_of(tensor))
         calibration, validation, judges = self.data
         for batch in (calibration, validation):
             digest.update(repr(batch).encode())
             for tensor in batch.tensors:
                 digest.update(repr(tuple(tensor.shape)).encode())
-                digest.update(_bytes(tensor))
+                digest.update(bytes_of(tensor))
         for part in (judges, self._groups):
-            digest.update(b"" if part is None else _bytes(part))
+            digest.update(b"" if part is None else bytes_of(part))
         for order in self.ranking.orders:
             digest.update(order.tobytes())
         digest.update(self.space.floor.tobytes())
@@ -236,7 +230,3 @@ class Search:
         digest.update(repr(sorted(self.problem.limits.absolute.items())).encode())
         digest.update(repr(self.scorer.version).encode())
         return digest.hexdigest()
-
-
-def _bytes(tensor: Tensor) -> bytes:
-    return tensor.detach().cpu().contiguous().view(-1).view(torch.uint8).numpy().tobytes()

@@ -15,11 +15,10 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
-import torch
 from torch import Tensor
 
 from mendsearch.batches import Batch
-from mendsearch.coupling.copying import state_of
+from mendsearch.coupling.copying import bytes_of, state_of
 from mendsearch.errors import UsageError
 from mendsearch.files import read_json, write_whole
 from mendsearch.fleet.compatibility import own_versions
@@ -114,5 +113,5 @@ def _digest(values: Mapping[str, Any], *parts: Batch | Mapping[str, Tensor | Non
             tensors = [tensor for _, tensor in sorted(part.items()) if tensor is not None]
         for tensor in tensors:
             digest.update(repr((tuple(tensor.shape), tensor.dtype)).encode())
-            digest.update(tensor.detach().cpu().contiguous().view(-1).view(torch.uint8).numpy().tobytes())
+            digest.update(bytes_of(tensor))
     return digest.hexdigest()

@@ -21,62 +21,71 @@ STEPS = 48
 
 
 def error_curves(
-    model: nn.Module,
-    coupling: Coupling,
-    ranking: FilterRanking,
-    statistics: Mapping[str, InputStatistics],
-    *,
-    relative: bool = False,
-) -> list[Floats]:
-    """For each coupling group, (width + 1,) float64: the error of its consumers if 0 .. width channels stay.
+    model: nn.Module, coupling: Coupling, ranking: FilterRanking, statistics: Mapping[str, InputStatistics]
+) -> list[list[Floats]]:
+    """All kinds of error curves: those in nats, where every consumer has a sensitivity, then the relative ones.
 
-    With x in rank order and L the Cholesky factor of its Gram matrix, the best linear prediction of all inputs from the
-    first k leaves an error of Σ_{j≥k} L[:,j]ᵀ S L[:,j], summed over the consumers. All other coupling groups are
-    complete. Where every consumer has a sensitivity, half of it is S, and the error is the divergence of the network's
-    outputs to second order, in nats for probabilities. Otherwise, or with `relative`, S is WᵀW, and the error is
-    relative to the energy of the consumer's outputs. Exact for 1x1 convolutions and linear layers.
+    A kind has a curve for each coupling group, (width + 1,) float64: the error of its consumers if 0 .. width channels
+    stay. With x in rank order and L the Cholesky factor of its Gram matrix, the best linear prediction of all inputs
+    from the first k leaves an error of Σ_{j≥k} L[:,j]ᵀ S L[:,j], summed over the consumers. All other coupling groups
+    are complete. In nats, S is half of the sensitivity, and the error is the divergence of the network's outputs to
+    second order. Relative to the energy of the consumer's outputs, S is WᵀW. Exact for 1x1 convolutions and linear
+    layers.
 
     If no consumer of a coupling group was measured, its error is in proportion to the scores of the removed channels,
     and all of them together are worth as much as the median consumer.
     """
-    found: list[list[Floats]] = [[] for _ in coupling.groups]
     state = named_tensors(model)
     consumers = [c for c in coupling.consumers if c.conv_groups == 1 and c.layer in statistics]
-    comparable = not relative and all(statistics[consumer.layer].sensitivity is not None for consumer in consumers)
+    comparable = bool(consumers) and all(statistics[consumer.layer].sensitivity is not None for consumer in consumers)
+    kinds: list[list[list[Floats]]] = [[[] for _ in coupling.groups] for _ in range(1 + comparable)]
     for consumer in consumers:
+        found = statistics[consumer.layer]
         weight = state[f"{consumer.layer}.weight" if consumer.layer else "weight"].detach()
-        felt = _felt(consumer, weight, statistics[consumer.layer], comparable)
+        felt = [_relative(consumer, weight, found)]
+        if comparable:
+            assert found.sensitivity is not None
+            felt.insert(0, found.sensitivity / 2)
         for index in np.unique(consumer.inputs.group[consumer.inputs.group >= 0]):
-            found[index].append(_curve(consumer, int(index), felt, statistics[consumer.layer], ranking.orders))
-    totals = [curve[0] for curves in found for curve in curves if curve[0] > 0]
+            curves = _curves(consumer, int(index), felt, found, ranking.orders)
+            for kind, curve in zip(kinds, curves, strict=True):
+                kind[index].append(curve)
+    return [_summed(kind, ranking) for kind in kinds]
+
+
+def _summed(kind: list[list[Floats]], ranking: FilterRanking) -> list[Floats]:
+    """Curves of coupling groups from those of their consumers."""
+    totals = [curve[0] for curves in kind for curve in curves if curve[0] > 0]
     unit = float(np.median(totals)) if totals else 1.0
     return [
         np.sum(curves, axis=0) if curves else unit * _by_scores(scores)
-        for curves, scores in zip(found, ranking.scores, strict=True)
+        for curves, scores in zip(kind, ranking.scores, strict=True)
     ]
 
 
-def _felt(consumer: Consumer, weight: Tensor, statistics: InputStatistics, comparable: bool) -> Tensor:
-    """(C_in, C_in) float64, S of the error δᵀ S δ that an error δ of the consumer's inputs is said to cause."""
-    if comparable:
-        assert statistics.sensitivity is not None
-        return statistics.sensitivity / 2
+def _relative(consumer: Consumer, weight: Tensor, statistics: InputStatistics) -> Tensor:
+    """(C_in, C_in) float64, WᵀW over the energy of the outputs."""
     outputs = weight.flatten(2).movedim(1, 2).flatten(0, 1) if weight.dim() > 2 else weight
     squares = outputs.double().T @ outputs.double()
     return squares / max(float((squares * statistics.gram(centred=consumer.absorbs_shift)).sum()), 1e-30)
 
 
-def _curve(consumer: Consumer, index: int, felt: Tensor, statistics: InputStatistics, orders: list[Ints]) -> Floats:
+def _curves(
+    consumer: Consumer, index: int, felt: list[Tensor], statistics: InputStatistics, orders: list[Ints]
+) -> list[Floats]:
+    """For each S of `felt`, (C_in, C_in) float64, the curve of one coupling group that the consumer reads."""
     layout, width = consumer.inputs, len(orders[index])
     positions = np.where(layout.group == index, layout.positions(orders), -1)
-    order = torch.from_numpy(np.argsort(positions, kind="stable")).to(felt.device)
+    order = torch.from_numpy(np.argsort(positions, kind="stable")).to(felt[0].device)
     gram = statistics.gram(centred=consumer.absorbs_shift)[order][:, order]
     _, factor = ridged_factor(gram, RIDGE, consumer.layer)
-    energies = ((felt[order][:, order] @ factor) * factor).sum(0).clamp_min(0).cpu().numpy()
-    lost = np.zeros(width + 1)
-    owned = np.sort(positions)
-    np.add.at(lost, owned[owned >= 0], energies[owned >= 0])
-    return np.cumsum(lost[::-1])[::-1]
+    owned, found = np.sort(positions), []
+    for matrix in felt:
+        energies = ((matrix[order][:, order] @ factor) * factor).sum(0).clamp_min(0).cpu().numpy()
+        lost = np.zeros(width + 1)
+        np.add.at(lost, owned[owned >= 0], energies[owned >= 0])
+        found.append(np.cumsum(lost[::-1])[::-1])
+    return found
 
 
 def _by_scores(scores: npt.NDArray[np.float32]) -> Floats:

@@ -19,7 +19,7 @@ from torch import Tensor, nn
 from mendsearch.batches import Batch
 from mendsearch.coupling.layout import Coupling
 from mendsearch.errors import ModelError
-from mendsearch.modes import evaluating, to_network
+from mendsearch.modes import evaluating, run_one, to_network
 from mendsearch.outputs import Comparison
 from mendsearch.ranking.statistics import InputStatistics
 
@@ -130,17 +130,12 @@ def affordable(model: nn.Module, inputs: Batch) -> int:
     """How many items a backward pass takes within `PASS_BYTES`, `BATCH` at most."""
     total = 0
 
-    def measure(module: nn.Module, given: object, output: object) -> None:
+    def measure(name: str, module: nn.Module, inputs: object, output: object) -> None:
         nonlocal total
         total += output.numel() if isinstance(output, Tensor) else 0
 
-    hooks = [module.register_forward_hook(measure) for module in model.modules() if not list(module.children())]
-    try:
-        with evaluating(model), torch.no_grad():
-            to_network(inputs[:1], model).call(model)
-    finally:
-        for hook in hooks:
-            hook.remove()
+    leaves = {name: module for name, module in model.named_modules() if not list(module.children())}
+    run_one(model, inputs, leaves, measure)
     return int(min(BATCH, max(1, PASS_BYTES // (2 * 4 * max(total, 1)))))
 
 

@@ -22,6 +22,11 @@ def can_be_fitted(module: nn.Module) -> bool:
     return type(module).forward in FORWARDS and "weight" in module._parameters
 
 
+def fittable(model: nn.Module) -> dict[str, nn.Module]:
+    """The layers of a network that can be fitted, by name."""
+    return {name: module for name, module in model.named_modules() if can_be_fitted(module)}
+
+
 def sample_places(module: nn.Module, outputs: Tensor, count: int, generator: torch.Generator) -> Tensor:
     """(N, P) int64, for every row P different output positions, all where there are not more than `count`.
 

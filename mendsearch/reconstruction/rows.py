@@ -8,19 +8,17 @@ from __future__ import annotations
 
 import math
 
-import torch
 from torch import Tensor, nn
 
 from mendsearch.batches import Batch
 from mendsearch.coupling.layout import Coupling
-from mendsearch.modes import evaluating, to_network
-from mendsearch.reconstruction.patches import can_be_fitted, weight_of
+from mendsearch.modes import run_one
+from mendsearch.reconstruction.patches import fittable, weight_of
 
 STARVED = 0.1
 """Fraction of the coupling groups that may have fewer rows: most networks have a classifier behind global pooling."""
 
 
-@torch.no_grad()
 def items_needed(model: nn.Module, coupling: Coupling, inputs: Batch, rows_per_feature: int) -> int:
     """Items from which a consumer of nearly every coupling group gets `rows_per_feature` rows for each input feature.
 
@@ -36,17 +34,7 @@ def items_needed(model: nn.Module, coupling: Coupling, inputs: Batch, rows_per_f
         rows = max(1, outputs.numel() // weight_of(module).shape[0])
         needs[layer] = -(-rows_per_feature * _features(module, inputs[0]) // rows)
 
-    hooks = [
-        module.register_forward_hook(lambda m, i, o, name=name: count(name, m, i, o))
-        for name, module in model.named_modules()
-        if can_be_fitted(module)
-    ]
-    try:
-        with evaluating(model):
-            to_network(inputs[:1], model).call(model)
-    finally:
-        for hook in hooks:
-            hook.remove()
+    run_one(model, inputs, fittable(model), count)
     return _nearly_all(coupling, needs)
 
 

@@ -9,10 +9,10 @@ import torch
 from torch import Tensor, nn
 
 from mendsearch.batches import Batch
-from mendsearch.modes import evaluating, to_network
+from mendsearch.modes import evaluating, run_one
 from mendsearch.reconstruction.branches import Branches, Tip
 from mendsearch.reconstruction.norms import NormMoments, recorded
-from mendsearch.reconstruction.patches import can_be_fitted, features_of, outputs_at, sample_places, weight_of
+from mendsearch.reconstruction.patches import features_of, fittable, outputs_at, sample_places, weight_of
 
 LEAST_ROWS = 4096
 """Rows of a layer's regression at the least, where there are as many."""
@@ -124,8 +124,7 @@ def dense_targets(
         targets[tip.layer] = replace(target, other=found, gain=_gain(tip, found))
         return tip.outputs
 
-    layers = [name for name, module in model.named_modules() if can_be_fitted(module)]
-    branches = Branches(model, layers, on_input=read, on_sum=meet, on_output=output, on_norm=norm)
+    branches = Branches(model, list(fittable(model)), on_input=read, on_sum=meet, on_output=output, on_norm=norm)
     with evaluating(model), recorded(model) as norms, branches:
         forward()
     return Dense({name: target for name, target in targets.items() if name not in left_out}, norms, items)
@@ -139,7 +138,6 @@ def _by_items(outputs: Tensor, items: int) -> bool:
     return len(outputs) % items == 0 or (outputs.dim() > 2 and outputs.shape[1] == items)
 
 
-@torch.no_grad()
 def affordable(model: nn.Module, inputs: Batch) -> int:
     """How many items one forward pass of the dense network takes within `PASS_BYTES`.
 
@@ -147,17 +145,11 @@ def affordable(model: nn.Module, inputs: Batch) -> int:
     """
     largest = 1
 
-    def measure(module: nn.Module, inputs: tuple[Tensor, ...], outputs: Tensor) -> None:
+    def measure(name: str, module: nn.Module, inputs: tuple[Tensor, ...], outputs: Tensor) -> None:
         nonlocal largest
         largest = max(largest, inputs[0].numel() + outputs.numel())
 
-    hooks = [module.register_forward_hook(measure) for module in model.modules() if can_be_fitted(module)]
-    try:
-        with evaluating(model):
-            to_network(inputs[:1], model).call(model)
-    finally:
-        for hook in hooks:
-            hook.remove()
+    run_one(model, inputs, fittable(model), measure)
     return max(2, PASS_BYTES // (3 * 4 * largest))
 
 

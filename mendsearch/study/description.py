@@ -25,7 +25,7 @@ def description(search: Search) -> dict[str, str]:
     coupling, limits = search.problem.coupling, search.problem.limits
     curves = {}
     if coupling.widths.sum() <= MOST_CHANNELS:
-        for name, curve in zip(coupling.names, search.curves, strict=True):
+        for name, curve in zip(coupling.names, search.curves[0], strict=True):
             if np.isfinite(curve).all():
                 curves[name] = [float(f"{value:.3g}") for value in curve]
     controls = _controls(search)

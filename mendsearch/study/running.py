@@ -41,7 +41,7 @@ def run_study(
 
 def _run_in_memory(search: Search, mend: MendSpec, name: str, seed: int, reporter: Reporter) -> optuna.Study:
     study = optuna.create_study(study_name=name, direction="maximize")
-    study.sampler = make_sampler(mend.sampler, search.space, search.foreknown, search.starts, seed)
+    study.sampler = make_sampler(mend.sampler, search.space, search.curves, search.starts, seed)
     source = StudySource(study, search.space, mend.trials, search.starts)
     try:
         run_trials(source, search.space, search.scorer, mend.trials, reporter, early_stopping=mend.early_stopping)

@@ -77,7 +77,7 @@ def work(
     joined = mendstore.working(database, registered, device, spool, limit_s, stop_event, reporter.say)
     with joined as (queue, heartbeat):
         on_joined(queue)
-        sampler = make_sampler(mend.sampler, search.space, search.foreknown, search.starts, seed + queue.ordinal)
+        sampler = make_sampler(mend.sampler, search.space, search.curves, search.starts, seed + queue.ordinal)
         source = FleetSource(queue, study, search.space, sampler, heartbeat, stop_event)
         stopping = mend.early_stopping
         while True:

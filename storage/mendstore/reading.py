@@ -12,7 +12,7 @@ from sqlalchemy.exc import DBAPIError
 
 from mendstore.database import CONNECT_TIMEOUT_S, ENCODING, failures_named, tables_of
 from mendstore.errors import StorageError
-from mendstore.schema import refuse_other_optuna
+from mendstore.schema import optuna_version, refuse_other_optuna
 from mendstore.urls import normalised
 
 STATEMENT_TIMEOUT_MS = 15_000
@@ -100,13 +100,13 @@ class Snapshot:
 
     @cached_property
     def optuna(self) -> bool:
-        """Whether the tables of stock Optuna exist.
+        """Whether the tables of stock Optuna exist, all of them.
 
         Raises:
             StorageError: they are those of another version of Optuna.
         """
         refuse_other_optuna(self._connection)
-        return "studies" in tables_of(self._connection, "studies")
+        return optuna_version(self._connection) is not None
 
     @cached_property
     def fleet(self) -> bool:

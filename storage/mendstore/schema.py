@@ -69,8 +69,9 @@ def check_version(database: Database) -> None:
 
     def check(connection: sa.Connection) -> None:
         _refuse_newer(connection, config)
-        refuse_other_optuna(connection)
         found, wanted = _version(connection), ScriptDirectory.from_config(config).get_current_head()
+        if found in (None, wanted):  # an upgrade of ours comes first, and needs no right to read Optuna's version
+            refuse_other_optuna(connection)
         if found != wanted:
             owner = _owner(connection)
             url = database.url if owner is None else with_role(database.url, owner)
@@ -82,27 +83,33 @@ def check_version(database: Database) -> None:
     database.run(check)
 
 
+def optuna_version(connection: sa.Connection) -> str | None:
+    """Version of stock Optuna's tables; None while there are none, or Optuna is still creating them.
+
+    Optuna writes the version last, in a transaction of its own, and completes tables that it finds without one.
+    """
+    if not tables_of(connection, OPTUNA_VERSION_TABLE):
+        return None
+    query = sa.text(f"SELECT version_num FROM {OPTUNA_VERSION_TABLE}")  # noqa: S608
+    return connection.execute(query).scalar()
+
+
 def refuse_other_optuna(connection: sa.Connection) -> None:
     """Check that the tables of stock Optuna, if there are any, are those of the version that is installed.
 
     Raises:
         StorageError: they are older or newer; the message says what to do.
     """
-    tables = tables_of(connection, "studies", OPTUNA_VERSION_TABLE)
-    if "studies" not in tables:
-        return
-    known, found = _optuna_versions(), None
-    if OPTUNA_VERSION_TABLE in tables:
-        found = connection.execute(sa.text(f"SELECT version_num FROM {OPTUNA_VERSION_TABLE}")).scalar()  # noqa: S608
-    if found == known[0]:
+    known, found = _optuna_versions(), optuna_version(connection)
+    if found is None or found == known[0]:
         return
     url = without_password(connection.engine.url.render_as_string(hide_password=False))
-    if found is None or found in known:
+    if found in known:
         todo = f"bring them up to date, as the role that owns them: optuna storage upgrade --storage '{url}'"
     else:
         todo = "upgrade Optuna on this machine"
     raise StorageError(
-        f"study database {url} has tables of another Optuna: got their version {found or 'none'}, expected {known[0]} "
+        f"study database {url} has tables of another Optuna: got their version {found}, expected {known[0]} "
         f"of Optuna {optuna.__version__}; {todo}"
     )
 

@@ -15,7 +15,7 @@ from mendsearch.study.finalists import POOL
 from mendstore import EmbeddedServer
 from tests.acceptance.cli import mendsearch
 
-TRIALS = 60
+TRIALS, STARTS = 60, 6
 CONTROLS = ("uniform", "pre_pruned", "curves")
 
 
@@ -92,7 +92,9 @@ def test_stock_optuna_reads_the_study(url, result):
     study = optuna.load_study(study_name="demo", storage=url)
     assert len(study.trials) == TRIALS
     ranked = sorted((trial for trial in study.trials if trial.state.name == "COMPLETE"), key=lambda trial: -trial.value)
-    assert result["finalists"]["mended"]["keep_counts"] in [trial.user_attrs["keep_counts"] for trial in ranked[:POOL]]
+    # structures of the error curves, which are the first trials, are refined whatever their rank
+    refined = [trial.user_attrs["keep_counts"] for trial in [*ranked[:POOL], *study.trials[:STARTS]]]
+    assert result["finalists"]["mended"]["keep_counts"] in refined
 
 
 def test_stock_optuna_dashboard_opens_the_printed_url(url):

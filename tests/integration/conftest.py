@@ -35,3 +35,12 @@ def finished(server: mendstore.EmbeddedServer) -> Made:
     """A search that has ended, with results."""
     name = f"finished-{uuid.uuid4().hex[:8]}"
     return make_search(server.start(), name, trials=80, workers=2, lost=0, groups=6, finished=True, ended_ago_s=3600)
+
+
+@pytest.fixture
+def database(storage: str) -> Iterator[mendstore.Database]:
+    """The tests' database, with our tables."""
+    mendstore.upgrade(storage)
+    opened = mendstore.Database(storage)
+    yield opened
+    opened.close()

@@ -2,22 +2,12 @@
 
 import getpass
 
-import pytest
-
 import mendstore
 from mendstore.queries.fleet import events, fleet_status
 from mendstore.queries.pace import pace_of
 from mendstore.queries.searches import find_search
 
 DISTRIBUTION = '{"name": "IntDistribution", "attributes": {"low": 0, "high": 9, "step": 1, "log": false}}'
-
-
-@pytest.fixture
-def database(storage):
-    mendstore.upgrade(storage)
-    database = mendstore.Database(storage)
-    yield database
-    database.close()
 
 
 def registered(database, name, trials):

@@ -78,6 +78,17 @@ def test_tables_of_an_older_optuna_are_named_by_every_verb(make):
             assert todo in said
 
 
+def test_tables_that_optuna_is_still_creating_hold_nothing_yet_and_are_completed(make):
+    url = make()
+    engine = sa.create_engine(url, poolclass=sa.NullPool)
+    optuna.storages._rdb.models.BaseModel.metadata.create_all(engine)  # its version is written last
+    reader = mendstore.Reader(url)
+    assert not reader.read(lambda snapshot: snapshot.optuna)
+    assert reader.read(list_searches) == []
+    mendstore.upgrade(url)
+    assert reader.read(lambda snapshot: snapshot.optuna)
+
+
 def test_the_tables_are_made_over_one_connection(make, administrator, name):
     url = make()
     administrator.execute(f'ALTER DATABASE "{name}" CONNECTION LIMIT 1')

@@ -3,7 +3,6 @@
 import io
 import json
 
-import pytest
 from rich.console import Console
 
 import mendstore
@@ -12,14 +11,6 @@ from mendview.overview import overview
 from mendview.terminal import check_line, searches_table
 from tests.acceptance.cli import mendsearch
 from tests.integration.mendstore.test_deliberate import registered
-
-
-@pytest.fixture
-def database(storage):
-    mendstore.upgrade(storage)
-    database = mendstore.Database(storage)
-    yield database
-    database.close()
 
 
 def seen(storage, name):

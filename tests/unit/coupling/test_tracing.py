@@ -6,7 +6,8 @@ from torch import nn
 
 from mendsearch.batches import Batch
 from mendsearch.coupling.graph import find_coupling
-from mendsearch.coupling.tracing import Trace, Tracer
+from mendsearch.coupling.trace import Trace
+from mendsearch.coupling.tracing import Tracer
 
 
 class Watching(nn.Module):

@@ -10,7 +10,7 @@ optuna.logging.set_verbosity(optuna.logging.WARNING)
 
 def study_of(search, name, seed=0):
     return optuna.create_study(
-        direction="maximize", sampler=make_sampler(name, search.space, search.foreknown, search.starts, seed)
+        direction="maximize", sampler=make_sampler(name, search.space, search.curves, search.starts, seed)
     )
 
 

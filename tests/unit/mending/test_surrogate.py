@@ -25,7 +25,7 @@ def score(counts):
 
 def test_it_predicts_structures_that_it_has_not_seen():
     seen, unseen = drawn(60), drawn(40, seed=1)
-    surrogate = Surrogate(SPACE.coupling.widths, SEARCH.foreknown)
+    surrogate = Surrogate(SPACE.coupling.widths, SEARCH.curves)
     surrogate.fit(seen, score(seen))
     mean, deviation = surrogate.predict(unseen.astype(float))
     assert np.corrcoef(mean, -np.log(-score(unseen)))[0, 1] > 0.8
@@ -34,7 +34,7 @@ def test_it_predicts_structures_that_it_has_not_seen():
 
 def test_it_learns_from_a_metric_that_is_positive():
     seen, unseen = drawn(60), drawn(40, seed=1)
-    surrogate = Surrogate(SPACE.coupling.widths, SEARCH.foreknown)
+    surrogate = Surrogate(SPACE.coupling.widths, SEARCH.curves)
     surrogate.fit(seen, 0.9 + 0.1 * score(seen))
     mean, _ = surrogate.predict(unseen.astype(float))
     assert np.corrcoef(mean, score(unseen))[0, 1] > 0.8
@@ -42,7 +42,7 @@ def test_it_learns_from_a_metric_that_is_positive():
 
 def test_it_is_surer_of_what_it_has_seen():
     seen = drawn(30)
-    surrogate = Surrogate(SPACE.coupling.widths, SEARCH.foreknown)
+    surrogate = Surrogate(SPACE.coupling.widths, SEARCH.curves)
     surrogate.fit(seen, score(seen))
     _, near = surrogate.predict(seen.astype(float))
     _, far = surrogate.predict(np.tile(np.ones(seen.shape[1]), (30, 1)))
@@ -50,7 +50,7 @@ def test_it_is_surer_of_what_it_has_seen():
 
 
 def test_two_structures_and_equal_scores_are_enough():
-    surrogate = Surrogate(SPACE.coupling.widths, SEARCH.foreknown)
+    surrogate = Surrogate(SPACE.coupling.widths, SEARCH.curves)
     pair = drawn(2)
     surrogate.fit(pair, np.array([-0.5, -0.5]))
     assert all(np.isfinite(part).all() for part in surrogate.predict(pair.astype(float)))

@@ -20,7 +20,7 @@ def curves_of(model, criterion="gram"):
     coupling = find_coupling(model, IMAGES)
     statistics = input_statistics(model, coupling, IMAGES, 32)
     ranking = CRITERIA[criterion].rank(RankingInputs(model, coupling, statistics, IMAGES, 0))
-    return error_curves(model, coupling, ranking, statistics), coupling, ranking, statistics
+    return error_curves(model, coupling, ranking, statistics)[0], coupling, ranking, statistics
 
 
 @pytest.mark.parametrize("criterion", ["gram", "l1"])

@@ -17,7 +17,7 @@ COUPLING = find_coupling(MODEL, IMAGES)
 COSTS = build_cost_model(MODEL, COUPLING)
 STATISTICS = input_statistics(MODEL, COUPLING, IMAGES, 32)
 RANKING = CRITERIA["gram"].rank(RankingInputs(MODEL, COUPLING, STATISTICS, IMAGES, 0))
-CURVES = error_curves(MODEL, COUPLING, RANKING, STATISTICS)
+(CURVES,) = error_curves(MODEL, COUPLING, RANKING, STATISTICS)
 
 
 @pytest.mark.parametrize("rule", ["curves", "uniform", "global"])

@@ -100,7 +100,7 @@ def test_a_curve_is_the_divergence_when_that_many_channels_stay() -> None:
     images = torch.randn(2048, 12)
     problem = build_problem(model, images, Budget(macs=0.6))
     ranking, statistics = rank_channels(problem, images, "gram", 0, QUIET)
-    curve = error_curves(model, problem.coupling, ranking, statistics)[0]
+    curve = error_curves(model, problem.coupling, ranking, statistics)[0][0]
     assert curve[-1] == pytest.approx(0, abs=1e-6)
     wanted, read = model(images), model[1](model[0](images))
     likely = wanted.log_softmax(1)
@@ -121,7 +121,7 @@ def test_what_the_outputs_do_not_feel_goes_first() -> None:
     problem = build_problem(model, images, Budget(macs=0.7))
     ranking, statistics = rank_channels(problem, images, "gram", 0, QUIET)
     limits = Limits(Budget(macs=0.7), problem.limits.costs)
-    counts = by_curves(error_curves(model, problem.coupling, ranking, statistics), limits, 1.5)
+    counts = by_curves(error_curves(model, problem.coupling, ranking, statistics)[0], limits, 1.5)
     assert counts.argmin() == 1
     assert limits.fits(counts)
 
@@ -138,7 +138,7 @@ def test_without_a_gradient_curves_are_relative(kind: type[nn.Sequential], capsy
     model, images = kind(nn.Linear(12, 10), nn.ReLU(), nn.Linear(10, 5)).eval(), torch.randn(512, 12)
     problem = build_problem(model, images, Budget(macs=0.6))
     ranking, statistics = rank_channels(problem, images, "gram", 0, Reporter())
-    total = error_curves(model, problem.coupling, ranking, statistics)[0][0]
+    total = error_curves(model, problem.coupling, ranking, statistics)[0][0][0]
     without = kind is NoGradient
     assert bool(total == pytest.approx(1, abs=0.1)) == without
     assert ("error curves are relative" in capsys.readouterr().err) == without
