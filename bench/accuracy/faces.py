@@ -121,7 +121,7 @@ def measured(data: Data, searches: int) -> dict[str, dict[str, Any]]:
     controls |= {f"random {i}": counts for i, counts in enumerate(random_structures(search.space, RANDOM, seed=0))}
     works |= {name: lambda counts=counts: search.scorer.build(counts) for name, counts in controls.items()}
     works |= {
-        f"Torch-Pruning, {way}": lambda way=way: pruned_by_peer(data.dense, data.calibration, RATE, *WAYS[way])
+        f"Torch-Pruning, {way}": lambda way=way: pruned_by_peer(data.dense, data.calibration, RATE, WAYS[way])
         for way in WAYS
     }
     folder = WORK / "faces"

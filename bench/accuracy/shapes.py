@@ -113,7 +113,7 @@ class Rows:
 
     def _raw(self, name: str) -> nn.Module:
         way = name.removeprefix(f"{PEER}, ")
-        return pruned_by_peer(self.network.model, self.network.calibration, RATE, *WAYS[way])
+        return pruned_by_peer(self.network.model, self.network.calibration, RATE, WAYS[way])
 
     def _figures(self, name: str) -> dict[str, Any]:
         model = self._model(name)

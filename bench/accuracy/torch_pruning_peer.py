@@ -1,12 +1,14 @@
-"""Torch-Pruning's networks at a budget: group magnitude, the same fraction of every group or one threshold for all."""
+"""Torch-Pruning's networks at a budget: by group magnitude or Taylor expansion, in one step or in several."""
 
 from __future__ import annotations
 
 import copy
+from dataclasses import dataclass
 
 import torch
 import torch_pruning as tp
 from torch import Tensor, nn
+from torch.nn import functional
 from torch.optim.swa_utils import update_bn
 from torch.utils.flop_counter import FlopCounterMode
 
@@ -16,25 +18,46 @@ STEPS = 14
 """Halvings of the interval that the pruning ratio is looked for in."""
 BATCH = 128
 """Images per pass of the BN recalibration."""
-WAYS = {f"L{p}, {'global' if across else 'uniform'}": (p, across) for p in (1, 2) for across in (False, True)}
 
 
-def pruned_by_peer(model: nn.Module, images: Tensor, rate: float, norm: int, across: bool) -> nn.Module:
+@dataclass(frozen=True)
+class Way:
+    """How the peer prunes.
+
+    Attributes:
+        norm: of a group's weights, 1 or 2; None for the Taylor expansion of the loss, which needs labels.
+        across: whether one threshold holds for all groups (`global_pruning`).
+        isomorphic: whether only groups of the same form are compared.
+        steps: pruning steps to the ratio, each with importances of its own (`iterative_steps`).
+    """
+
+    norm: int | None
+    across: bool
+    isomorphic: bool = False
+    steps: int = 1
+
+
+WAYS = {f"L{p}, {'global' if across else 'uniform'}": Way(p, across) for p in (1, 2) for across in (False, True)}
+
+
+def pruned_by_peer(
+    model: nn.Module, images: Tensor, rate: float, way: Way, labels: Tensor | None = None
+) -> nn.Module:
     """The largest network of the peer that has at most a fraction of the MACs, with its own slices of the weights.
 
     Args:
         model: the dense network.
         images: (N, C, H, W), what it reads.
         rate: of the dense MACs.
-        norm: 1 or 2.
-        across: whether one threshold holds for all groups (`global_pruning`).
+        way: how the peer prunes.
+        labels: (N,) int64, classes of the images, for the Taylor expansion.
     """
     heads = list(find_coupling(model, images[:2]).whole)  # the peer does not find them by itself
     most, best = rate * macs_of(model, images), None
     low, high = 0.0, 1.0
     for _ in range(STEPS):
         ratio = (low + high) / 2
-        found = _pruned(model, images, ratio, norm, across, heads)
+        found = _pruned(model, images, ratio, way, labels, heads)
         if macs_of(found, images) <= most:
             high, best = ratio, found
         else:
@@ -43,18 +66,28 @@ def pruned_by_peer(model: nn.Module, images: Tensor, rate: float, norm: int, acr
     return best.eval()
 
 
-def _pruned(model: nn.Module, images: Tensor, ratio: float, norm: int, across: bool, heads: list[str]) -> nn.Module:
+def _pruned(
+    model: nn.Module, images: Tensor, ratio: float, way: Way, labels: Tensor | None, heads: list[str]
+) -> nn.Module:
     network = copy.deepcopy(model)
+    taylor, magnitude = tp.importance.GroupTaylorImportance, tp.importance.GroupMagnitudeImportance
     pruner = tp.pruner.BasePruner(
         network,
         images[:1],
-        importance=tp.importance.GroupMagnitudeImportance(p=norm),
-        global_pruning=across,
+        importance=taylor() if way.norm is None else magnitude(p=way.norm),
+        global_pruning=way.across,
+        isomorphic=way.isomorphic,
         pruning_ratio=ratio,
+        iterative_steps=way.steps,
         max_pruning_ratio=0.95,  # without it, whole layers go
         ignored_layers=[network.get_submodule(layer) for layer in heads],
     )
-    pruner.step()
+    for _ in range(way.steps):
+        if way.norm is None:
+            assert labels is not None
+            network.zero_grad()
+            functional.cross_entropy(network(images), labels).backward()
+        pruner.step()
     return network
 
 

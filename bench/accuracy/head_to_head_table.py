@@ -1,0 +1,74 @@
+"""Tables of the head to head: each cell, means over cells, and paired differences with their intervals."""
+
+from __future__ import annotations
+
+import statistics
+from typing import Any
+
+from scipy.stats import t
+
+FINALISTS = ("uniform", "pre_pruned", "curves", "mended", "mended_2", "mended_3")
+OURS = ("mended", "exported")
+"""Rows that every other one is compared with."""
+CONFIDENCE = 0.95
+Cells = dict[str, dict[str, dict[str, Any]]]
+
+
+def exported(rows: dict[str, dict[str, Any]]) -> dict[str, Any]:
+    """What a run would export: by seed, the finalist that is best on the validation split after its fine-tuning."""
+    seeds = range(len(rows["uniform"]["test"]))
+    winners = [max(FINALISTS, key=lambda name: rows[name]["validation"][seed]) for seed in seeds]
+    return {
+        "winners": winners,
+        "validation": [rows[name]["validation"][seed] for seed, name in enumerate(winners)],
+        "test": [rows[name]["test"][seed] for seed, name in enumerate(winners)],
+    }
+
+
+def summary(cells: Cells) -> dict[str, Any]:
+    """By method, the mean over cells, and what `mended` and `exported` have ahead of it."""
+    whole = {title: rows | {"exported": exported(rows)} for title, rows in cells.items()}
+    methods = list(next(iter(whole.values())))
+    found = {}
+    for method in methods:
+        means = [statistics.mean(rows[method]["test"]) for rows in whole.values()]
+        found[method] = {"mean": statistics.mean(means)}
+        for ours in OURS:
+            pairs = [
+                mine - other
+                for rows in whole.values()
+                for mine, other in zip(rows[ours]["test"], rows[method]["test"], strict=True)
+            ]
+            found[method][f"{ours} ahead"] = interval(pairs) if method != ours else None
+    return found
+
+
+def interval(differences: list[float]) -> dict[str, float]:
+    """Mean, and half the width of its 95% interval by Student's t."""
+    spread = statistics.stdev(differences) / len(differences) ** 0.5
+    return {
+        "mean": statistics.mean(differences),
+        "half_width": float(t.ppf((1 + CONFIDENCE) / 2, len(differences) - 1)) * spread,
+    }
+
+
+def show(cells: Cells) -> None:
+    """Print the tables as Markdown."""
+    for title, rows in cells.items():
+        print(f"\n| {title} | parameters | MACs | before | after | learning rate |\n|---|---|---|---|---|---|")
+        for method, row in rows.items():
+            print(
+                f"| {method} | {row['params']:,} | {row['macs']:.1%} | {row['before']:.1%} | {_spread(row['test'])} "
+                f"| {row['learning_rate']} |"
+            )
+        best = exported(rows)
+        print(f"| exported ({', '.join(best['winners'])}) | | | | {_spread(best['test'])} | |")
+    print(f"\n| over all cells | mean | {' | '.join(f'{ours} is ahead by' for ours in OURS)} |\n|---|---|---|---|")
+    for method, row in summary(cells).items():
+        ahead = [row[f"{ours} ahead"] for ours in OURS]
+        shown = [f"{100 * each['mean']:+.2f} ± {100 * each['half_width']:.2f}" if each else "" for each in ahead]
+        print(f"| {method} | {row['mean']:.2%} | {' | '.join(shown)} |")
+
+
+def _spread(values: list[float]) -> str:
+    return f"{100 * statistics.mean(values):.2f} ± {100 * statistics.stdev(values):.2f}%"
