@@ -15,6 +15,7 @@ from typing import Any
 import numpy as np
 import optuna
 import torch
+from optuna.samplers import CmaEsSampler, GPSampler
 
 import mendsearch.mending.scoring as scoring_module
 import mendsearch.mending.weights as weights_module
@@ -24,7 +25,7 @@ from bench.rows import random_structures
 from bench.staircase import improvements
 from mendsearch.config import Budget
 from mendsearch.files import read_json, write_json
-from mendsearch.mending.sampler import SAMPLERS, make_sampler
+from mendsearch.mending.sampler import SAMPLERS, OptunaSampler, SpaceSampler, make_sampler
 from mendsearch.mending.search import POWERS, Search, build_problem
 from mendsearch.mending.space import Space
 from mendsearch.models.resnet import cifar_resnet
@@ -36,6 +37,19 @@ SEEDS = (0, 1, 2)
 EARLY = 60
 DIGITS = ("digits resnet14", "digits resnet14-b", "digits resnet14-c")
 """Trainings with different seeds: which sampler leads on a single one is chance."""
+
+
+CONTENDERS = (*SAMPLERS, "gp", "cmaes")
+"""The last two are Optuna's too. They are no choice of a spec: see the page of results."""
+
+
+def sampler_of(name: str, search: Search, seed: int) -> SpaceSampler:
+    """A sampler by name."""
+    if name == "gp":
+        return OptunaSampler(GPSampler(seed=seed, n_startup_trials=len(search.starts)), search.space, seed)
+    if name == "cmaes":
+        return OptunaSampler(CmaEsSampler(seed=seed, n_startup_trials=len(search.starts)), search.space, seed)
+    return make_sampler(name, search.space, search.curves, search.starts, seed)  # type: ignore[arg-type]
 
 
 def search_of(network: Any, rate: float) -> Search:
@@ -67,10 +81,10 @@ def compare(search: Search, file: Path, trials: int) -> dict[str, Any]:
         }
         | {f"curves {power}": value(counts) for power, counts in zip(POWERS, search.starts[: len(POWERS)], strict=True)}
     }
-    for name in SAMPLERS:
+    for name in CONTENDERS:
         found[name] = {"best": [], "ask_ms": []}
         for seed in SEEDS:
-            sampler = make_sampler(name, search.space, search.curves, search.starts, seed)
+            sampler = sampler_of(name, search, seed)
             study = optuna.create_study(direction="maximize", sampler=sampler)
             for counts in search.starts:
                 study.enqueue_trial(search.space.params(counts), skip_if_exists=True)
@@ -91,7 +105,7 @@ def compare(search: Search, file: Path, trials: int) -> dict[str, Any]:
 def thinned(run: dict[str, Any]) -> dict[str, Any]:
     """The runs of one network and rate; of each run only the trials that improved the best score."""
     short = {"structures": run["structures"], "trials": len(run["random"]["best"][0])}
-    for name in SAMPLERS:
+    for name in CONTENDERS:
         short[name] = {"best": [improvements(best) for best in run[name]["best"]], "ask_ms": run[name]["ask_ms"]}
     return short
 
@@ -153,7 +167,7 @@ def main() -> None:
                     n: statistics.mean(best[n - 1] for best in found[sampler]["best"])
                     for n in sorted({EARLY, len(found[sampler]["best"][0])})
                 }
-                for sampler in SAMPLERS
+                for sampler in CONTENDERS
             } | {"structures": found["structures"]}
             print(name, rate, summary[f"{name} {rate:.0%}"], flush=True)
             runs = {title: thinned(run) for title, run in values.items()}

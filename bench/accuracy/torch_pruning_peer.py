@@ -40,9 +40,7 @@ class Way:
 WAYS = {f"L{p}, {'global' if across else 'uniform'}": Way(p, across) for p in (1, 2) for across in (False, True)}
 
 
-def pruned_by_peer(
-    model: nn.Module, images: Tensor, rate: float, way: Way, labels: Tensor | None = None
-) -> nn.Module:
+def pruned_by_peer(model: nn.Module, images: Tensor, rate: float, way: Way, labels: Tensor | None = None) -> nn.Module:
     """The largest network of the peer that has at most a fraction of the MACs, with its own slices of the weights.
 
     Args:

@@ -57,6 +57,7 @@ def work(url: str, name: str, spool: Path, trials: int = 3) -> mendstore.Queue:
 def _climb(database: mendstore.Database, queue: mendstore.Queue, spool: Path) -> None:
     """Choose one finalist, and fine-tune it on one rung with two checkpoints, of which the first is removed."""
     tasks, file = mendstore.Tasks(database, queue, "recipe", None, spool), spool / "file"
+    spool.mkdir(exist_ok=True)
     status, task = tasks.claim(["choose"])
     assert task is not None, status
     finalist = mendstore.ChosenFinalist("uniform", "key-1", {"a": 3}, -0.5)
