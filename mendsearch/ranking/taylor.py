@@ -9,6 +9,7 @@ from torch import Tensor
 
 from mendsearch.batches import Batch
 from mendsearch.modes import evaluating, to_network
+from mendsearch.onednn import safe_gradients
 from mendsearch.outputs import comparison_of
 from mendsearch.ranking.base import Criterion, FilterRanking, RankingInputs, Scores
 from mendsearch.ranking.filters import over_filters
@@ -54,7 +55,7 @@ def _products(inputs: RankingInputs) -> dict[str, Tensor]:
     try:
         for parameter in weights.values():
             parameter.requires_grad_(True)
-        with evaluating(model), torch.enable_grad():
+        with evaluating(model), safe_gradients(model), torch.enable_grad():
             for batch in batches:
                 loss = comparison.own_loss(to_network(batch, model).call(model))
                 gradients = torch.autograd.grad(loss, list(weights.values()))

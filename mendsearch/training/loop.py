@@ -16,6 +16,7 @@ from mendsearch.batches import Batch, BatchLike
 from mendsearch.config import FinetuneSpec, TrainSpec
 from mendsearch.errors import MendsearchError, ModelError
 from mendsearch.modes import evaluating, to_network
+from mendsearch.onednn import safe_gradients
 from mendsearch.outputs import LOGITS, Comparison, leaves_of
 from mendsearch.outputs.leaves import SINGLE
 from mendsearch.training.checkpoints import Schedule, read_checkpoint, write_checkpoint
@@ -91,7 +92,8 @@ def train(
         model.train()
         given = batches(rows, spec.batch_size, shuffle_seed=seed * 1000 + epoch, batch=batch)
         cut = islice(given, steps - epoch * a_pass)
-        mean = _epoch(model, cut, optimizer, schedule, augment, criterion, seed * 1000 + epoch)
+        with safe_gradients(model):
+            mean = _epoch(model, cut, optimizer, schedule, augment, criterion, seed * 1000 + epoch)
         if not math.isfinite(mean):
             raise MendsearchError(
                 f"training diverged in epoch {epoch + 1}: got a loss of {mean}; try a lower learning_rate"
