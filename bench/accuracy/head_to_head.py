@@ -38,7 +38,8 @@ from mendsearch.training.splits import gather
 TAKES = "8 hours on one core"
 PLAN = {"resnet20": (0.1, 0.05, 0.3), "vgg": (0.1, 0.05, 0.3), "mobilenetv2": (0.1, 0.05, 0.3)}
 """Fractions of the MACs by network."""
-EPOCHS = (1, 10)
+TUNINGS = {"a third": (1, 20_000), "one": (1, None), "ten": (10, None)}
+"""Passes of the fine-tuning, by name: epochs, and training images of each."""
 SEEDS = (0, 1, 2)
 LEARNING_RATES = (0.01, 0.05)
 TRIALS = 100
@@ -74,10 +75,10 @@ class Cell:
     def _search(self) -> Any:
         return self._network.search(self._rate)
 
-    def tuned(self, method: str, seed: int, learning_rate: float, epochs: int) -> dict[str, float]:
+    def tuned(self, method: str, seed: int, learning_rate: float, passes: str) -> dict[str, float]:
         """Accuracies on the validation and the test split after fine-tuning."""
         return self._kept(  # type: ignore[no-any-return]
-            f"{method}-{seed}-{epochs}-{learning_rate}", lambda: self._tune(method, seed, learning_rate, epochs)
+            f"{method}-{seed}-{passes}-{learning_rate}", lambda: self._tune(method, seed, learning_rate, passes)
         )
 
     def facts(self, method: str) -> dict[str, Any]:
@@ -92,9 +93,10 @@ class Cell:
             "before": accuracy(model, self._test),
         }
 
-    def _tune(self, method: str, seed: int, learning_rate: float, epochs: int) -> dict[str, float]:
+    def _tune(self, method: str, seed: int, learning_rate: float, passes: str) -> dict[str, float]:
         model, splits = copy.deepcopy(self._model(method, seed)), self._network.splits
-        spec = FinetuneSpec(epochs=epochs, learning_rate=learning_rate)
+        epochs, images = TUNINGS[passes]
+        spec = FinetuneSpec(epochs=epochs, images=images, learning_rate=learning_rate)
         train(model, splits.train, spec, seed=seed, augment=splits.augment, teacher=self._teacher)
         return {"validation": self._judged(model), "test": float(accuracy(model, self._test) or 0)}
 
@@ -159,13 +161,13 @@ class Cell:
         return kept(self._folder / f"{self._title}-{title}.json".replace(",", "").replace(" ", "-"), work)
 
 
-def rows(cell: Cell, epochs: int) -> dict[str, dict[str, Any]]:
+def rows(cell: Cell, passes: str) -> dict[str, dict[str, Any]]:
     """By method, what it is and how it ends, one value a seed."""
     found: dict[str, dict[str, Any]] = {}
     for method in METHODS:
-        first = {rate: cell.tuned(method, SEEDS[0], rate, epochs) for rate in LEARNING_RATES}
+        first = {rate: cell.tuned(method, SEEDS[0], rate, passes) for rate in LEARNING_RATES}
         best = max(LEARNING_RATES, key=lambda rate: first[rate]["validation"])
-        ends = [first[best], *(cell.tuned(method, seed, best, epochs) for seed in SEEDS[1:])]
+        ends = [first[best], *(cell.tuned(method, seed, best, passes) for seed in SEEDS[1:])]
         by_split = {split: [end[split] for end in ends] for split in ("validation", "test")}
         found[method] = cell.facts(method) | {"learning_rate": best} | by_split
     return found
@@ -175,7 +177,7 @@ def main() -> None:
     options = parser(__doc__)
     options.add_argument("--network", choices=PLAN, help="measure one network, and write no figures")
     options.add_argument("--rate", type=float, help="measure one budget, and write no figures")
-    options.add_argument("--epochs", type=int, action="append", help=f"passes; by default {EPOCHS}")
+    options.add_argument("--passes", choices=TUNINGS, action="append", help="of the fine-tuning; all when not given")
     arguments = options.parse_args()
     torch.set_num_threads(arguments.threads)
     cells, dense = {}, {}
@@ -183,9 +185,9 @@ def main() -> None:
         network = trained(name, arguments.data)
         teacher = Remembered(network.model)
         dense[name] = accuracy(network.model, network.splits.test)
-        for epochs in arguments.epochs or EPOCHS:
+        for passes in arguments.passes or TUNINGS:
             for rate in [arguments.rate] if arguments.rate else PLAN[name]:
-                cells[f"{name}, {rate:.0%}, {epochs} passes"] = rows(Cell(name, network, rate, teacher), epochs)
+                cells[f"{name}, {rate:.0%}, passes: {passes}"] = rows(Cell(name, network, rate, teacher), passes)
     show(cells)
     if not arguments.network and not arguments.rate:
         value = {"machine": {"threads": arguments.threads, "device": "cpu"}, "versions": versions(), "dense": dense}
