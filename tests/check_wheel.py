@@ -43,6 +43,7 @@ def main() -> None:
         command = folder / "venv" / "bin" / "mendsearch"
         assert "demo" in run(command, "--help", cwd=folder)
         assert "searches" in run(command, "status", cwd=folder)
+        assert "pip install 'mendsearch[torch]'" in run(command, "doctor", cwd=folder)
         try:
             assert run(command, "db", "upgrade", cwd=folder).startswith("schema ")
         finally:

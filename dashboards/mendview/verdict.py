@@ -98,7 +98,7 @@ def _left(trials: int, ladder: Ladder | None) -> str:
 def _finished(search: Search, best: Trial | None, controls: Mapping[str, float]) -> tuple[Tone, str]:
     result = search.result
     if result:
-        return _chosen(result)
+        return chosen(result)
     if best is not None and best.score is not None and controls:
         ahead = search.sign * (best.score - max(controls.values(), key=lambda value: search.sign * value))
         side = "above" if search.sign * ahead > 0 else "below"
@@ -107,8 +107,8 @@ def _finished(search: Search, best: Trial | None, controls: Mapping[str, float])
     return "good", "Finished."
 
 
-def _chosen(result: RunResult) -> tuple[Tone, str]:
-    """Whether mending paid: the exported network against the controls, where both had the same fine-tuning."""
+def chosen(result: RunResult) -> tuple[Tone, str]:
+    """The tone, and whether mending paid: the exported network against the controls at equal fine-tuning."""
     if not result.mending_paid:
         return "fair", (
             f"Finished: mending did not pay here. {title(result.exported).capitalize()} ended best on validation, and "

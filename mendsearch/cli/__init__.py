@@ -12,7 +12,7 @@ from typing import Annotated
 
 import typer
 
-from mendsearch.cli import database, exporting, fleet, launch, runs, watch
+from mendsearch.cli import database, doctor, exporting, fleet, launch, runs, watch
 
 app = typer.Typer(
     name="mendsearch",
@@ -58,6 +58,7 @@ for verb in (
     fleet.stop,
     fleet.delete,
     fleet.gc,
+    doctor.doctor,
 ):
     app.command()(verb)
 db.command()(database.start)

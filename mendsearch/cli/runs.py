@@ -34,6 +34,7 @@ from mendstore.records import RunResult
 from mendview.publish import publish
 from mendview.report import report_named, save
 from mendview.tables import outputs_table, result_table, structure_table
+from mendview.verdict import chosen
 
 Workers = Annotated[
     int,
@@ -125,9 +126,11 @@ def _run_to_the_end(
         _report(spec.name, url, out / "report.html")
     else:
         _look_again(spec, url, out / "report.html", outcome.result, reporter)
-    show(outcome.result, result_table(RunResult.read(outcome.result), outcome.dense_score), as_json)
-    shown = mendstore.without_password(url)
+    result, shown = RunResult.read(outcome.result), mendstore.without_password(url)
+    show(outcome.result, result_table(result, outcome.dense_score), as_json)
+    reporter.say(chosen(result)[1])
     reporter.say(f"in {out}: result.json, report.html, model/ (mendsearch.load)")
+    reporter.say(f"export it as ONNX: {mendstore.command('export', None, str(out))}")
     reporter.say(f"study `{spec.name}`: optuna-dashboard '{shown}'")
     reporter.say(f"watch it: {mendstore.command('dashboard', url)}")
     if mendstore.EmbeddedServer(mendstore.EMBEDDED).url == shown:

@@ -48,6 +48,12 @@ def test_the_table_and_the_progress_are_printed(demo):
         assert stage in demo[1].stderr
 
 
+def test_who_won_is_said_and_how_to_export_it(demo, result):
+    paid = result["exported"].startswith("mended")
+    assert ("Finished: mended, " if paid else "Finished: mending did not pay here.") in demo[1].stderr
+    assert "mendsearch export demo-out\n" in demo[1].stderr
+
+
 def test_the_result_has_every_key_that_is_promised(result):
     assert list(result) == [
         "format", "search", "model", "budget", "metric", "test_images", "validation_images", "dense", "finalists",
