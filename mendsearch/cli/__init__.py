@@ -12,7 +12,7 @@ from typing import Annotated
 
 import typer
 
-from mendsearch.cli import database, doctor, exporting, fleet, launch, runs, watch
+from mendsearch.cli import database, doctor, exporting, fleet, launch, logs, runs, watch
 
 app = typer.Typer(
     name="mendsearch",
@@ -51,6 +51,7 @@ for verb in (
     watch.status,
     watch.dashboard,
     watch.report,
+    logs.logs,
     fleet.create,
     fleet.worker,
     launch.launch,
