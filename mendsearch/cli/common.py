@@ -200,4 +200,4 @@ def show(value: Any, table: Any, as_json: bool) -> None:
     if as_json:
         print(json.dumps(value, indent=2))
     else:
-        Console(width=None if sys.stdout.isatty() else 140).print(table)
+        Console(width=None if sys.stdout.isatty() else 140, markup=False).print(table)

@@ -48,7 +48,7 @@ def status(
     else:
         reader = Reader(existing_storage("status", url))
         if watched:
-            return watch(lambda: reader.read(lambda snapshot: _one(snapshot, name)), Console())
+            return watch(lambda: reader.read(lambda snapshot: _one(snapshot, name)), Console(markup=False))
         found = reader.read(lambda snapshot: _many(snapshot, name))
     if (name is not None or watched) and not found:
         raise UsageError(

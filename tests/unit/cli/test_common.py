@@ -1,11 +1,12 @@
-"""A Ctrl-C is never lost."""
+"""A Ctrl-C is never lost; what is printed is what was given."""
 
 import signal
 import time
 
 import pytest
+from rich.table import Table
 
-from mendsearch.cli.common import interruptions_heard
+from mendsearch.cli.common import interruptions_heard, show
 
 
 class Interrupted:
@@ -32,3 +33,12 @@ def test_what_else_python_drops_is_told_as_before(monkeypatch):
     with interruptions_heard():
         Broken()
     assert told == [ValueError]
+
+
+def test_what_a_table_holds_is_printed_as_it_is(capsys):
+    table = Table()
+    table.add_row("pip install 'mendsearch[torch]'", "list[int]")
+    show({}, table, as_json=False)
+    printed = capsys.readouterr().out
+    assert "mendsearch[torch]" in printed
+    assert "list[int]" in printed
