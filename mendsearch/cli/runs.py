@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -26,6 +27,7 @@ from mendsearch.cli.common import (
 )
 from mendsearch.config import Spec, load_spec
 from mendsearch.errors import UsageError
+from mendsearch.importing import is_import_path
 from mendsearch.pipeline.demo import demo_spec
 from mendsearch.progress import Reporter
 from mendsearch.stopping import Stopping
@@ -130,12 +132,19 @@ def _run_to_the_end(
     show(outcome.result, result_table(result, outcome.dense_score), as_json)
     reporter.say(chosen(result)[1])
     reporter.say(f"in {out}: result.json, report.html, model/ (mendsearch.load)")
-    reporter.say(f"export it as ONNX: {mendstore.command('export', None, str(out))}")
+    reporter.say(f"export it: {_export_command(out, result.model.name)}")
     reporter.say(f"study `{spec.name}`: optuna-dashboard '{shown}'")
     reporter.say(f"watch it: {mendstore.command('dashboard', url)}")
     if mendstore.EmbeddedServer(mendstore.EMBEDDED).url == shown:
         stop = mendstore.command("db stop")
         reporter.say(f"the embedded database keeps running for the dashboard; `{stop}` stops it")
+
+
+def _export_command(out: Path, model: str) -> str:
+    """The command that exports a run: as ONNX where that is installed."""
+    form = () if find_spec("onnxscript") else ("--format", "pt2")
+    code = ("--model", model) if is_import_path(model) else ()
+    return mendstore.command("export", None, str(out), *form, *code)
 
 
 def _look_again(spec: Spec, url: str, report: Path, result: dict[str, Any], reporter: Reporter) -> None:

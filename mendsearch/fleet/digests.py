@@ -49,6 +49,7 @@ SCORING = (
     "models.registry",
     "models.resnet",
     "modes",
+    "onednn",
     "outputs",
     "outputs.base",
     "outputs.bernoulli",

@@ -51,7 +51,7 @@ def test_the_table_and_the_progress_are_printed(demo):
 def test_who_won_is_said_and_how_to_export_it(demo, result):
     paid = result["exported"].startswith("mended")
     assert ("Finished: mended, " if paid else "Finished: mending did not pay here.") in demo[1].stderr
-    assert "mendsearch export demo-out\n" in demo[1].stderr
+    assert "export it: mendsearch export demo-out" in demo[1].stderr
 
 
 def test_the_result_has_every_key_that_is_promised(result):
