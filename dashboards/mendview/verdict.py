@@ -110,9 +110,9 @@ def _finished(search: Search, best: Trial | None, controls: Mapping[str, float])
 def chosen(result: RunResult) -> tuple[Tone, str]:
     """The tone, and whether mending paid: the exported network against the controls at equal fine-tuning."""
     if not result.mending_paid:
+        best = "ended best on validation" if result.winner.part else "has the best score"
         return "fair", (
-            f"Finished: mending did not pay here. {title(result.exported).capitalize()} ended best on validation, and "
-            f"was exported."
+            f"Finished: mending did not pay here. {title(result.exported).capitalize()} {best}, and was exported."
         )
     lead, noise, name, images = min(_lead(result, control) for control in result.controls)
     if result.metric is not None:

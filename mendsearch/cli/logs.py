@@ -12,8 +12,7 @@ from mendsearch.cli.common import Json, guarded
 from mendsearch.cli.target import Name, Url, existing_search
 from mendsearch.errors import UsageError
 from mendstore import Reader, Snapshot, command
-from mendstore.queries.fleet import Event
-from mendstore.queries.logs import log
+from mendstore.queries.fleet import Event, events
 from mendstore.queries.searches import find_search
 
 
@@ -30,7 +29,7 @@ def logs(
 
     def read(snapshot: Snapshot) -> list[Event] | None:
         search = find_search(snapshot, name=name)
-        return None if search is None else log(snapshot, search, last, worker)
+        return None if search is None else events(snapshot, search, last, worker, characters=None)[::-1]
 
     reader = Reader(url)
     found = reader.read(read)

@@ -12,7 +12,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
-import numpy as np
 import optuna
 
 import mendstore
@@ -25,7 +24,7 @@ from mendsearch.mending.ladder import RUNGS, places
 from mendsearch.mending.search import Search
 from mendsearch.progress import Reporter
 from mendsearch.study.finalists import choose
-from mendsearch.study.fleet import key_of
+from mendsearch.study.fleet import counts_in, key_of
 from mendsearch.study.worker import spool_folder
 
 PAUSES_S = (0.25, 5.0)
@@ -164,8 +163,7 @@ class _FineTuning:
             checkpoint, weights = Path(folder) / "checkpoint", Path(folder) / "weights.safetensors"
             if task.start is not None:
                 self._tasks.fetch(task.start, weights)
-            counts = np.array([int(count) for count in task.key.split(",")], dtype=np.int64)
-            model = self._tuner.model(counts, weights if task.start is not None else None)
+            model = self._tuner.model(counts_in(task.key), weights if task.start is not None else None)
             if task.checkpoint is not None:
                 self._take_up(task.checkpoint, checkpoint)
             try:

@@ -65,11 +65,6 @@ class Tuner:
         sizes = self.search.scorer.weights.slicer.sizes(state)
         return build_pruned(self.search.problem.model, state, sizes).eval()
 
-    @property
-    def resumes(self) -> bool:
-        """Whether a fine-tuning can go on from a checkpoint; a function of the user's starts the rung again."""
-        return self.spec.finetune.function is None
-
     def tune(self, model: nn.Module, rung: int, checkpoint: Path, on_epoch: Callable[[float], None]) -> nn.Module:
         """Bring a network, which may be changed, from the rung before to this one.
 
@@ -79,7 +74,8 @@ class Tuner:
         Args:
             model: network as it left the rung before.
             rung: number of the rung.
-            checkpoint: file written after every pass, from which fine-tuning goes on if it is there.
+            checkpoint: file written after every pass, from which fine-tuning goes on if it is there; a function of the
+                user's has none.
             on_epoch: function called with the mean loss after every pass, and once for each one before the checkpoint.
 
         Raises:

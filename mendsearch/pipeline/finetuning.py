@@ -10,7 +10,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
-import numpy as np
 from torch import nn
 
 import mendstore
@@ -19,6 +18,7 @@ from mendsearch.errors import MendsearchError
 from mendsearch.fleet.tuner import Tuner
 from mendsearch.pipeline.measuring import tested
 from mendsearch.pipeline.run import Run
+from mendsearch.study.fleet import counts_in
 from mendstore.blobs import Blobs
 from mendstore.queries.ladder import LadderFinalist
 
@@ -80,7 +80,7 @@ def finetuned(
 def _one(
     run: Run, tuner: Tuner, blobs: Blobs, ladder: mendstore.Ladder, finalist: LadderFinalist, path: Path
 ) -> Finetuned:
-    counts = np.array([int(count) for count in finalist.key.split(",")], dtype=np.int64)
+    counts = counts_in(finalist.key)
     model = tuner.model(counts, None)
     before, first = tested(run, tuner.measure, model), tuner.measure.standing(model).value
     after, done = before, finalist.done

@@ -143,6 +143,11 @@ def key_of(counts: Ints) -> str:
     return ",".join(map(str, counts))
 
 
+def counts_in(key: str) -> Ints:
+    """(G,) int64, keep counts of the candidate with that key."""
+    return np.array(key.split(","), dtype=np.int64)
+
+
 def _asking(number: int) -> FrozenTrial:
     """A trial that the study does not hold; the database creates it when the candidate is claimed."""
     trial = create_trial(state=TrialState.RUNNING)

@@ -81,7 +81,7 @@ class Heartbeat(threading.Thread):
                 self._end_hung_worker()
 
     def _end_hung_worker(self) -> None:
-        reason = f"hung: one candidate took more than {self._allowed_s:.0f} s"
+        reason = f"hung: its work took more than {self._allowed_s:.0f} s"
         with tempfile.TemporaryFile("w+") as file:
             faulthandler.dump_traceback(file)
             file.seek(0)

@@ -12,7 +12,7 @@ from sqlalchemy.exc import DBAPIError
 
 from mendstore.database import CONNECT_TIMEOUT_S, ENCODING, failures_named, tables_of
 from mendstore.errors import StorageError
-from mendstore.schema import optuna_version, refuse_other_optuna
+from mendstore.schema import refuse_other_optuna
 from mendstore.urls import normalised
 
 STATEMENT_TIMEOUT_MS = 15_000
@@ -105,8 +105,7 @@ class Snapshot:
         Raises:
             StorageError: they are those of another version of Optuna.
         """
-        refuse_other_optuna(self._connection)
-        return optuna_version(self._connection) is not None
+        return refuse_other_optuna(self._connection) is not None
 
     @cached_property
     def fleet(self) -> bool:

@@ -83,26 +83,19 @@ def check_version(database: Database) -> None:
     database.run(check)
 
 
-def optuna_version(connection: sa.Connection) -> str | None:
-    """Version of stock Optuna's tables; None while there are none, or Optuna is still creating them.
-
-    Optuna writes the version last, in a transaction of its own, and completes tables that it finds without one.
-    """
-    if not tables_of(connection, OPTUNA_VERSION_TABLE):
-        return None
-    query = sa.text(f"SELECT version_num FROM {OPTUNA_VERSION_TABLE}")  # noqa: S608
-    return connection.execute(query).scalar()
-
-
-def refuse_other_optuna(connection: sa.Connection) -> None:
+def refuse_other_optuna(connection: sa.Connection) -> str | None:
     """Check that the tables of stock Optuna, if there are any, are those of the version that is installed.
+
+    Returns:
+        their version; None while there are none, or Optuna is still creating them. Optuna writes it last, in a
+        transaction of its own, and completes tables that it finds without one.
 
     Raises:
         StorageError: they are older or newer; the message says what to do.
     """
-    known, found = _optuna_versions(), optuna_version(connection)
+    known, found = _optuna_versions(), _optuna_version(connection)
     if found is None or found == known[0]:
-        return
+        return found
     url = without_password(connection.engine.url.render_as_string(hide_password=False))
     if found in known:
         todo = f"bring them up to date, as the role that owns them: optuna storage upgrade --storage '{url}'"
@@ -127,6 +120,13 @@ def _begin(connection: sa.Connection, database: Database) -> None:
     finally:
         if not connection.invalidated:
             connection.execute(sa.select(sa.func.pg_advisory_unlock(LOCK)))
+
+
+def _optuna_version(connection: sa.Connection) -> str | None:
+    if not tables_of(connection, OPTUNA_VERSION_TABLE):
+        return None
+    query = sa.text(f"SELECT version_num FROM {OPTUNA_VERSION_TABLE}")  # noqa: S608
+    return connection.execute(query).scalar()
 
 
 def _version(connection: sa.Connection) -> str | None:

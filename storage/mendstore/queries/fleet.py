@@ -11,7 +11,7 @@ from mendstore.queries.searches import Search
 from mendstore.queries.workers import open_workers
 from mendstore.reading import Snapshot
 
-EVENTS = 25
+EVENTS, EVENT_CHARACTERS = 25, 500
 SET_ASIDE = 50
 LOG_CHARACTERS = 8000
 FAULTS = ("lost", "failed", "set aside", "outage", "late result")
@@ -121,18 +121,36 @@ def fleet_status(snapshot: Snapshot, search: Search) -> FleetStatus:
     )
 
 
-def events(snapshot: Snapshot, search: Search) -> list[Event]:
-    """The last `EVENTS` events, the last first."""
+def events(
+    snapshot: Snapshot,
+    search: Search,
+    last: int = EVENTS,
+    worker: int | None = None,
+    characters: int | None = EVENT_CHARACTERS,
+) -> list[Event]:
+    """The last events, the last first.
+
+    Args:
+        snapshot: the database.
+        search: a search that mendsearch made; of others nothing is recorded.
+        last: number of events at the most.
+        worker: ordinal of the worker whose events are wanted; None for those of all and of people.
+        characters: length of a detail at the most; None for all of it.
+    """
     if search.wanted is None:
         return []
     rows = snapshot.all(
         """
-        SELECT timezone('utc', e.at) AS at, e.kind, left(e.detail, 500) AS detail, w.ordinal
+        SELECT timezone('utc', e.at) AS at, e.kind, w.ordinal,
+            left(e.detail, coalesce(CAST(:characters AS integer), length(e.detail))) AS detail
         FROM mend_events e LEFT JOIN mend_workers w USING (worker_id)
-        WHERE e.study_id = :study ORDER BY e.event_id DESC LIMIT :limit
+        WHERE e.study_id = :study AND (CAST(:worker AS integer) IS NULL OR w.ordinal = :worker)
+        ORDER BY e.event_id DESC LIMIT :last
         """,
         study=search.study_id,
-        limit=EVENTS,
+        worker=worker,
+        characters=characters,
+        last=last,
     )
     return [Event(**row) for row in rows]
 

@@ -9,7 +9,7 @@ from mendstore.queries.pace import Pace
 from mendstore.queries.searches import find_search
 from mendstore.records import TrialCounts
 from mendview import overview
-from mendview.verdict import state_of, verdict_of
+from mendview.verdict import chosen, state_of, verdict_of
 from tests.integration.conftest import DONE, TRIALS
 
 
@@ -117,6 +117,13 @@ def test_where_a_control_ended_best_mending_did_not_pay_and_the_page_says_so(rea
     assert tone == "fair"
     assert verdict == ("Finished: mending did not pay here. Pre-pruned ended best on validation, and was exported.")
     assert replace(seen, search=search).chosen is None, "no trial became it"
+
+
+def test_without_fine_tuning_it_is_the_score_that_decided(reader, finished):
+    result = see(reader, finished).search.result
+    finalists = {name: row.model_copy(update={"part": 0.0}) for name, row in result.finalists.items()}
+    untuned = result.model_copy(update={"exported": "pre_pruned", "finalists": finalists})
+    assert chosen(untuned)[1].endswith("Pre-pruned has the best score, and was exported.")
 
 
 def test_a_result_of_fewer_trials_than_there_are_now_is_said(reader, finished):

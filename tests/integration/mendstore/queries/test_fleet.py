@@ -22,6 +22,19 @@ def test_events_say_which_worker(ask):
     assert (found[0].kind, found[0].ordinal) == ("outage", 0)
 
 
+def test_events_are_the_last_ones_of_one_worker_or_of_all(ask):
+    everything = ask(lambda snapshot, search: events(snapshot, search, 1000, None, None))
+    assert len(everything) > 3
+    assert [event.at for event in everything] == sorted((event.at for event in everything), reverse=True)
+    assert ask(lambda snapshot, search: events(snapshot, search, 3, None, None)) == everything[:3]
+    for worker in (0, 2):
+        found = ask(lambda snapshot, search, worker=worker: events(snapshot, search, 1000, worker, None))
+        assert found == [event for event in everything if event.ordinal == worker]
+    longest = max(len(event.detail) for event in everything)
+    cut = ask(lambda snapshot, search: events(snapshot, search, 1000, None, longest - 1))
+    assert [event.detail for event in cut] == [event.detail[: longest - 1] for event in everything]
+
+
 def test_a_study_of_stock_optuna_has_no_fleet(reader, storage, name):
     import optuna
 
