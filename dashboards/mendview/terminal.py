@@ -67,7 +67,7 @@ def searches_table(found: Iterable[Overview]) -> Table:
     table = Table(title="searches", caption=CAPTION, caption_justify="left")
     for heading in HEADINGS:
         left = heading in ("search", "budget", "state", "time left")
-        table.add_column(heading, justify="left" if left else "right", overflow="fold")
+        table.add_column(heading, justify="left" if left else "right", overflow="fold", no_wrap=heading == "search")
     for seen in found:
         fleet = seen.fleet
         ours = seen.search.wanted is not None

@@ -35,6 +35,8 @@ Storage = Annotated[
         help="postgresql://… of the study database. Default: an embedded Postgres under .mendsearch/.",
     ),
 ]
+WIDEST = 10_000
+"""Characters of a line that no terminal shows."""
 SetKeys = Annotated[
     list[str] | None,
     typer.Option("--set", metavar="KEY=VALUE", help="Override a key of the spec, such as mend.trials=200."),
@@ -196,8 +198,11 @@ def look_up(url: str, name: str) -> tuple[mendstore.Registered, int]:
 
 
 def show(value: Any, table: Any, as_json: bool) -> None:
-    """Print a value as JSON, or the table of it."""
+    """Print a value as JSON, or the table of it. What is read by another program than a terminal is not folded."""
     if as_json:
         print(json.dumps(value, indent=2))
-    else:
-        Console(width=None if sys.stdout.isatty() else 140, markup=False).print(table)
+        return
+    console = Console(markup=False)
+    if not sys.stdout.isatty():
+        console.width = Console(width=WIDEST).measure(table).maximum
+    console.print(table)

@@ -1,12 +1,15 @@
 """A Ctrl-C is never lost; what is printed is what was given."""
 
+import io
 import signal
 import time
 
 import pytest
+from rich.console import Console
 from rich.table import Table
 
 from mendsearch.cli.common import interruptions_heard, show
+from mendview.terminal import searches_table
 
 
 class Interrupted:
@@ -42,3 +45,20 @@ def test_what_a_table_holds_is_printed_as_it_is(capsys):
     printed = capsys.readouterr().out
     assert "mendsearch[torch]" in printed
     assert "list[int]" in printed
+
+
+def test_what_is_piped_is_not_folded(capsys):
+    long = "a-name-of-a-search-" * 20
+    table = Table("search", "budget")
+    table.add_row(long, "macs 0.4, " * 20)
+    show({}, table, as_json=False)
+    assert long in capsys.readouterr().out
+
+
+def test_the_name_of_a_search_is_not_folded_while_anything_else_can_be():
+    table = searches_table([])
+    name = "test-6345a8e541e7"
+    table.add_row(name, *["99 characters, and then some more"] * (len(table.columns) - 1))
+    output = io.StringIO()
+    Console(width=100, file=output).print(table)
+    assert name in output.getvalue()
