@@ -164,11 +164,13 @@ def mend(
     finalists = choose(study, search, 1 if finetune is None else FinetuneSpec().finalists, reporter)
     if finetune is None:
         chosen = max(finalists, key=lambda name: finalists[name].score)
-        return result_of(search, study, finalists, chosen, search.scorer.build(finalists[chosen].counts))
+        model = search.scorer.build(finalists[chosen].counts)
+        scored = {name: [-finalist.losses] for name, finalist in finalists.items()}
+        return result_of(search, study, finalists, chosen, model, "score", scored)
     comparison = None if metric else comparison_of(problem.model, seen, score_outputs)
     measure = Measure(problem.model, comparison, metric, score_name, (held, labels))
-    chosen, tuned = _tuned(search, finalists, finetune, measure, seed, reporter)
-    return result_of(search, study, finalists, chosen, tuned)
+    chosen, tuned, judged = _tuned(search, finalists, finetune, measure, seed, reporter)
+    return result_of(search, study, finalists, chosen, tuned, measure.metric or "accuracy", judged)
 
 
 def _tuned(
@@ -178,10 +180,17 @@ def _tuned(
     measure: Measure,
     seed: int,
     reporter: Reporter,
-) -> tuple[str, nn.Module]:
-    """Bring the finalists up the last rungs; the name and the network of the one that ends best."""
+) -> tuple[str, nn.Module, dict[str, list[Tensor]]]:
+    """Bring the finalists up the last rungs.
+
+    Returns:
+        the name and the network of the one that ends best; and by finalist, at each rung that it reached, (N,) what its
+        standing is the mean of.
+    """
     models: dict[str, nn.Module] = {}
-    names = list(dict.fromkeys(first_names(finalists).values()))
+    judged: dict[str, list[Tensor]] = {}
+    first = first_names(finalists)
+    names = list(dict.fromkeys(first.values()))
     with reporter.stage("fine-tune", fine_tunings(len(names))) as stage:
 
         def judge(name: str, rung: int) -> Standing:
@@ -190,12 +199,13 @@ def _tuned(
             if not isinstance(tuned, nn.Module):
                 raise UsageError(f"finetune: got {type(tuned).__name__}, expected the fine-tuned torch.nn.Module")
             models[name] = tuned.eval()
-            standing = measure.standing(tuned)
+            standing, items = measure.judged(tuned)
+            judged.setdefault(name, []).append(items)
             stage.advance(f"{name}: {standing.value:.4f} on validation after {RUNGS[rung]:.0%}")
             return standing
 
         chosen = best(climb(names, judge))
-    return chosen, models[chosen]
+    return chosen, models[chosen], {name: judged[first[name]] for name in finalists}
 
 
 def _read(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import Literal
 
 from mendstore.queries.fleet import FleetStatus
@@ -22,6 +23,8 @@ STUCK = 20
 STUCK_S = 120.0
 STUCK_FIRST_S = 900.0
 """Seconds for the same before any trial has ended."""
+SIGNIFICANT = 1.96
+"""Standard errors of half a 95% interval, above which a lead is no noise."""
 FAILING = 0.25
 """Fraction of recent attempts that failed, above which a search is in trouble."""
 
@@ -114,38 +117,47 @@ def chosen(result: RunResult) -> tuple[Tone, str]:
         return "fair", (
             f"Finished: mending did not pay here. {title(result.exported).capitalize()} {best}, and was exported."
         )
-    lead, noise, name, images = min(_lead(result, control) for control in result.controls)
-    if result.metric is not None:
-        ahead = "ahead of" if lead > 0 else "level with" if lead == 0 else "behind"
-        tone: Tone = "good" if lead > 0 else "fair"
-        return tone, f"Finished: mended, {ahead} {title(name)} in {result.figure_name} ({signed(lead)})."
-    points, of = 100 * lead, f"; the noise of {images} is {noise:.2f}" if noise else ""
-    if abs(points) <= noise:
-        return "fair", f"Finished: mended, level with {title(name)} ({signed(points, 2)} points{of})."
-    if points > 0:
-        return "good", f"Finished: mended, {signed(points, 2)} points over {title(name)}{of}."
-    return "fair", f"Finished: mended, behind {title(name)} ({signed(points, 2)} points{of})."
+    lead, name = min((_lead(result, control), control) for control in result.controls)
+    scale, digits, unit = (100, 2, "points") if result.metric is None else (1, 4, f"in {result.figure_name}")
+    ahead, noise = scale * lead.value, scale * lead.noise
+    by = f"{signed(ahead, digits)}{f' ± {noise:.{digits}f}' if noise else ''} {unit}"
+    if ahead > noise:
+        return "good", f"Finished: mended, {by} over {title(name)}{lead.images}."
+    side = "behind" if ahead < -noise else "level with"
+    return "fair", f"Finished: mended, {side} {title(name)} ({by}{lead.images})."
 
 
-def _lead(result: RunResult, control: str) -> tuple[float, float, str, str]:
-    """By how much the exported network leads a control at the last rung that both reached.
+@dataclass(frozen=True, order=True)
+class _Lead:
+    """By how much the exported network leads a control: the value, half its 95% interval, and on which images."""
 
-    Without figures of the validation split, those of the test split are compared.
+    value: float
+    noise: float
+    images: str
 
-    Returns:
-        the lead; the noise of it in points, if both are accuracies; the control; and the images, in words.
-    """
+
+def _lead(result: RunResult, control: str) -> _Lead:
+    """The lead at the last rung that both reached; without figures of the validation split, that on the test split."""
     ours, theirs = result.winner, result.finalists[control]
+    if theirs.lead is not None:
+        return _Lead(
+            theirs.lead.value, SIGNIFICANT * theirs.lead.error, _images(result.validation_images, "validation")
+        )
     both = min(len(ours.validation), len(theirs.validation))
     first, second, count, split = (
         (ours.validation[both - 1], theirs.validation[both - 1], result.validation_images, "validation")
         if both
         else (result.figures[result.exported] or 0.0, result.figures[control] or 0.0, result.test_images, "test")
     )
-    return first - second, _noise(first, second, count), control, f"{count or 0:,} {split} images"
+    error = 0.0 if result.metric is not None or first == second else _error(first, second, count)
+    return _Lead(first - second, SIGNIFICANT * error, _images(count, split))
 
 
-def _noise(first: float, second: float, images: int | None) -> float:
-    """Standard error, in points, of the difference of two accuracies on as many images each."""
+def _images(count: int | None, split: str) -> str:
+    return f", on {count:,} {split} images" if count else ""
+
+
+def _error(first: float, second: float, images: int | None) -> float:
+    """Standard error of the difference of two accuracies, as if each had images of its own."""
     spread = sum(max(0.0, part * (1 - part)) for part in (first, second))
-    return 100 * math.sqrt(spread / images) if images else 0.0
+    return math.sqrt(spread / images) if images else 0.0

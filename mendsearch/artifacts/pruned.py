@@ -14,6 +14,9 @@ from mendsearch.artifacts.folder import write_folder
 from mendsearch.artifacts.structure import PrunedStructure
 from mendsearch.coupling.surgery import build_pruned
 
+SIGNIFICANT = 1.96
+"""Standard errors of half a 95% interval, above which a lead is no noise."""
+
 
 @dataclass(frozen=True, eq=False)
 class Control:
@@ -56,6 +59,10 @@ class Pruned:
         structure: which channels stay; `apply` prunes another copy of the dense network alike.
         chosen: the finalist that this is: `mended` and so on, or a control that turned out better.
         controls: structures to compare with, `uniform`, `pre_pruned` and `curves`, each with a network on demand.
+        figure: what finalists were judged by on the validation items: `score` without fine-tuning; else `accuracy`,
+            `agreement`, or the name of your metric.
+        leads: by control that is another structure, by how much this one is ahead in `figure`, item by item after equal
+            fine-tuning, and the standard error.
     """
 
     model: nn.Module
@@ -68,6 +75,17 @@ class Pruned:
     structure: PrunedStructure = field(repr=False)
     chosen: str
     controls: Mapping[str, Control] = field(repr=False)
+    figure: str
+    leads: Mapping[str, tuple[float, float]] = field(repr=False)
+
+    @property
+    def verdict(self) -> str:
+        """Whether mending paid: who won, and by how much against the noise of the validation items, in a sentence."""
+        if not self.chosen.startswith("mended") or not self.leads:
+            return f"mending did not pay: {self.chosen} is the best in {self.figure}"
+        name, (ahead, error) = min(self.leads.items(), key=lambda item: item[1])
+        side = "ahead of" if ahead > SIGNIFICANT * error else "level with"
+        return f"{self.chosen} is {side} {name} in {self.figure}: {ahead:+.4f} ± {SIGNIFICANT * error:.4f}"
 
     def save(self, folder: str | Path, *, name: str | None = None, kwargs: Mapping[str, Any] | None = None) -> None:
         """Write the network to a folder, as it is now: with the weights of a fine-tuning that changed `model`.

@@ -2,23 +2,31 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import math
+from collections.abc import Mapping, Sequence
 
 import optuna
 from optuna.trial import TrialState
-from torch import nn
+from torch import Tensor, nn
 
 from mendsearch.artifacts.describing import describe_pruned, kept_channels
 from mendsearch.artifacts.inputs import inputs_of
 from mendsearch.artifacts.pruned import Control, Pruned
 from mendsearch.artifacts.structure import PrunedStructure
 from mendsearch.coupling.layout import Ints
+from mendsearch.mending.ladder import lead
 from mendsearch.mending.search import Search
 from mendsearch.study.finalists import CONTROLS, Finalist
 
 
 def result_of(
-    search: Search, study: optuna.Study, finalists: Mapping[str, Finalist], chosen: str, model: nn.Module
+    search: Search,
+    study: optuna.Study,
+    finalists: Mapping[str, Finalist],
+    chosen: str,
+    model: nn.Module,
+    figure: str,
+    judged: Mapping[str, Sequence[Tensor]],
 ) -> Pruned:
     """The finalist that was chosen, and the controls.
 
@@ -28,6 +36,8 @@ def result_of(
         finalists: by name.
         chosen: name of the one to return.
         model: its network.
+        figure: what finalists were judged by.
+        judged: by finalist, the figures of the validation items, (N,) for each rung that it reached.
     """
     winner = finalists[chosen]
     cost = search.problem.limits.costs.cost(winner.counts)
@@ -42,7 +52,21 @@ def result_of(
         structure=structure_of(search, winner.counts, model),
         chosen=chosen,
         controls={name: _control(search, finalists[name]) for name in CONTROLS},
+        figure=figure,
+        leads=_leads(finalists, chosen, judged),
     )
+
+
+def _leads(
+    finalists: Mapping[str, Finalist], chosen: str, judged: Mapping[str, Sequence[Tensor]]
+) -> dict[str, tuple[float, float]]:
+    """Of the chosen finalist over each control that is another structure, at the last rung that both reached."""
+    found = {}
+    for name in CONTROLS:
+        if tuple(finalists[name].counts) != tuple(finalists[chosen].counts):
+            both = min(len(judged[chosen]), len(judged[name]))
+            found[name] = lead(judged[chosen][both - 1], judged[name][both - 1])
+    return {name: found[name] for name in found if math.isfinite(found[name][0])}
 
 
 def _trial_score(search: Search, study: optuna.Study, counts: Ints) -> float | None:

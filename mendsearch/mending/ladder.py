@@ -6,8 +6,11 @@ Optimization", AISTATS 2016.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
+
+from torch import Tensor
 
 RUNGS = (0.25, 0.5, 1.0)
 """Parts of the whole fine-tuning that finalists have had at each rung."""
@@ -74,3 +77,19 @@ def climb(names: Iterable[str], judge: Callable[[str, int], Standing]) -> dict[s
 def best(reached: dict[str, list[Standing]]) -> str:
     """The finalist that stands best at the last rung that it reached, so that it is behind no other."""
     return max(reached, key=lambda name: (reached[name][-1], len(reached[name])))
+
+
+def lead(ours: Tensor, theirs: Tensor) -> tuple[float, float]:
+    """By how much one network is ahead of another on the same items: a paired comparison.
+
+    What is hard for both cancels out. For right and wrong answers the error is that of McNemar's test.
+
+    Args:
+        ours: (N,) values of the items, higher is better.
+        theirs: (N,) values of the other network.
+
+    Returns:
+        the mean difference, and its standard error.
+    """
+    ahead = (ours - theirs).double()
+    return float(ahead.mean()), float(ahead.std(correction=0)) / math.sqrt(len(ahead))

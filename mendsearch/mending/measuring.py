@@ -59,28 +59,32 @@ class Measure:
 
     def of(self, model: nn.Module, given: Iterable[tuple[Batch, Any]]) -> dict[str, float | None]:
         """`accuracy` (0-1) and `metric` of a network on batches of inputs and labels; each None where there is none."""
-        found = self._means(model, given)
+        found = {name: float(values.mean()) for name, values in self._of_items(model, given).items()}
         return {name: found.get(name) for name in ("accuracy", "metric")}
 
     def standing(self, model: nn.Module) -> Standing:
         """How good a network is on the validation split, by its metric, or else by its accuracy, then by its loss."""
+        return self.judged(model)[0]
+
+    def judged(self, model: nn.Module) -> tuple[Standing, Tensor]:
+        """`standing`, and what it is the mean of: (N,) float64 on the CPU, metric or accuracy of each item."""
         inputs, labels = self._validation
         parts = inputs.split(BATCH)
         known = [None] * len(parts) if labels is None else labels.split(BATCH)
-        found = self._means(model, zip(parts, known, strict=True))
-        value, tie = (found["metric"], 0.0) if self.metric is not None else (found["accuracy"], -found["loss"])
-        return Standing(_finite(value), _finite(tie))
+        found = self._of_items(model, zip(parts, known, strict=True))
+        items = found["accuracy" if self.metric is None else "metric"]
+        tie = 0.0 if self.metric is not None else -float(found["loss"].mean())
+        return Standing(_finite(float(items.mean())), _finite(tie)), items
 
     @torch.no_grad()
-    def _means(self, model: nn.Module, given: Iterable[tuple[Batch, Any]]) -> dict[str, float]:
-        sums: dict[str, float] = {}
-        count = 0
+    def _of_items(self, model: nn.Module, given: Iterable[tuple[Batch, Any]]) -> dict[str, Tensor]:
+        """By figure, (N,) float64 on the CPU, values of the items."""
+        found: dict[str, list[Tensor]] = {}
         with evaluating(model), evaluating(self._dense):
             for inputs, targets in given:
                 for name, values in self._values(model, to_network(inputs, model), targets).items():
-                    sums[name] = sums.get(name, 0.0) + float(values.double().sum())
-                count += len(inputs)
-        return {name: total / count for name, total in sums.items()}
+                    found.setdefault(name, []).append(values.double().cpu())
+        return {name: torch.cat(parts) for name, parts in found.items()}
 
     def _values(self, model: nn.Module, inputs: Batch, targets: Any) -> dict[str, Tensor]:
         """By figure, (n,) values of the items of a batch."""

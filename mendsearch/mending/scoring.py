@@ -140,9 +140,13 @@ class Scorer:
             return self._evaluate(state, self._trial, incumbent)
 
     @torch.no_grad()
+    def refined(self, counts: Ints) -> Scored:
+        """Score a candidate with refined weights, which are those of `build`, on all images."""
+        return self._evaluate(self.weights.refined(counts), sum(self._sizes))
+
     def refined_score(self, counts: Ints) -> float:
-        """The score of a candidate with refined weights, which are those of `build`."""
-        return self._evaluate(self.weights.refined(counts), sum(self._sizes)).value
+        """The score of a candidate with refined weights."""
+        return self.refined(counts).value
 
     @torch.no_grad()
     def dense_score(self) -> float:

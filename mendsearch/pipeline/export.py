@@ -72,6 +72,7 @@ def export(
             score=row.score if math.isfinite(row.score) else None,
             part=row.part,
             validation=list(row.validation),
+            lead=row.lead,
         )
         for name, row in tuned.items()
     }

@@ -6,7 +6,7 @@ Workers need no test split. Whoever exports measures it, on the weights that the
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
@@ -16,11 +16,13 @@ import mendstore
 from mendsearch.coupling.layout import Ints
 from mendsearch.errors import MendsearchError
 from mendsearch.fleet.tuner import Tuner
+from mendsearch.pipeline.leads import leads
 from mendsearch.pipeline.measuring import tested
 from mendsearch.pipeline.run import Run
 from mendsearch.study.fleet import counts_in
 from mendstore.blobs import Blobs
 from mendstore.queries.ladder import LadderFinalist
+from mendstore.records import Lead
 
 
 @dataclass(frozen=True, eq=False)
@@ -37,6 +39,7 @@ class Finetuned:
         metric: the same after fine-tuning.
         validation: metric, or accuracy, on the validation split, before fine-tuning and at each rung that was reached.
         part: fraction of the whole fine-tuning that it had.
+        lead: lead of the exported finalist over this one; None for itself.
     """
 
     model: nn.Module
@@ -48,6 +51,7 @@ class Finetuned:
     metric: float | None
     validation: tuple[float, ...]
     part: float
+    lead: Lead | None = None
 
 
 def finetuned(
@@ -74,6 +78,8 @@ def finetuned(
         for finalist in ladder.distinct:
             found[finalist.key] = _one(run, tuner, blobs, ladder, finalist, Path(folder) / "weights.safetensors")
             stage.advance(finalist.name)
+        for key, lead in leads(tuner, blobs, ladder, best, Path(folder) / "weights.safetensors").items():
+            found[key] = replace(found[key], lead=lead)
     return {finalist.name: found[finalist.key] for finalist in ladder.finalists}, best.name
 
 

@@ -9,10 +9,12 @@ from dataclasses import dataclass
 import numpy as np
 import optuna
 from optuna.trial import FrozenTrial, TrialState
+from torch import Tensor
 
 from mendsearch.coupling.layout import Ints
 from mendsearch.errors import MendsearchError
 from mendsearch.mending.distance import spread
+from mendsearch.mending.scoring import Scored
 from mendsearch.mending.search import Search
 from mendsearch.mending.space import Space
 from mendsearch.progress import Reporter
@@ -31,10 +33,12 @@ class Finalist:
     Attributes:
         counts: (G,) int64, keep counts.
         score: score with refined weights, which are those of `Scorer.build`.
+        losses: (N,) float32, losses of the validation items, of which the score is minus the mean.
     """
 
     counts: Ints
     score: float
+    losses: Tensor
 
 
 def choose(study: optuna.Study, search: Search, most: int, reporter: Reporter) -> dict[str, Finalist]:
@@ -62,19 +66,23 @@ def choose(study: optuna.Study, search: Search, most: int, reporter: Reporter) -
             f"no candidate of `{study.study_name}` has a finite score; check the network's weights and the images"
         )
     few = [*spread(candidates, FEW), *search.by_curves, search.pre_pruned, search.uniform]
-    scores: dict[tuple[int, ...], float] = {}
+    scored: dict[tuple[int, ...], Scored] = {}
     with reporter.stage("refine", len({tuple(counts) for counts in few})) as stage:
         for counts in few:
-            if tuple(counts) not in scores:
-                scores[tuple(counts)] = search.scorer.refined_score(counts)
-                stage.advance(f"best score {max(scores.values()):.4f}")
-    curves = max(search.by_curves, key=lambda counts: scores[tuple(counts)])
+            if tuple(counts) not in scored:
+                scored[tuple(counts)] = search.scorer.refined(counts)
+                stage.advance(f"best score {max(found.value for found in scored.values()):.4f}")
+    curves = max(search.by_curves, key=lambda counts: scored[tuple(counts)].value)
     controls = dict(zip(CONTROLS, (search.uniform, search.pre_pruned, curves), strict=True))
-    ranked = sorted(few, key=lambda counts: -scores[tuple(counts)])
+    ranked = sorted(few, key=lambda counts: -scored[tuple(counts)].value)
     mended = [ranked[0], *spread(ranked[1:], most - 1, beside=[ranked[0], *controls.values()])]
     names = ["mended", *(f"mended_{number}" for number in range(2, most + 1))]
     chosen = controls | dict(zip(names, mended, strict=False))
-    return {name: Finalist(counts, scores[tuple(counts)]) for name, counts in chosen.items()}
+    return {
+        name: Finalist(counts, found.value, found.losses)
+        for name, counts in chosen.items()
+        for found in (scored[tuple(counts)],)
+    }
 
 
 def first_names(finalists: Mapping[str, Finalist]) -> dict[str, str]:

@@ -41,6 +41,13 @@ def test_a_network_and_data_of_ones_own(tmp_path, storage, name):
     structure = json.loads((tmp_path / "runs" / name / "model" / "structure.json").read_text())
     assert structure["keep_counts"] == exported["keep_counts"]
     exported_by_name_alone(tmp_path, f"runs/{name}", model)
+    for row in result["finalists"].values():
+        if row["keep_counts"] == exported["keep_counts"]:
+            assert row["lead"] is None
+            continue
+        both = min(len(row["validation"]), len(exported["validation"])) - 1
+        assert row["lead"]["value"] == pytest.approx(exported["validation"][both] - row["validation"][both])
+        assert 0 <= row["lead"]["error"] < 0.05
 
 
 def exported_by_name_alone(folder, run, model):

@@ -47,7 +47,7 @@ def test_numbers_and_figures_change_without_reloading(searches, visit):
 
 def test_a_finished_search_says_what_it_gained_and_asks_seldom(searches, visit):
     page = visit(f"{searches.address}mend/{searches.finished.study_id}/")
-    expect(page.locator(".verdict p")).to_contain_text("Finished: mended, +1.40 points over uniform")
+    expect(page.locator(".verdict p")).to_contain_text("Finished: mended, +1.40 ± 0.59 points over uniform")
     expect(page.locator("#best")).to_have_text("92.60%")
     drawn(page, "fidelity")
     page.goto(f"{searches.address}mend/{searches.finished.study_id}/front")

@@ -1,4 +1,5 @@
 import copy
+import dataclasses
 import subprocess
 import sys
 
@@ -148,6 +149,22 @@ def test_fine_tuning_of_ones_own_chooses_the_result():
     assert tuple(parameter.shape for parameter in pruned.model.parameters()) in {shapes for *_, shapes in whole}
     assert pruned.chosen in ("uniform", "pre_pruned", "curves", "mended", "mended_2", "mended_3")
     assert set(pruned.controls) == {"uniform", "pre_pruned", "curves"}
+    assert pruned.figure == "accuracy"
+    assert f"in {pruned.figure}" in pruned.verdict
+
+
+def test_the_result_says_by_how_much_it_is_ahead_of_the_controls():
+    pruned = mend(n_trials=20)
+    assert pruned.figure == "score"
+    others = {name: control for name, control in pruned.controls.items() if control.keep_counts != pruned.keep_counts}
+    assert set(pruned.leads) == set(others)
+    for name, (ahead, error) in pruned.leads.items():
+        assert ahead == pytest.approx(pruned.score - others[name].score, abs=1e-5)
+        assert 0 < error < 1
+    least = min(ahead for ahead, _ in pruned.leads.values())
+    assert f"{least:+.4f}" in pruned.verdict
+    lost = dataclasses.replace(pruned, chosen="uniform")
+    assert lost.verdict == "mending did not pay: uniform is the best in score"
 
 
 def test_what_fine_tuning_ruins_is_not_the_result():

@@ -13,6 +13,7 @@ from mendstore.records.result import (
     RESULTS,
     Budget,
     DenseRow,
+    Lead,
     Model,
     PrunedRow,
     RunResult,
@@ -22,6 +23,6 @@ from mendstore.records.result import (
 from mendstore.records.structure import STRUCTURE, Layer, Output, Structure
 
 __all__ = [
-    "CONTROLS", "FORMAT", "MENDED", "RESULTS", "STRUCTURE", "Budget", "Counts", "DenseRow", "Layer", "Model", "Output",
-    "PrunedRow", "Record", "RecordError", "RunResult", "Structure", "TrialCounts", "title",
+    "CONTROLS", "FORMAT", "MENDED", "RESULTS", "STRUCTURE", "Budget", "Counts", "DenseRow", "Layer", "Lead", "Model",
+    "Output", "PrunedRow", "Record", "RecordError", "RunResult", "Structure", "TrialCounts", "title",
 ]  # fmt: skip

@@ -47,6 +47,14 @@ class DenseRow(Record):
     latency_ms: Number = Field(description="Milliseconds for one image on the machine of the run.")
 
 
+class Lead(Record):
+    """By how much the exported network is ahead of another finalist after equal fine-tuning, item by item."""
+
+    value: Number = Field(description="Mean difference of `accuracy`, or `metric`, over the validation items.")
+    error: Number = Field(ge=0, description="Standard error of that mean: of the differences on the same items.")
+    part: Number = Field(ge=0, le=1, description="Fraction of the fine-tuning that both had: the most that both had.")
+
+
 class PrunedRow(DenseRow):
     """Figures of a pruned network after fine-tuning."""
 
@@ -59,6 +67,9 @@ class PrunedRow(DenseRow):
         default_factory=list,
         description="`accuracy`, or `metric` where there is one, on the validation split: before fine-tuning, and at "
         "each rung that it reached.",
+    )
+    lead: Lead | None = Field(
+        None, description="Lead of the exported network over this one. Null for itself, and in older results."
     )
 
 

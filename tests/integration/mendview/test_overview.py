@@ -7,7 +7,7 @@ import pytest
 from mendstore.queries.fleet import FleetStatus
 from mendstore.queries.pace import Pace
 from mendstore.queries.searches import find_search
-from mendstore.records import TrialCounts
+from mendstore.records import Lead, TrialCounts
 from mendview import overview
 from mendview.verdict import chosen, state_of, verdict_of
 from tests.integration.conftest import DONE, TRIALS
@@ -19,7 +19,7 @@ def see(reader, made):
 
 def with_accuracies(result, **accuracies):
     changed = {
-        name: row.model_copy(update={"accuracy": accuracies[name], "validation": [accuracies[name]] * 3})
+        name: row.model_copy(update={"accuracy": accuracies[name], "validation": [accuracies[name]] * 3, "lead": None})
         for name, row in result.finalists.items()
         if name in accuracies
     }
@@ -40,9 +40,7 @@ def test_a_running_search_answers_the_five_questions(reader, made):
 def test_a_finished_search_says_what_it_gained(reader, finished):
     seen = see(reader, finished)
     assert (seen.state, seen.live) == ("finished", False)
-    assert seen.verdict == (
-        "Finished: mended, +1.40 points over uniform; the noise of 10,000 validation images is 0.38."
-    )
+    assert seen.verdict == ("Finished: mended, +1.40 ± 0.59 points over uniform, on 10,000 validation images.")
     assert overview.ending(seen) == "it has ended"
 
 
@@ -61,7 +59,7 @@ def test_a_metric_is_said_by_its_name(reader, finished):
     result = seen.search.result.model_copy(update={"metric": "shapes.scores:mean_iou"})
     metrics = {"mended": 0.8, "uniform": 0.75, "pre_pruned": 0.7}
     finalists = {
-        name: row.model_copy(update={"metric": metrics[name], "validation": [metrics[name]] * 2})
+        name: row.model_copy(update={"metric": metrics[name], "validation": [metrics[name]] * 2, "lead": None})
         for name, row in result.finalists.items()
     }
     dense = result.dense.model_copy(update={"metric": 0.9})
@@ -71,7 +69,7 @@ def test_a_metric_is_said_by_its_name(reader, finished):
     assert overview.headline(seen) == f"0.8000 test mean_iou (trial {finished.best})"
     assert overview.controls(seen)[:3] == ["pre-pruned 0.7000", "uniform 0.7500", "dense 0.9000"]
     tone, said = verdict_of(search, "finished", seen.pace, seen.fleet, seen.best, 0, seen.controls)
-    assert (tone, said) == ("good", "Finished: mended, ahead of uniform in mean_iou (+0.0500).")
+    assert (tone, said) == ("good", "Finished: mended, +0.0500 in mean_iou over uniform, on 10,000 validation images.")
 
 
 def test_what_the_score_is_made_of(reader, made):
@@ -88,15 +86,15 @@ def test_what_the_score_is_made_of(reader, made):
             0.90,
             10_000,
             "good",
-            "Finished: mended, +1.00 points over uniform; the noise of 10,000 validation images is 0.43.",
+            "Finished: mended, +1.00 ± 0.85 points over uniform, on 10,000 validation images.",
         ),
         (
             0.90,
             1_000,
             "fair",
-            "Finished: mended, level with uniform (+1.00 points; the noise of 1,000 validation images is 1.37",
+            "Finished: mended, level with uniform (+1.00 ± 2.69 points, on 1,000 validation images).",
         ),
-        (0.88, 10_000, "fair", "Finished: mended, behind uniform (−1.00 points; "),
+        (0.88, 10_000, "fair", "Finished: mended, behind uniform (−1.00 ± 0.88 points, "),
         (0.89, None, "fair", "Finished: mended, level with uniform (+0.00 points)."),
         (7.0, 10, "good", "points over uniform"),
     ],
@@ -108,6 +106,18 @@ def test_a_difference_within_noise_is_no_gain(reader, finished, mended, images, 
     found = verdict_of(search, "finished", seen.pace, seen.fleet, seen.best, 0, {})
     assert found[0] == tone
     assert said in found[1]
+
+
+def test_a_paired_lead_decides_where_the_result_has_one(reader, finished):
+    seen = see(reader, finished)
+    result = with_accuracies(seen.search.result, mended=0.9, uniform=0.89, pre_pruned=0.8)
+    uniform = result.finalists["uniform"]
+    paired = result.model_copy(update={"validation_images": 1_000})
+    for error, tone in ((0.002, "good"), (0.02, "fair")):
+        lead = Lead(value=0.01, error=error, part=1.0)
+        paired.finalists["uniform"] = uniform.model_copy(update={"lead": lead})
+        assert chosen(paired)[0] == tone
+        assert f"+1.00 ± {196 * error:.2f} points" in chosen(paired)[1]
 
 
 def test_where_a_control_ended_best_mending_did_not_pay_and_the_page_says_so(reader, finished):
@@ -132,7 +142,7 @@ def test_a_result_of_fewer_trials_than_there_are_now_is_said(reader, finished):
     search = replace(seen.search, result=seen.search.result.model_copy(update={"trials": counts}))
     _, verdict = verdict_of(search, "finished", seen.pace, seen.fleet, seen.best, 0, {})
     assert verdict == (
-        "Finished: mended, +1.40 points over uniform; the noise of 10,000 validation images is 0.38. "
+        "Finished: mended, +1.40 ± 0.59 points over uniform, on 10,000 validation images. "
         "The result is of the first 50 trials."
     )
 

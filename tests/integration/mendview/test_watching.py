@@ -32,7 +32,7 @@ def test_optuna_dashboard_gets_a_note_and_figures_and_the_same_again(storage, fi
     for _ in range(2):
         assert publish(study, storage)
     note = get_note(study)
-    assert "Finished: mended, +1.40 points over uniform; the noise of 10,000 validation images is 0.38." in note
+    assert "Finished: mended, +1.40 ± 0.59 points over uniform, on 10,000 validation images." in note
     assert "| mended | 92.60% |" in note
     attributes = study._storage.get_study_system_attrs(study._study_id)
     keys = {key.split(":")[2] for key in attributes if key.startswith("dashboard:plot_data:")}

@@ -1,7 +1,11 @@
+import math
+
+import pytest
+import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mendsearch.mending.ladder import RUNGS, Standing, best, climb, promoted
+from mendsearch.mending.ladder import RUNGS, Standing, best, climb, lead, promoted
 
 STANDINGS = st.builds(Standing, st.sampled_from([0.8, 0.9, 0.95]), st.floats(-3, 0))
 
@@ -42,3 +46,13 @@ def test_six_finalists_cost_about_three_whole_fine_tunings():
     spent = []
     climb("abcdef", lambda name, rung: spent.append(parts[rung]) or Standing(0.0, 0.0))
     assert sum(spent) <= 3.25
+
+
+@given(st.lists(st.tuples(st.booleans(), st.booleans()), min_size=2, max_size=200))
+def test_of_right_answers_the_lead_is_that_of_mcnemars_test(answers):
+    ours, theirs = (torch.tensor(column, dtype=torch.float64) for column in zip(*answers, strict=True))
+    value, error = lead(ours, theirs)
+    won, lost = (sum(mine > other for mine, other in pairs) for pairs in (answers, [pair[::-1] for pair in answers]))
+    count = len(answers)
+    assert value == pytest.approx((won - lost) / count)
+    assert error == pytest.approx(math.sqrt(won + lost - (won - lost) ** 2 / count) / count, abs=1e-12)
