@@ -8,7 +8,7 @@ from dataclasses import replace
 
 from torch import Tensor, nn
 
-from mendsearch.arguments import check_call, check_choice, groups_of, metric_of, said_in_arguments
+from mendsearch.arguments import check_call, check_choice, check_seconds, groups_of, metric_of, said_in_arguments
 from mendsearch.artifacts import Pruned
 from mendsearch.artifacts.result import result_of
 from mendsearch.batches import Batch
@@ -50,6 +50,7 @@ def mend(
     validation: Data,
     budget: Budget,
     n_trials: int = 100,
+    seconds: float | None = None,
     batch: ToInputs | None = None,
     calibration_items: int = 1024,
     validation_items: int = 2000,
@@ -79,6 +80,8 @@ def mend(
             shape with a first axis of items.
         budget: limits on the pruned network, such as `Budget(macs=0.4)`.
         n_trials: number of trials that end with a score.
+        seconds: time after which no further trial is begun, from the first one on; the starting structures are scored
+            all the same. None for no limit.
         batch: function that turns a batch of a DataLoader or Dataset into the network's inputs, or into (inputs,
             labels), where the rule does not.
         calibration_items: items that are kept of `calibration`: drawn from a Dataset, the first ones of a DataLoader. A
@@ -125,6 +128,7 @@ def mend(
     """
     items = {"calibration_items": calibration_items, "validation_items": validation_items}
     check_call(model, budget, prune, name, {"n_trials": n_trials, "seed": seed, **items})
+    check_seconds(seconds)
     check_choice("criterion", criterion, CriterionName)
     check_choice("sampler", sampler, SamplerName)
     check_choice("reconstruction", reconstruction, ReconstructionName)
@@ -136,7 +140,12 @@ def mend(
     if repr(seen) != repr(held):
         raise DataError(f"validation: got inputs {held}, expected {seen} as in calibration")
     spec = MendSpec(
-        trials=n_trials, sampler=sampler, reconstruction=reconstruction, score=score_name, early_stopping=early_stopping
+        trials=n_trials,
+        seconds=seconds,
+        sampler=sampler,
+        reconstruction=reconstruction,
+        score=score_name,
+        early_stopping=early_stopping,
     )
     problem = build_problem(model, seen, budget, prune, score_outputs)
     score_outputs = with_labels(problem.model, seen, labels, score_outputs)

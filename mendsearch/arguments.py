@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -69,6 +70,17 @@ def check_call(model: object, budget: object, prune: object, name: object, whole
         least, most = LIMITS.get(argument, (1, MOST_TRIALS))
         if isinstance(value, bool) or not isinstance(value, int) or not least <= value <= most:
             raise UsageError(f"{argument}: got {value!r}, expected a whole number from {least:,} to {most:,}")
+
+
+def check_seconds(seconds: object) -> None:
+    """Check a time limit.
+
+    Raises:
+        UsageError: it is neither None nor a positive number.
+    """
+    number = isinstance(seconds, int | float) and not isinstance(seconds, bool)
+    if seconds is not None and not (number and 0 < seconds < math.inf):  # type: ignore[operator]
+        raise UsageError(f"seconds: got {seconds!r}, expected a positive number, or None for no limit")
 
 
 def check_choice(name: str, given: object, choices: object) -> None:

@@ -250,6 +250,13 @@ class MendSpec(SpecPart):
     trials: int = Field(
         default=100, ge=1, le=MOST_TRIALS, description="Number of trials that end with a score, up to a million."
     )
+    seconds: float | None = Field(
+        default=None,
+        gt=0,
+        allow_inf_nan=False,
+        description="Seconds after which no further trial is begun, from the first one on and with all pauses, by the "
+        "database's clock. The starting structures are scored all the same. Default: no limit.",
+    )
     sampler: SamplerName = Field(
         default="mending",
         description="How restorations are proposed: by mendsearch's own sampler, or by one of Optuna's.",

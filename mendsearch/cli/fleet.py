@@ -103,6 +103,12 @@ def resume(
     done, _ = mendstore.progress(database, search.study_id)
     if trials is not None and int(trials) + (search.trials if trials.startswith("+") else 0) > MOST_TRIALS:
         raise UsageError(f"--trials {trials}: a search has up to {MOST_TRIALS:,} trials")
+    limit_s, since_s = search.spec.get("mend", {}).get("seconds"), mendstore.under_way_s(database, search)
+    if trials is not None and limit_s is not None and since_s is not None and since_s > limit_s:
+        raise UsageError(
+            f"--trials {trials}: the time of search `{name}`, mend.seconds = {limit_s:g}, is over; run its spec again "
+            f"with `--set mend.seconds=…`, counted from the first trial, which began {since_s:.0f} s ago"
+        )
     if trials is None or trials.startswith("+"):
         mendstore.enlarge(database, search, by=int(trials or 0))
     elif int(trials) < done:

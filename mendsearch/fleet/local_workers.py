@@ -94,7 +94,7 @@ def _shown(
         for _ in _seconds(supervisor, stopping):
             done, best = mendstore.progress(database, registered.study_id)
             stage.advance("" if best is None else f"best score {best:.4f}", done)
-            if done >= registered.trials:
+            if done >= mendstore.find(database, registered.name).trials:
                 break
     for _ in _seconds(supervisor, stopping):
         found = mendstore.ladder(database, registered)

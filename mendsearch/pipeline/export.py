@@ -78,7 +78,8 @@ def export(
     }
     trained = {name: run.folder["train"].get(name) for name in ("accuracy", "metric")}
     dense = DenseRow(**trained, **costs.cost(coupling.widths), latency_ms=latency["dense"])
-    run.folder["export"] = {"seconds": time.perf_counter() - started}
+    asked = {"trials": spec.mend.trials, "seconds": spec.mend.seconds}
+    run.folder["export"] = {"seconds": time.perf_counter() - started, "asked": asked}
     result = RunResult(
         format=FORMAT,
         search=spec.name,

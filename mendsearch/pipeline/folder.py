@@ -15,8 +15,8 @@ from mendsearch.config import Spec, overridden, parse_spec
 from mendsearch.errors import SpecError, UsageError
 from mendsearch.files import read_json, write_json
 
-FREE = ("mend.trials", "fleet.")
-"""Keys of a spec that may change between two runs in one folder: with more trials, the search continues."""
+FREE = ("mend.trials", "mend.seconds", "fleet.")
+"""Keys of a spec that may change between two runs in one folder: with more trials, or time, the search continues."""
 
 
 class RunFolder:

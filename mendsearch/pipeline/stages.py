@@ -63,13 +63,13 @@ def finished(spec: Spec, out: Path, storage: str) -> Outcome | None:
     check_spec(spec, out)
     check_database(out, storage)
     result, stages = read_json(out / "result.json"), read_json(out / "stages.json")
-    if (
-        result is None
-        or stages is None
-        or result["trials"]["complete"] + result["trials"]["stopped_early"] < spec.mend.trials
-    ):
+    if result is None or stages is None:
         return None
-    return Outcome(result, stages["score"]["dense"])
+    ended = result["trials"]["complete"] + result["trials"]["stopped_early"]
+    asked = {"trials": spec.mend.trials, "seconds": spec.mend.seconds}
+    # with a time limit, a result may be of fewer trials than asked for, if the same was asked for
+    over = spec.mend.seconds is not None and stages.get("export", {}).get("asked") == asked
+    return Outcome(result, stages["score"]["dense"]) if over or ended >= spec.mend.trials else None
 
 
 def run_spec(

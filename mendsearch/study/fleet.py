@@ -17,6 +17,7 @@ from mendsearch.coupling.layout import Ints
 from mendsearch.errors import MendsearchError
 from mendsearch.mending.sampler import SpaceSampler
 from mendsearch.mending.space import Space
+from mendsearch.study.limit import TimeLimit
 
 PAUSE_S = 0.25
 """Pause between two checks whether the last candidates, which other workers hold, are done."""
@@ -43,6 +44,7 @@ class FleetSource:
         sampler: sampler that proposes candidates.
         heartbeat: thread that watches how long a candidate takes.
         stop_event: event after which no more candidates are taken.
+        limit: time limit of the trials, looked at before each claim.
     """
 
     def __init__(
@@ -53,9 +55,10 @@ class FleetSource:
         sampler: SpaceSampler,
         heartbeat: mendstore.Heartbeat,
         stop_event: threading.Event,
+        limit: TimeLimit,
     ) -> None:
         self._queue, self._study, self._space, self._sampler = queue, study, space, sampler
-        self._heartbeat, self._stop_event, self._failures = heartbeat, stop_event, 0
+        self._heartbeat, self._stop_event, self._limit, self._failures = heartbeat, stop_event, limit, 0
         self._best: tuple[Ints, float] | None = None
 
     def done(self) -> int:
@@ -73,6 +76,7 @@ class FleetSource:
 
     def take(self) -> Claimed | None:
         """Claim the next candidate. Waits while other workers hold the last ones, which may be given back."""
+        self._limit.check()
         proposal = self._proposal()
         offer = [(key_of(proposal), self._internal(proposal))]
         while not self._stop_event.is_set():

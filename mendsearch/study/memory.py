@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+import time
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -29,11 +31,15 @@ class StudySource:
         study: study of this process alone, with its sampler.
         space: search space.
         trials: number of trials that end with a score.
-        starts: structures that the first trials score.
+        starts: structures that the first trials score, whatever time they take.
+        seconds: seconds after which no further trial is begun; None for no limit.
     """
 
-    def __init__(self, study: optuna.Study, space: Space, trials: int, starts: Iterable[Ints]) -> None:
+    def __init__(
+        self, study: optuna.Study, space: Space, trials: int, starts: Iterable[Ints], seconds: float | None
+    ) -> None:
         self._study, self._space, self._trials, self._done = study, space, trials, 0
+        self._ends_at = math.inf if seconds is None else time.monotonic() + seconds
         self._scores: dict[tuple[int, ...], float] = {}
         for counts in starts:
             study.enqueue_trial(space.params(space.project(counts)), skip_if_exists=True)
@@ -51,11 +57,15 @@ class StudySource:
 
     def take(self) -> Asked | None:
         """The study's next trial."""
-        if self._done >= self._trials:
+        if self._done >= self._trials or (time.monotonic() >= self._ends_at and not self._waiting()):
             return None
         trial = self._study.ask(self._space.distributions)
         counts = self._space.counts(trial.params)
         return Asked(trial, counts, self._scores.get(tuple(counts)))
+
+    def _waiting(self) -> bool:
+        """Whether a start is left."""
+        return bool(self._study.get_trials(deepcopy=False, states=(TrialState.WAITING,)))
 
     def record(self, candidate: Asked, value: float, attrs: Mapping[str, Any], stopped_at: int | None) -> None:
         """Complete the trial; a candidate that was stopped early becomes PRUNED, as Optuna calls it."""

@@ -23,7 +23,7 @@ def run_study(
 
     Args:
         search: the search.
-        mend: number of trials, sampler, early stopping.
+        mend: number of trials, time limit, sampler, early stopping.
         registration: the database, where other workers may run the same search; None for a study in memory.
         name: name of a study in memory.
         seed: seed of the sampler.
@@ -42,7 +42,7 @@ def run_study(
 def _run_in_memory(search: Search, mend: MendSpec, name: str, seed: int, reporter: Reporter) -> optuna.Study:
     study = optuna.create_study(study_name=name, direction="maximize")
     study.sampler = make_sampler(mend.sampler, search.space, search.curves, search.starts, seed)
-    source = StudySource(study, search.space, mend.trials, search.starts)
+    source = StudySource(study, search.space, mend.trials, search.starts, mend.seconds)
     try:
         run_trials(source, search.space, search.scorer, mend.trials, reporter, early_stopping=mend.early_stopping)
     except KeyboardInterrupt:

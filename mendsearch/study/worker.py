@@ -16,6 +16,7 @@ from mendsearch.mending.sampler import make_sampler
 from mendsearch.mending.search import Search
 from mendsearch.progress import Reporter
 from mendsearch.study.fleet import FleetSource
+from mendsearch.study.limit import TimeLimit
 from mendsearch.study.loop import run_trials
 from mendstore.blobs import default_folder
 
@@ -61,7 +62,7 @@ def work(
         database: the study database.
         registered: the search as the database holds it.
         search: the same search, built here.
-        mend: sampler and early stopping.
+        mend: sampler, early stopping, time limit.
         fleet: time limit of a trial.
         seed: seed of the search; each worker samples with a seed of its own, derived from it.
         reporter: where progress goes.
@@ -78,12 +79,24 @@ def work(
     with joined as (queue, heartbeat):
         on_joined(queue)
         sampler = make_sampler(mend.sampler, search.space, search.curves, search.starts, seed + queue.ordinal)
-        source = FleetSource(queue, study, search.space, sampler, heartbeat, stop_event)
+        limit = TimeLimit(
+            mend.seconds,
+            lambda: mendstore.under_way_s(database, registered),
+            lambda: _end_trials(database, registered, reporter),
+        )
+        source = FleetSource(queue, study, search.space, sampler, heartbeat, stop_event, limit)
         stopping = mend.early_stopping
         while True:
             run_trials(source, search.space, search.scorer, registered.trials, reporter, early_stopping=stopping)
             if stop_event.is_set() or not climb(study, queue, heartbeat):
                 return study
+
+
+def _end_trials(database: mendstore.Database, registered: mendstore.Registered, reporter: Reporter) -> None:
+    mendstore.end_trials(database, registered)
+    wanted = mendstore.find(database, registered.name).trials
+    if wanted < registered.trials:
+        reporter.say(f"the time for trials is over: {wanted} of {registered.trials} count")
 
 
 def check_done(database: mendstore.Database, registered: mendstore.Registered, reason: str) -> None:
@@ -93,10 +106,11 @@ def check_done(database: mendstore.Database, registered: mendstore.Registered, r
         MendsearchError: some have not, for the reason given.
     """
     done, _ = mendstore.progress(database, registered.study_id)
-    if done < registered.trials:
+    wanted = mendstore.find(database, registered.name).trials  # fewer than before where its time was over
+    if done < wanted:
         raise MendsearchError(
-            f"search `{registered.name}` ended at {done} of {registered.trials} trials: {reason}; run the same command "
-            f"again to resume"
+            f"search `{registered.name}` ended at {done} of {wanted} trials: {reason}; run the same command again to "
+            f"resume"
         )
 
 

@@ -27,6 +27,7 @@ from mendstore.schema import check_version, upgrade
 from mendstore.searches import (
     describe,
     described,
+    end_trials,
     enlarge,
     find,
     ladder,
@@ -38,6 +39,7 @@ from mendstore.searches import (
     stop,
     store_of,
     try_again,
+    under_way_s,
 )
 from mendstore.server import EmbeddedServer
 from mendstore.storage import MendStorage
@@ -79,6 +81,7 @@ __all__ = [
     "command",
     "describe",
     "described",
+    "end_trials",
     "enlarge",
     "failures_named",
     "find",
@@ -97,6 +100,7 @@ __all__ = [
     "surely_dead",
     "this_process",
     "try_again",
+    "under_way_s",
     "upgrade",
     "without_password",
     "working",

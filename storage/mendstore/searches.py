@@ -20,6 +20,7 @@ from mendstore.queries.ladder import Ladder
 from mendstore.queries.ladder import ladder as ladder_of
 from mendstore.queries.registered import Registered, has_attribute, registered
 from mendstore.queries.registered import progress as progress_of
+from mendstore.queries.registered import under_way_s as under_way_of
 from mendstore.reading import Snapshot
 from mendstore.storage import MendStorage
 from mendstore.urls import without_password
@@ -156,6 +157,13 @@ def enlarge(database: Database, search: Registered, *, to: int | None = None, by
     database.run(lambda connection: _change(connection, same, trials=wanted, stopping=False), transaction=True)
 
 
+def end_trials(database: Database, search: Registered) -> None:
+    """Let a search have no more trials than are claimed, the starting ones among them; the event log has it."""
+    same = (_searches.c.study_id == search.study_id) & (_searches.c.trials > _searches.c.claimed)
+    fewer = sa.func.greatest(_searches.c.claimed, 1)
+    database.run(lambda connection: _change(connection, same, trials=fewer), transaction=True)
+
+
 def stop(database: Database, search: Registered) -> None:
     """Ask the workers to end after their current work; `enlarge` or `register` lets the search go on.
 
@@ -223,6 +231,11 @@ def try_again(database: Database, search: Registered) -> int:
 def ladder(database: Database, search: Registered, recipe: str | None = None) -> Ladder | None:
     """The last rungs of a search; see `queries.ladder.ladder`."""
     return database.run(lambda connection: ladder_of(Snapshot(connection), search.study_id, recipe))
+
+
+def under_way_s(database: Database, search: Registered) -> float | None:
+    """Seconds since the first trial of a search began, by the database's clock; None before."""
+    return database.run(lambda connection: under_way_of(Snapshot(connection), search.study_id))
 
 
 def progress(database: Database, study_id: int) -> tuple[int, float | None]:

@@ -192,3 +192,11 @@ def test_items_that_belong_together_are_held_out_together():
         mendsearch.UsageError, match=r"calibration_groups: got shape \(7,\) int64 for 64 items, expected"
     ):
         mend(calibration_groups=groups[:7])
+
+
+def test_a_search_ends_when_its_time_is_over():
+    pruned = mend(n_trials=100_000, seconds=1.0)
+    assert 1 < len(pruned.study.trials) < 100_000
+    for seconds in (0, -1.0, float("nan"), True, "60"):
+        with pytest.raises(mendsearch.UsageError, match=r"seconds: got .*, expected a positive number"):
+            mend(n_trials=3, seconds=seconds)

@@ -54,6 +54,16 @@ def registered(snapshot: Snapshot, name: str) -> Registered | None:
     return None if row is None else Registered(**row)
 
 
+def under_way_s(snapshot: Snapshot, study_id: int) -> float | None:
+    """Seconds since the first trial of a search began, by the database's clock; None before."""
+    row = snapshot.one(
+        "SELECT extract(epoch FROM timezone('utc', clock_timestamp()) - min(t.datetime_start)) AS since"
+        " FROM mend_items i JOIN trials t USING (trial_id) WHERE i.study_id = :study",
+        study=study_id,
+    )
+    return None if row["since"] is None else float(row["since"])
+
+
 def has_attribute(snapshot: Snapshot, study_id: int, key: str) -> bool:
     """Whether a study attribute is set."""
     row = snapshot.first(

@@ -199,3 +199,42 @@ def test_a_search_with_stopped_trials_goes_on_and_ends(storage, name):
     study = run(search, 15, storage, name, early_stopping=True)
     assert len(study.trials) == 15
     assert all(trial.state.is_finished() for trial in study.trials)
+
+
+def test_a_search_whose_time_is_over_has_the_trials_that_were_begun(storage, name):
+    search = search_of("residual", macs=0.4)
+    starts = {tuple(counts) for counts in search.starts}
+    study = run(search, 100_000, storage, name, seconds=2.0)
+    states = [trial.state for trial in study.trials]
+    assert len(starts) <= len(states) < 100_000
+    assert set(states) == {TrialState.COMPLETE}
+    database = mendstore.Database(storage)
+    registered = mendstore.find(database, name)
+    assert registered.trials == len(states) == mendstore.progress(database, registered.study_id)[0]
+    assert mendstore.under_way_s(database, registered) > 2.0
+    assert len(run(search, 100_000, storage, name, seconds=0.5).trials) == len(states), "its time stays over"
+    assert len(run(search, len(states) + 2, storage, name, seconds=3600.0).trials) == len(states) + 2
+    database.close()
+
+
+def test_two_workers_end_at_the_same_number_when_the_time_is_over(storage, name):
+    searches = [search_of("residual", macs=0.4) for _ in range(2)]
+    with ThreadPoolExecutor(2) as pool:
+        studies = list(pool.map(lambda search: run(search, 100_000, storage, name, seconds=2.0), searches))
+    trials = optuna.load_study(study_name=name, storage=storage).trials
+    assert all(trial.state == TrialState.COMPLETE for trial in trials)
+    database = mendstore.Database(storage)
+    assert mendstore.find(database, name).trials == len(trials) < 100_000
+    database.close()
+    assert studies
+
+
+def test_the_starts_are_scored_whatever_time_they_take(storage, name):
+    search = search_of("residual", macs=0.4)
+    starts = {tuple(counts) for counts in search.starts}
+    study = run(search, 1000, storage, name, seconds=1e-6)
+    assert {tuple(search.space.counts(trial.params)) for trial in study.trials} == starts
+    memory = run_study(
+        search, MendSpec(trials=1000, seconds=1e-6), registration=None, name=name, seed=0, reporter=QUIET
+    )
+    assert {tuple(search.space.counts(trial.params)) for trial in memory.trials} == starts
