@@ -104,13 +104,24 @@ def check_line(seen: Overview) -> tuple[int, str]:
     return code, f"{seen.search.name}: {seen.state}, {overview.progress(seen)}, {best}{left}"
 
 
-def watch(read: Callable[[], Overview], console: Console, every_s: float = EVERY_S) -> None:
+def goes_on(seen: Overview) -> bool:
+    """Whether workers are at it."""
+    return check_line(seen)[0] == GOING_ON
+
+
+def watch(
+    read: Callable[[], Overview],
+    console: Console,
+    every_s: float = EVERY_S,
+    going: Callable[[Overview], bool] = lambda seen: seen.live,
+) -> None:
     """Show a search until it has ended; an outage of the database is shown and waited for.
 
     Args:
         read: reads the search from the database.
         console: console to show it on; if it is no terminal, a line is printed for each change.
         every_s: seconds between two reads.
+        going: whether to go on showing a search.
     """
     shown: RenderableType = Text("asking the database…")
     said = ""
@@ -118,10 +129,10 @@ def watch(read: Callable[[], Overview], console: Console, every_s: float = EVERY
         Live(shown, console=console, auto_refresh=False, transient=False) if console.is_terminal else _Nothing() as live
     ):
         while True:
-            going = True
+            over = False
             try:
                 seen = read()
-                shown, line, going = at_a_glance(seen), _line(seen), seen.live
+                shown, line, over = at_a_glance(seen), _line(seen), not going(seen)
                 renderable = shown
             except mendstore.StorageError as error:
                 line = f"the database cannot be reached: {error}"
@@ -131,7 +142,7 @@ def watch(read: Callable[[], Overview], console: Console, every_s: float = EVERY
             elif line != said:
                 console.print(line, markup=False, highlight=False, soft_wrap=True)
             said = line
-            if not going:
+            if over:
                 return
             time.sleep(every_s)
 

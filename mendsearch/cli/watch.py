@@ -18,7 +18,7 @@ from mendsearch.errors import UsageError
 from mendstore import EMBEDDED, Reader, Snapshot, command
 from mendstore.queries.searches import find_search, latest, list_searches
 from mendview.overview import Overview, overview, summary
-from mendview.terminal import at_a_glance, check_line, searches_table, watch
+from mendview.terminal import at_a_glance, check_line, goes_on, searches_table, watch
 
 TOKEN = "MENDSEARCH_DASHBOARD_TOKEN"
 
@@ -34,14 +34,14 @@ def status(
         typer.Option(
             "--check",
             help="Print one line of one search, and end with 0 if it has finished, 5 if workers are at it, 6 if it "
-            "needs someone: stopped, without workers, or stuck.",
+            "needs someone: stopped, without workers, or stuck. With --watch, wait until no worker is at it any more.",
         ),
     ] = False,
 ) -> None:
     """Show the searches of a database, or one of them: progress, budget, best score, workers, time left."""
     url, name = url_and_name("status", url, name)
     if check:
-        raise typer.Exit(_checked(url, name, as_json))
+        raise typer.Exit(_checked(url, name, as_json, watched))
     if name is None and not watched and not has_storage(url):
         print(f"no database under {EMBEDDED}/ yet, and no storage URL; a run creates one", file=sys.stderr)
         found: list[Overview] = []
@@ -105,11 +105,17 @@ def report(
     print(f"{path}: {path.stat().st_size / 1e6:.1f} MB", file=sys.stderr)
 
 
-def _checked(url: str | None, name: str | None, as_json: bool) -> int:
-    """Print how a search is; the exit code for a script."""
+def _checked(url: str | None, name: str | None, as_json: bool, watched: bool) -> int:
+    """Print how a search is, once no worker is at it if it is watched; the exit code for a script."""
     if name is None:
         raise UsageError("status --check: got no name of a search, expected one")
     reader = Reader(existing_storage("status", url))
+    if watched:
+        watch(
+            lambda: reader.read(lambda snapshot: _one(snapshot, name)),
+            Console(stderr=True, markup=False),
+            going=goes_on,
+        )
     seen = reader.read(lambda snapshot: _one(snapshot, name))
     reader.close()
     code, line = check_line(seen)

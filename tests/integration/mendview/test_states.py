@@ -2,6 +2,8 @@
 
 import io
 import json
+import subprocess
+import sys
 
 from rich.console import Console
 
@@ -54,11 +56,20 @@ def test_the_states_of_a_search_and_what_a_script_is_told(database, storage, nam
     _, task = tasks.claim(["choose"])
     assert seen(storage, name).state == "fine-tuning"
     assert check_line(seen(storage, name))[0] == 5
+    watching = subprocess.Popen(
+        [sys.executable, "-m", "mendsearch", "status", storage, name, "--watch", "--check"],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    assert "fine-tuning" in watching.stderr.readline(), "it waits while a worker is at it"
     finalist = mendstore.ChosenFinalist("uniform", "1", {"a": 1}, -0.5)
     tasks.choose(task, [finalist], [{"part": 1.0, "places": 1}], 0.1)
     queue.leave("finished")
     halted = seen(storage, name)
     assert (halted.state, check_line(halted)[0]) == ("halted", 6), "nobody fine-tunes, and it is not finished"
+    told, _ = watching.communicate(timeout=60)
+    assert (watching.returncode, told.partition(",")[0]) == (6, f"{name}: halted")
     assert "1 fine-tuning to go" in halted.verdict
     assert "mendsearch launch" in halted.todo
     mendstore.stop(database, search)
