@@ -6,6 +6,7 @@ import warnings
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 
+import optuna
 from torch import Tensor, nn
 
 from mendsearch.arguments import check_call, check_choice, check_seconds, groups_of, metric_of, said_in_arguments
@@ -35,6 +36,7 @@ from mendsearch.progress import OnProgress, Reporter
 from mendsearch.study.finalists import Finalist, choose, first_names
 from mendsearch.study.registration import Registration
 from mendsearch.study.running import run_study
+from mendsearch.study.warm_start import warm_starts
 from mendsearch.training.reading import Data, ToInputs, read
 from mendsearch.training.splits import check_labels
 
@@ -57,6 +59,7 @@ def mend(
     calibration_groups: Tensor | Sequence[int] | None = None,
     criterion: CriterionName = "gram",
     prune: PruneSpec | None = None,
+    warm_start: optuna.Study | None = None,
     sampler: SamplerName = "mending",
     reconstruction: ReconstructionName = "sequence",
     score: str | Metric = "agreement",
@@ -91,6 +94,8 @@ def mend(
             or frames of one video; layers are then fitted to some groups and checked on others.
         criterion: criterion of the filter ranking.
         prune: pre-pruning rule, floor, multiple of the keep counts, and layers to exclude.
+        warm_start: study of an earlier call for the same network, such as the `study` of a result of another budget;
+            its best structures are cut to this budget, and scored first.
         sampler: sampler that proposes restorations.
         reconstruction: how the remaining weights are compensated before a candidate is scored: `sequence` fits layer
             after layer to the dense network's outputs, `channels` folds removed inputs into the kept ones, `none` only
@@ -169,7 +174,8 @@ def mend(
         groups=groups,
     )
     registration = None if storage is None else Registration(storage, name)
-    study = run_study(search, spec, registration=registration, name=name, seed=seed, reporter=reporter)
+    warm = [] if warm_start is None else warm_starts(warm_start, problem.coupling)
+    study = run_study(search, spec, registration=registration, name=name, seed=seed, reporter=reporter, warm=warm)
     finalists = choose(study, search, 1 if finetune is None else FinetuneSpec().finalists, reporter)
     if finetune is None:
         chosen = max(finalists, key=lambda name: finalists[name].score)

@@ -257,6 +257,11 @@ class MendSpec(SpecPart):
         description="Seconds after which no further trial is begun, from the first one on and with all pauses, by the "
         "database's clock. The starting structures are scored all the same. Default: no limit.",
     )
+    warm_start: Annotated[str, Field(pattern=NAME)] | None = Field(
+        default=None,
+        description="Name of a search of the same network in the same database, such as one of another budget: the "
+        "best structures that it has so far are cut to this budget, and scored first.",
+    )
     sampler: SamplerName = Field(
         default="mending",
         description="How restorations are proposed: by mendsearch's own sampler, or by one of Optuna's.",

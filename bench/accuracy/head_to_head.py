@@ -21,7 +21,7 @@ import mendsearch
 from bench.accuracy.fastnas_peer import pruned_by_fastnas
 from bench.accuracy.head_to_head_table import FINALISTS, show, summary
 from bench.accuracy.torch_pruning_peer import Way, macs_of, pruned_by_peer, recalibrated
-from bench.files import WORK, kept, write_figures
+from bench.files import WORK, kept, read_figures, write_figures
 from bench.networks import Trained, parser, trained
 from bench.remembered import Remembered
 from bench.rows import random_structures
@@ -175,23 +175,29 @@ def rows(cell: Cell, passes: str) -> dict[str, dict[str, Any]]:
 
 def main() -> None:
     options = parser(__doc__)
-    options.add_argument("--network", choices=PLAN, help="measure one network, and write no figures")
-    options.add_argument("--rate", type=float, help="measure one budget, and write no figures")
+    options.add_argument("--network", choices=PLAN, action="append", help="all when not given; figures of others stay")
+    options.add_argument("--rate", type=float, action="append", help="fractions of the MACs; all when not given")
     options.add_argument("--passes", choices=TUNINGS, action="append", help="of the fine-tuning; all when not given")
     arguments = options.parse_args()
     torch.set_num_threads(arguments.threads)
-    cells, dense = {}, {}
-    for name in [arguments.network] if arguments.network else PLAN:
+    known = read_figures("head-to-head") or {"cells": {}, "dense": {}}
+    cells, dense = known["cells"], known["dense"]
+    for name in arguments.network or PLAN:
         network = trained(name, arguments.data)
         teacher = Remembered(network.model)
         dense[name] = accuracy(network.model, network.splits.test)
         for passes in arguments.passes or TUNINGS:
-            for rate in [arguments.rate] if arguments.rate else PLAN[name]:
+            for rate in arguments.rate or PLAN[name]:
                 cells[f"{name}, {rate:.0%}, passes: {passes}"] = rows(Cell(name, network, rate, teacher), passes)
+                value = {
+                    "machine": {"threads": arguments.threads, "device": "cpu"},
+                    "versions": versions(),
+                    "dense": dense,
+                }
+                write_figures(
+                    "head-to-head", value | {"cells": cells, "summary": summary(cells)}
+                )  # a cell takes an hour
     show(cells)
-    if not arguments.network and not arguments.rate:
-        value = {"machine": {"threads": arguments.threads, "device": "cpu"}, "versions": versions(), "dense": dense}
-        write_figures("head-to-head", value | {"cells": cells, "summary": summary(cells)})
 
 
 if __name__ == "__main__":

@@ -15,8 +15,9 @@ from mendsearch.config import Spec, overridden, parse_spec
 from mendsearch.errors import SpecError, UsageError
 from mendsearch.files import read_json, write_json
 
-FREE = ("mend.trials", "mend.seconds", "fleet.")
-"""Keys of a spec that may change between two runs in one folder: with more trials, or time, the search continues."""
+FREE = ("mend.trials", "mend.seconds", "mend.warm_start", "fleet.")
+"""Keys of a spec that may change between two runs in one folder: with more trials, or time, the search continues, and a
+warm start has had its effect."""
 
 
 class RunFolder:

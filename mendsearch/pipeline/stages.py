@@ -16,7 +16,8 @@ import optuna
 
 import mendstore
 from mendsearch.config import Spec
-from mendsearch.errors import MendsearchError, UsageError
+from mendsearch.coupling.layout import Ints
+from mendsearch.errors import MendsearchError, SpecError, UsageError
 from mendsearch.files import read_json
 from mendsearch.fleet.bundle import portable_spec, upload
 from mendsearch.fleet.compatibility import own_versions
@@ -36,6 +37,7 @@ from mendsearch.stopping import Stopping
 from mendsearch.study.finalists import finished_trials
 from mendsearch.study.registration import Registration, register
 from mendsearch.study.running import run_registered, say_if_more
+from mendsearch.study.warm_start import warm_starts
 from mendsearch.study.worker import open_database
 from mendstore.queries.registered import registered
 
@@ -122,6 +124,7 @@ def _prepared(spec: Spec, out: Path, storage: str, reporter: Reporter, stopping:
     check_targets(spec, run.inputs)
     mendstore.upgrade(storage)  # a database that cannot be reached is better found before training
     check_name(run)
+    _warm_starts(run)  # it is better found before training that there are none
     folder.start(spec)
     try:
         train_dense(run)
@@ -163,10 +166,24 @@ def _registration(run: Run) -> Registration:
 
 def _registered(run: Run, database: mendstore.Database, search: Search) -> mendstore.Registered:
     """Register the search, and write down where it is."""
-    found = register(database, _registration(run), search, run.spec.mend.trials)
+    found = register(database, _registration(run), search, run.spec.mend.trials, _warm_starts(run))
     settle(run.folder.path, found, run.storage)
     say_if_more(found, run.spec.mend.trials, run.reporter)
     return found
+
+
+def _warm_starts(run: Run) -> list[Ints]:
+    """What the search of `mend.warm_start` found."""
+    name = run.spec.mend.warm_start
+    if name is None:
+        return []
+    with closing(mendstore.Database(run.storage)) as database:
+        try:
+            mendstore.find(database, name)
+            study = optuna.load_study(study_name=name, storage=mendstore.MendStorage(database))
+            return warm_starts(study, run.inputs.problem.coupling)
+        except (UsageError, mendstore.SearchNameError) as error:
+            raise SpecError(f"mend.warm_start = {name!r}: {error}") from error
 
 
 def _shared(run: Run, database: mendstore.Database, search: Search, store: str | None) -> mendstore.Registered:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -11,6 +11,7 @@ from optuna.distributions import distribution_to_json
 
 import mendstore
 from mendsearch.config import FleetSpec
+from mendsearch.coupling.layout import Ints
 from mendsearch.mending.search import Search
 from mendsearch.study.description import description
 from mendsearch.study.fleet import key_of
@@ -37,7 +38,11 @@ class Registration:
 
 
 def register(
-    database: mendstore.Database, registration: Registration, search: Search, trials: int
+    database: mendstore.Database,
+    registration: Registration,
+    search: Search,
+    trials: int,
+    warm: Sequence[Ints] = (),
 ) -> mendstore.Registered:
     """Bring the schema up to date and register the search, or take up the one of that name.
 
@@ -48,6 +53,7 @@ def register(
         registration: name, leases, spec and versions.
         search: the search.
         trials: number of trials that end with a score.
+        warm: further structures that are scored first, (G,) each; of no effect on a search that is taken up.
 
     Raises:
         mendstore.StorageError: the database cannot be reached, or holds another search of that name.
@@ -55,7 +61,7 @@ def register(
     optuna.logging.set_verbosity(optuna.logging.WARNING)
     mendstore.upgrade(registration.url)
     space = search.space
-    starts = [space.project(counts) for counts in search.starts]
+    starts = [space.project(counts) for counts in (*search.starts, *warm)]
     distinct = {key_of(counts): {key: float(value) for key, value in space.params(counts).items()} for counts in starts}
     registered = mendstore.register(
         database,

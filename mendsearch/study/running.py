@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import optuna
 
 import mendstore
 from mendsearch.config import FleetSpec, MendSpec
+from mendsearch.coupling.layout import Ints
 from mendsearch.mending.sampler import make_sampler
 from mendsearch.mending.search import Search
 from mendsearch.progress import Reporter
@@ -17,7 +20,14 @@ from mendsearch.study.worker import Climb, check_done, no_rungs, open_database, 
 
 
 def run_study(
-    search: Search, mend: MendSpec, *, registration: Registration | None, name: str, seed: int, reporter: Reporter
+    search: Search,
+    mend: MendSpec,
+    *,
+    registration: Registration | None,
+    name: str,
+    seed: int,
+    reporter: Reporter,
+    warm: Sequence[Ints] = (),
 ) -> optuna.Study:
     """Run the study until `mend.trials` trials have ended with a score; trials it already holds count.
 
@@ -28,6 +38,7 @@ def run_study(
         name: name of a study in memory.
         seed: seed of the sampler.
         reporter: where progress goes.
+        warm: further structures that are scored first, (G,) each.
 
     Raises:
         MendsearchError: the search was stopped before all its trials were done.
@@ -35,14 +46,16 @@ def run_study(
     """
     optuna.logging.set_verbosity(optuna.logging.WARNING)
     if registration is None:
-        return _run_in_memory(search, mend, name, seed, reporter)
-    return run_in_database(search, mend, registration, seed, reporter)
+        return _run_in_memory(search, mend, name, seed, reporter, warm)
+    return run_in_database(search, mend, registration, seed, reporter, warm)
 
 
-def _run_in_memory(search: Search, mend: MendSpec, name: str, seed: int, reporter: Reporter) -> optuna.Study:
+def _run_in_memory(
+    search: Search, mend: MendSpec, name: str, seed: int, reporter: Reporter, warm: Sequence[Ints]
+) -> optuna.Study:
     study = optuna.create_study(study_name=name, direction="maximize")
     study.sampler = make_sampler(mend.sampler, search.space, search.curves, search.starts, seed)
-    source = StudySource(study, search.space, mend.trials, search.starts, mend.seconds)
+    source = StudySource(study, search.space, mend.trials, [*search.starts, *warm], mend.seconds)
     try:
         run_trials(source, search.space, search.scorer, mend.trials, reporter, early_stopping=mend.early_stopping)
     except KeyboardInterrupt:
@@ -54,11 +67,16 @@ def _run_in_memory(search: Search, mend: MendSpec, name: str, seed: int, reporte
 
 
 def run_in_database(
-    search: Search, mend: MendSpec, registration: Registration, seed: int, reporter: Reporter
+    search: Search,
+    mend: MendSpec,
+    registration: Registration,
+    seed: int,
+    reporter: Reporter,
+    warm: Sequence[Ints] = (),
 ) -> optuna.Study:
     """Run the trials of `run_study` in a database."""
     database = open_database(registration.url, registration.fleet, reporter)
-    registered = register(database, registration, search, mend.trials)
+    registered = register(database, registration, search, mend.trials, warm)
     say_if_more(registered, mend.trials, reporter)
     return run_registered(database, registered, search, mend, registration.fleet, seed, reporter)
 

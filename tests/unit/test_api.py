@@ -3,6 +3,7 @@ import dataclasses
 import subprocess
 import sys
 
+import optuna
 import pytest
 import torch
 from torch.utils.data import DataLoader, TensorDataset
@@ -200,3 +201,16 @@ def test_a_search_ends_when_its_time_is_over():
     for seconds in (0, -1.0, float("nan"), True, "60"):
         with pytest.raises(mendsearch.UsageError, match=r"seconds: got .*, expected a positive number"):
             mend(n_trials=3, seconds=seconds)
+
+
+def test_an_earlier_study_gives_the_first_structures():
+    earlier = mend(n_trials=30)
+    tighter = mendsearch.Budget(macs=0.2)
+    cold, warm = (mend(n_trials=40, budget=tighter, warm_start=study) for study in (None, earlier.study))
+    first, second = ([trial.user_attrs["keep_counts"] for trial in found.study.trials] for found in (cold, warm))
+    starts = next(at for at, (one, other) in enumerate(zip(first, second, strict=True)) if one != other)
+    assert starts >= 3, "the starting structures come first in both"
+    with pytest.raises(mendsearch.UsageError, match=r"warm start: study `mend` has other coupling groups"):
+        mendsearch.mend(build("plain"), calibration=IMAGES, validation=IMAGES, **CALL | {"warm_start": earlier.study})
+    with pytest.raises(mendsearch.UsageError, match=r"warm start: study `empty` has no scored structure"):
+        mend(warm_start=optuna.create_study(study_name="empty"))
