@@ -180,6 +180,7 @@ def main() -> None:
     options.add_argument("--passes", choices=TUNINGS, action="append", help="of the fine-tuning; all when not given")
     arguments = options.parse_args()
     torch.set_num_threads(arguments.threads)
+    machine = {"threads": arguments.threads, "device": "cpu"}
     known = read_figures("head-to-head") or {"cells": {}, "dense": {}}
     cells, dense = known["cells"], known["dense"]
     for name in arguments.network or PLAN:
@@ -189,14 +190,8 @@ def main() -> None:
         for passes in arguments.passes or TUNINGS:
             for rate in arguments.rate or PLAN[name]:
                 cells[f"{name}, {rate:.0%}, passes: {passes}"] = rows(Cell(name, network, rate, teacher), passes)
-                value = {
-                    "machine": {"threads": arguments.threads, "device": "cpu"},
-                    "versions": versions(),
-                    "dense": dense,
-                }
-                write_figures(
-                    "head-to-head", value | {"cells": cells, "summary": summary(cells)}
-                )  # a cell takes an hour
+                value = {"machine": machine, "versions": versions(), "dense": dense, "cells": cells}
+                write_figures("head-to-head", value | {"summary": summary(cells)})  # a cell takes an hour
     show(cells)
 
 

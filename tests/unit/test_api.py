@@ -203,6 +203,7 @@ def test_a_search_ends_when_its_time_is_over():
             mend(n_trials=3, seconds=seconds)
 
 
+@pytest.mark.filterwarnings("ignore:calibration")  # the other network is untrained
 def test_an_earlier_study_gives_the_first_structures():
     earlier = mend(n_trials=30)
     tighter = mendsearch.Budget(macs=0.2)
@@ -211,6 +212,8 @@ def test_an_earlier_study_gives_the_first_structures():
     starts = next(at for at, (one, other) in enumerate(zip(first, second, strict=True)) if one != other)
     assert starts >= 3, "the starting structures come first in both"
     with pytest.raises(mendsearch.UsageError, match=r"warm start: study `mend` has other coupling groups"):
-        mendsearch.mend(build("plain"), calibration=IMAGES, validation=IMAGES, **CALL | {"warm_start": earlier.study})
+        mendsearch.mend(
+            build("flattened"), calibration=IMAGES, validation=IMAGES, **CALL | {"warm_start": earlier.study}
+        )
     with pytest.raises(mendsearch.UsageError, match=r"warm start: study `empty` has no scored structure"):
         mend(warm_start=optuna.create_study(study_name="empty"))
