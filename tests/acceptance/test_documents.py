@@ -1,0 +1,59 @@
+"""The notebook, the tutorial and the README, run as they are written, with fewer trials."""
+
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import nbformat
+import pytest
+from nbclient import NotebookClient
+
+from tests.acceptance.cli import ENVIRONMENT, mendsearch
+
+ROOT = Path(__file__).parents[2]
+NAMED = re.compile(r"`([\w.]+\.(?:py|toml))`[^`\n]*:\n\n```\w+\n(.*?)```", re.DOTALL)
+
+
+def fewer(code):
+    return re.sub(r"n_trials=\d+", "n_trials=3", re.sub(r"epochs=\d+", "epochs=1", code))
+
+
+def python(file, cwd):
+    ended = subprocess.run(
+        [sys.executable, file], cwd=cwd, env=ENVIRONMENT, capture_output=True, text=True, timeout=240, check=False
+    )
+    assert ended.returncode == 0, ended.stderr
+    return ended.stdout
+
+
+@pytest.mark.filterwarnings("ignore::DeprecationWarning", "ignore::RuntimeWarning")  # the kernel's own
+def test_the_notebook_runs_and_is_committed_without_outputs(tmp_path):
+    notebook = nbformat.read(ROOT / "examples" / "quickstart.ipynb", as_version=4)
+    assert not any(cell.get("outputs") for cell in notebook.cells)
+    for cell in notebook.cells:
+        cell.source = re.sub(r"n_trials=\d+", "n_trials=5", cell.source)
+    NotebookClient(notebook, timeout=200, resources={"metadata": {"path": str(tmp_path)}}).execute()
+    printed = "".join(out.text for cell in notebook.cells for out in cell.get("outputs", ()) if "text" in out)
+    dense, tuned = (float(re.search(rf"{what}: ([\d.]+)%", printed)[1]) for what in ("dense", "pruned and fine-tuned"))
+    assert dense > 90
+    assert tuned > dense - 10
+    assert (tmp_path / "pruned" / "structure.json").exists()
+
+
+def test_the_tutorial_from_python_and_from_the_command_line(tmp_path, storage):
+    files = dict(NAMED.findall((ROOT / "docs" / "tutorial.md").read_text(encoding="utf-8")))
+    assert set(files) == {"own.py", "prune.py", "own.toml"}
+    for name, text in files.items():
+        (tmp_path / name).write_text(fewer(text))
+    assert re.search(r"fine-tuned [\d.]+% at [\d,]+ MACs", python("prune.py", tmp_path))
+    assert (tmp_path / "pruned.onnx").stat().st_size > 10_000
+    small = ("--set", "mend.trials=3", "--set", "finetune.epochs=1", "--set", "finetune.finalists=1")
+    for line in (
+        ("inspect", "own.toml"),
+        ("run", "own.toml", *small),
+        ("export", "runs/own", "--model", "own:network"),
+    ):
+        ended = mendsearch(*line, cwd=tmp_path, storage=storage)
+        assert ended.returncode == 0, ended.stderr
+    assert (tmp_path / "runs" / "own" / "model.onnx").exists()
