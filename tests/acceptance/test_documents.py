@@ -16,7 +16,15 @@ NAMED = re.compile(r"`([\w.]+\.(?:py|toml))`[^`\n]*:\n\n```\w+\n(.*?)```", re.DO
 
 
 def fewer(code):
-    return re.sub(r"n_trials=\d+", "n_trials=3", re.sub(r"epochs=\d+", "epochs=1", code))
+    """The same code with fewer trials, epochs and training images."""
+    for given, less in (
+        (r"n_trials=\d+", "n_trials=3"),
+        (r"epochs=\d+", "epochs=1"),
+        (r"\[1100, 250, 447\]", "[200, 60, 1537]"),
+        (r"validation = 250", "validation = 60"),
+    ):
+        code = re.sub(given, less, code)
+    return code
 
 
 def python(file, cwd):
@@ -57,3 +65,28 @@ def test_the_tutorial_from_python_and_from_the_command_line(tmp_path, storage):
         ended = mendsearch(*line, cwd=tmp_path, storage=storage)
         assert ended.returncode == 0, ended.stderr
     assert (tmp_path / "runs" / "own" / "model.onnx").exists()
+
+
+PRELUDE = """
+import own
+import torch
+from torch.utils.data import DataLoader
+
+train_loader, held_out_loader, _ = (DataLoader(part, 64) for part in own.digits())
+
+
+def fine_tune(model):
+    assert isinstance(model, torch.nn.Module)
+"""
+
+
+def test_the_python_of_the_readme(tmp_path):
+    tutorial = dict(NAMED.findall((ROOT / "docs" / "tutorial.md").read_text(encoding="utf-8")))
+    (tmp_path / "own.py").write_text(fewer(tutorial["own.py"]))
+    blocks = re.findall(r"```python\n(.*?)```", (ROOT / "README.md").read_text(encoding="utf-8"), re.DOTALL)
+    assert 'torchvision.models.resnet18(weights="DEFAULT")' in blocks[0]
+    code = fewer("\n".join(blocks)).replace('torchvision.models.resnet18(weights="DEFAULT")', "own.network().eval()")
+    (tmp_path / "readme.py").write_text(PRELUDE + code)
+    python("readme.py", tmp_path)
+    assert (tmp_path / "pruned" / "structure.json").exists()
+    assert (tmp_path / "pruned.onnx").stat().st_size > 10_000
