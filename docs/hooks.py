@@ -1,4 +1,4 @@
-"""Hooks of MkDocs: the README is the home page, and links that leave `docs/` become names of files.
+"""Hooks of MkDocs: READMEs are pages of the site, and links that leave it become names of files.
 
 The same Markdown is read in the repository, where `../storage/postgres` is a link that works. A site has no such
 file, so the link gives way to the path. A path that does not exist fails the build, as any broken link does.
@@ -15,12 +15,18 @@ from mkdocs.exceptions import PluginError
 from mkdocs.structure.files import File, Files
 
 ROOT = Path(__file__).parents[1]
-LINK = re.compile(r"(?<!!)\[(?P<text>[^\]]*)\]\((?P<target>[^)#\s:]+)(?P<anchor>#[^)\s]*)?\)")
+LINK = re.compile(r"(?P<image>!?)\[(?P<text>[^\]]*)\]\((?P<target>[^)#\s:]+)(?P<anchor>#[^)\s]*)?\)")
+
+
+PAGES = {"README.md": "index.md", "storage/postgres/README.md": "postgres.md"}
+"""Pages of the site that lie elsewhere in the repository."""
 
 
 def on_files(files: Files, config: Any) -> Files:
-    """Add the README as the home page."""
-    files.append(File.generated(config, "index.md", content=home((ROOT / "README.md").read_text(encoding="utf-8"))))
+    """Add the pages that lie elsewhere."""
+    for source, page in PAGES.items():
+        text = (ROOT / source).read_text(encoding="utf-8")
+        files.append(File.generated(config, page, content=moved(text, posixpath.dirname(source))))
     return files
 
 
@@ -29,14 +35,23 @@ def on_page_markdown(markdown: str, page: Any, **_: Any) -> str:
     return inside(markdown, posixpath.dirname(page.file.src_uri)).replace("][", "]\\[")
 
 
-def home(readme: str) -> str:
-    """The README with links as they are in `docs/`: `docs/x.md` is `x.md`, and `examples` is `../examples`."""
-    moved = LINK.sub(lambda link: f"[{link['text']}]({_moved(link['target'])}{link['anchor'] or ''})", readme)
-    return re.sub(r"!\[([^\]]*)\]\(docs/", r"![\1](", moved).replace('src="docs/', 'src="')
+def moved(markdown: str, folder: str) -> str:
+    """Markdown with links as they are in `docs/`: `docs/x.md` is `x.md`, and `examples` is `../examples`.
+
+    Args:
+        markdown: a page that lies elsewhere.
+        folder: its folder in the repository.
+    """
+
+    def replaced(link: re.Match[str]) -> str:
+        target = posixpath.relpath(posixpath.join(folder, link["target"]), "docs")
+        return f"{link['image']}[{link['text']}]({target}{link['anchor'] or ''})"
+
+    return LINK.sub(replaced, markdown)
 
 
 def inside(markdown: str, folder: str) -> str:
-    """Markdown of a page, without links that leave `docs/`.
+    """Markdown of a page, without links that leave the site.
 
     Args:
         markdown: the page.
@@ -48,6 +63,9 @@ def inside(markdown: str, folder: str) -> str:
 
     def replaced(link: re.Match[str]) -> str:
         path = posixpath.normpath(posixpath.join("docs", folder, link["target"]))
+        page = PAGES.get(path) or PAGES.get(f"{path}/README.md")
+        if page:
+            return f"[{link['text']}]({posixpath.relpath(page, folder or '.')}{link['anchor'] or ''})"
         if path.startswith("docs/"):
             return link[0]
         if not (ROOT / path).exists():
@@ -55,7 +73,3 @@ def inside(markdown: str, folder: str) -> str:
         return f"`{path}`" if path.endswith(link["text"]) else f"{link['text']} (`{path}`)"
 
     return LINK.sub(replaced, markdown)
-
-
-def _moved(target: str) -> str:
-    return target.removeprefix("docs/") if target.startswith("docs/") else f"../{target}"

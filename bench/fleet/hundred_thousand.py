@@ -18,7 +18,7 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import partial
 from typing import Any
 
@@ -35,6 +35,9 @@ NAME = "hundred-thousand"
 FOLDER = WORK / NAME
 TRIALS = 100_000
 SIZES = (1_000, 10_000, 80_000, TRIALS)
+STOCK_SIZES = (1_000, 10_000)
+"""Sizes of stock Optuna's study, unless others are asked for: a process that joins reads all trials first."""
+
 WINDOW = 1_000
 """Trials of ours over which times are taken, up to each size."""
 
@@ -93,10 +96,10 @@ def _trial(queue: mendstore.Queue, source: random.Random) -> tuple[float, float]
     return 1000 * (claimed - began), 1000 * (time.perf_counter() - claimed)
 
 
-def stock_trials(server: BenchServer, seconds: float) -> dict[str, Any]:
+def stock_trials(server: BenchServer, seconds: float, sizes: Sequence[int]) -> dict[str, Any]:
     """As many trials as fit into the seconds, and a few in a study that is filled to each size."""
     found = {"from_empty": kept(FOLDER / "stock-empty.json", partial(_stock_from_empty, server, seconds))}
-    for size in SIZES:
+    for size in sizes:
         found[f"{size}"] = kept(FOLDER / f"stock-{size}.json", partial(_stock_at, server, size))
     return found
 
@@ -167,6 +170,7 @@ def main() -> None:
     """Measure what is missing, and print it."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--stock-s", type=float, default=240.0, help="seconds for stock Optuna's study from empty")
+    parser.add_argument("--stock-sizes", type=int, nargs="+", default=STOCK_SIZES, help="sizes of stock Optuna's study")
     given = parser.parse_args()
     os.sched_setaffinity(0, {0})
     found = read_figures(NAME) or {}
@@ -175,7 +179,7 @@ def main() -> None:
         parts = {
             "ours": lambda: our_trials(server),
             "pages": lambda: pages(server),
-            "stock": lambda: stock_trials(server, given.stock_s),
+            "stock": lambda: stock_trials(server, given.stock_s, given.stock_sizes),
         }
         for part, measure in parts.items():
             if part not in found:
