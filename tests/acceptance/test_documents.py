@@ -49,6 +49,7 @@ def test_the_notebook_runs_and_is_committed_without_outputs(tmp_path):
     assert (tmp_path / "pruned" / "structure.json").exists()
 
 
+@pytest.mark.timeout(600)  # several processes, each of which imports PyTorch
 def test_the_tutorial_from_python_and_from_the_command_line(tmp_path, storage):
     files = dict(NAMED.findall((ROOT / "docs" / "tutorial.md").read_text(encoding="utf-8")))
     assert set(files) == {"own.py", "prune.py", "own.toml"}
@@ -56,9 +57,8 @@ def test_the_tutorial_from_python_and_from_the_command_line(tmp_path, storage):
         (tmp_path / name).write_text(fewer(text))
     assert re.search(r"fine-tuned [\d.]+% at [\d,]+ MACs", python("prune.py", tmp_path))
     assert (tmp_path / "pruned.onnx").stat().st_size > 10_000
-    small = ("--set", "mend.trials=3", "--set", "finetune.epochs=1", "--set", "finetune.finalists=1")
+    small = ("--set", "mend.trials=3", "--set", "finetune.epochs=0")
     for line in (
-        ("inspect", "own.toml"),
         ("run", "own.toml", *small),
         ("export", "runs/own", "--model", "own:network"),
     ):
