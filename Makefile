@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 OUT ?= demo-out
 
-.PHONY: help demo test coverage lint wheel minimums clean
+.PHONY: help demo test coverage lint docs wheel minimums clean
 
 help:  ## list these targets
 	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -25,6 +25,9 @@ lint: $(VENV)/.installed  ## check style, types and imports between packages
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 
+docs: $(VENV)/.installed  ## build the site of the documents in build/site; a broken link is an error
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --quiet --strict
+
 wheel: $(VENV)/.installed  ## build the wheel, and use it in an environment without torch
 	$(BIN)/python tests/check_wheel.py
 
@@ -38,5 +41,5 @@ clean:  ## remove the environment, the demo's output and the embedded database
 $(VENV)/.installed: pyproject.toml constraints.txt
 	$(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install --quiet -c constraints.txt torch torchvision
-	$(BIN)/python -m pip install --quiet -c constraints.txt -e ".[torch,dev]"
+	$(BIN)/python -m pip install --quiet -c constraints.txt -e ".[torch,dev,docs]"
 	touch $@

@@ -1,7 +1,7 @@
 """Time, size and memory of the dashboard and of stock optuna-dashboard at 10,000 trials of 64 workers.
 
 A real browser opens every page. The search is synthetic, inserted in bulk into a Postgres of its own
-(`bench.fleet.synthetic`). `--screenshots` draws docs/screenshots instead.
+(`bench.fleet.synthetic`).
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ import sqlalchemy as sa
 from playwright.sync_api import Browser, sync_playwright
 
 import mendstore
-from bench.files import ROOT, write_figures
+from bench.files import write_figures
 from bench.fleet.synthetic import Made, finish_more, make_search
 
 TAKES = "5 minutes"
@@ -204,43 +204,12 @@ def measure(browser: Browser, url: str) -> dict[str, Any]:
     return found
 
 
-def draw(browser: Browser, url: str) -> None:
-    """Draw screenshots of every page for the documents."""
-    folder = ROOT / "docs" / "screenshots"
-    folder.mkdir(exist_ok=True)
-    made = make_search(url, "resnet18-macs40", trials=2000, done=1300, workers=16, groups=20, lost=1)
-    ended = make_search(
-        url, "resnet18-macs40-first", trials=400, workers=4, lost=0, groups=20, finished=True, seed=3, ended_ago_s=7200
-    )
-    shots = [(kind, made, 1440, "light") for kind in KINDS]
-    shots += [("search", made, 390, "dark"), ("network", made, 390, "light"), ("fleet", made, 390, "dark")]
-    shots += [("network", made, 1440, "dark"), ("search", ended, 1440, "light"), ("front", ended, 1440, "dark")]
-    with alive(url, made), serving(*OURS, url, "--no-open") as (address, _):
-        for kind, search, width, scheme in shots:
-            context = browser.new_context(viewport={"width": width, "height": 900}, color_scheme=scheme)
-            page = context.new_page()
-            page.goto(f"{address}mend/{search.study_id}/{KINDS[kind]}")
-            page.wait_for_selector(".main-svg")
-            page.set_viewport_size(
-                {"width": width, "height": min(4000, page.evaluate("document.documentElement.scrollHeight"))}
-            )
-            page.wait_for_timeout(2500)
-            state = "finished-" if search is ended else ""
-            page.screenshot(path=folder / f"{state}{kind}-{width}-{scheme}.png", full_page=True)
-            context.close()
-
-
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--screenshots", action="store_true", help="draw docs/screenshots instead")
-    arguments = parser.parse_args()
+    argparse.ArgumentParser(description=__doc__).parse_args()
     with tempfile.TemporaryDirectory() as folder, sync_playwright() as playwright:
         server = mendstore.EmbeddedServer(Path(folder) / ".mendsearch")
         browser = playwright.chromium.launch(executable_path=shutil.which("chromium"), args=["--no-sandbox"])
         try:
-            if arguments.screenshots:
-                draw(browser, server.start())
-                return
             found = measure(browser, server.start())
         finally:
             browser.close()

@@ -72,9 +72,9 @@ def searches_table(found: Iterable[Overview]) -> Table:
         fleet = seen.fleet
         ours = seen.search.wanted is not None
         table.add_row(
-            escape(seen.search.name),
+            Text(seen.search.name),
             overview.budget(seen),
-            f"[{STYLES[seen.tone]}]{seen.state}[/]",
+            Text(seen.state, style=STYLES[seen.tone]),
             overview.progress(seen).removesuffix(" trials"),
             count(fleet.leased if ours else seen.pace.states.get("running", 0)),
             count(fleet.waiting if ours else seen.pace.states.get("waiting", 0)),

@@ -1,6 +1,7 @@
 """`mendsearch demo` as a newcomer runs it: real digits, embedded Postgres."""
 
 import json
+import re
 import socket
 import subprocess
 import sys
@@ -162,7 +163,9 @@ def test_more_trials_go_on_with_the_search(demo, url):
 
 
 def test_status_lists_the_search(demo):
-    assert "demo" in mendsearch("status", cwd=demo[0]).stdout
+    printed = mendsearch("status", cwd=demo[0]).stdout
+    assert re.search(r"demo .* finished ", printed)
+    assert "[" not in printed
     found = json.loads(mendsearch("status", "--json", cwd=demo[0]).stdout)
     assert found[0]["name"] == "demo"
     assert found[0]["trials"]["complete"] + found[0]["trials"].get("stopped_early", 0) >= TRIALS

@@ -33,9 +33,10 @@ def test_the_states_of_a_search_and_what_a_script_is_told(database, storage, nam
     assert check_line(seen(storage, name))[0] == 5
     _, (claim,) = queue.claim([("1", {"x": 1.0})])
     output = io.StringIO()
-    Console(width=200, file=output).print(searches_table([seen(storage, name)]))
+    Console(width=200, file=output, markup=False).print(searches_table([seen(storage, name)]))
     assert (seen(storage, name).fleet.leased, seen(storage, name).fleet.waiting) == (1, 0)
     assert "0 of 1" in output.getvalue()
+    assert "[" not in output.getvalue()  # colours are no markup: what is printed keeps its brackets
     mendstore.stop(database, search)
     assert check_line(seen(storage, name))[0] == 5
     queue.finish(mendstore.Result(claim.item_id, "COMPLETE", -0.5, "1", {"x": 1.0}))
