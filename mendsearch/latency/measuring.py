@@ -13,9 +13,9 @@ from mendsearch.latency.runtimes.base import Pass, Runtime
 
 VISIT_S = 0.02
 """Seconds of passes at each turn of a network, of a short one; a long one has `LEAST` passes."""
-LEAST, MOST = 2, 20
+LEAST, MOST = 3, 20
 """Passes that are timed at a turn."""
-BETWEEN = 3
+BETWEEN = 1
 """Turns of other networks between two of the dense one."""
 
 Clock = Callable[[], float]
@@ -73,7 +73,7 @@ def measure(
     middle = statistics.median(speeds)
     found: dict[Hashable, list[float]] = {key: [] for key in keys}
     for key, ms, after in turns:
-        near = statistics.median(speeds[max(0, after - 2) : after + 2])
+        near = statistics.mean(speeds[after - 1 : after + 1])
         found[key].append(ms * middle / near)
     noise = statistics.median(abs(speed - middle) for speed in speeds) / middle
     return Times({key: statistics.median(values) for key, values in found.items()}, middle, noise)
@@ -89,7 +89,7 @@ def clock_of(runtime: Runtime) -> Clock:
 
 
 def _turn(run: Pass, clock: Clock) -> float:
-    """Median milliseconds of a few passes."""
+    """Milliseconds of the fastest of a few passes: what disturbs one only makes it slower."""
     run()
     taken: list[float] = []
     started = clock()
@@ -97,4 +97,4 @@ def _turn(run: Pass, clock: Clock) -> float:
         before = clock()
         run()
         taken.append(1000 * (clock() - before))
-    return statistics.median(taken)
+    return min(taken)
