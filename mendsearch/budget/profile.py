@@ -1,4 +1,4 @@
-"""The latency profile: what a device was seen to do with candidates of one network, and the model that says the rest."""
+"""The latency profile: what a device did with candidates of one network, and the model that says the rest."""
 
 from __future__ import annotations
 
@@ -14,8 +14,6 @@ from mendsearch.budget.latency import LatencyModel
 from mendsearch.coupling.layout import Coupling
 from mendsearch.errors import BudgetError
 from mendsearch.files import read_json
-
-FORMAT = 1
 
 
 class _Part(BaseModel):
@@ -63,7 +61,7 @@ class Fitted(_Part):
 class LatencyProfile(_Part):
     """Times of candidates of one network in one setting, and the model fitted to them."""
 
-    format: Literal[1] = FORMAT
+    format: Literal[1] = 1
     network: str = Field(description="Digest of coupling groups, operations and shapes.")
     setting: Setting
     dense_ms: float = Field(gt=0, description="Milliseconds of a pass of the dense network.")
@@ -89,9 +87,7 @@ class LatencyProfile(_Part):
         return LatencyModel(features, self.model.step, [factor * value for value in coefficients])
 
 
-def network_digest(
-    coupling: Coupling, shapes: Mapping[str, tuple[int, ...]], geometry: Mapping[str, Geometry]
-) -> str:
+def network_digest(coupling: Coupling, shapes: Mapping[str, tuple[int, ...]], geometry: Mapping[str, Geometry]) -> str:
     """Digest of what a latency model depends on: equal for two networks whose candidates take the same time."""
     digest = hashlib.sha256()
     for group in coupling.groups:

@@ -6,6 +6,7 @@ import statistics
 import time
 from collections.abc import Callable, Hashable, Mapping
 from dataclasses import dataclass
+from typing import Any, TypeVar
 
 import numpy as np
 
@@ -19,6 +20,7 @@ BETWEEN = 1
 """Turns of other networks between two of the dense one."""
 
 Clock = Callable[[], float]
+Key = TypeVar("Key", bound=Hashable)
 
 
 @dataclass(frozen=True)
@@ -31,13 +33,13 @@ class Times:
         noise: how far two turns of the dense network differ: median distance from their median, relative to it.
     """
 
-    ms: dict[Hashable, float]
+    ms: dict[Any, float]
     dense_ms: float
     noise: float
 
 
 def measure(
-    passes: Mapping[Hashable, Pass],
+    passes: Mapping[Key, Pass],
     dense: Pass,
     runtime: Runtime,
     *,

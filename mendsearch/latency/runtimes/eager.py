@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import torch
 from torch import nn
 
@@ -34,7 +36,7 @@ class Eager(Runtime):
         network = copy_network(model).to(self.where, self.dtype).eval()
         return self._pass(network, to_network(batch, network))
 
-    def _pass(self, network: nn.Module, batch: Batch) -> Pass:
+    def _pass(self, network: Any, batch: Batch) -> Pass:
         def run() -> None:
             with torch.inference_mode():
                 batch.call(network)

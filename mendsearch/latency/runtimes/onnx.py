@@ -123,7 +123,7 @@ def _exchanged(graph: Any, network: nn.Module) -> Any | None:
             return None
         for attribute in node.attribute:
             if attribute.name == "group":
-                attribute.i = int(module.groups)  # type: ignore[arg-type]
+                attribute.i = int(module.groups)
     return made
 
 
