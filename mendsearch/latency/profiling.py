@@ -137,15 +137,15 @@ class _Found:
         return self.error
 
     def profile(self, features: Features, network: str, setting: Setting, started: float) -> LatencyProfile:
-        if self._form is None:
-            raise UsageError(
-                f"profile: got time for {len(self.counts)} candidates, expected {2 * AT_ONCE} or more; "
-                f"try more --minutes"
-            )
         if self.noise > TOO_NOISY:
             raise UsageError(
                 f"profile: the machine is too noisy to measure: two measurements of the same network differ by "
                 f"{self.noise:.0%}, expected {TOO_NOISY:.0%} or less; stop what else runs there"
+            )
+        if self._form is None:
+            raise UsageError(
+                f"profile: got time for {len(self.counts)} candidates, expected {2 * AT_ONCE} or more; "
+                f"try more --minutes"
             )
         counts, ms, unseen = self._split()
         whole = fit_in(features, self._form, counts, ms)
