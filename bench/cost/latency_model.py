@@ -15,7 +15,7 @@ import torch
 from scipy.stats import kendalltau
 from torchvision.models import mobilenet_v2, resnet50
 
-from bench.files import write_figures
+from bench.files import read_figures, write_figures
 from mendsearch.batches import Batch
 from mendsearch.budget import build_cost_model
 from mendsearch.budget.features import Features, geometries
@@ -87,10 +87,15 @@ def row(title: str, runtime_name: str, minutes: float) -> dict[str, Any]:
 def main() -> None:
     options = argparse.ArgumentParser(description=__doc__)
     options.add_argument("--minutes", type=float, default=2.0, help="of each profile")
+    options.add_argument("--network", choices=NETWORKS, action="append", help="default: all")
+    options.add_argument("--runtime", choices=RUNTIMES, action="append", help="default: all")
     given = options.parse_args()
-    rows = []
-    for title in NETWORKS:
-        for runtime in RUNTIMES:
+    rows: list[dict[str, Any]] = []
+    if given.network or given.runtime:  # the other rows stay
+        rows = read_figures("latency_model")["rows"]
+    for title in given.network or NETWORKS:
+        for runtime in given.runtime or RUNTIMES:
+            rows = [one for one in rows if (one["network"], one["runtime"]) != (title, runtime)]
             rows.append(row(title, runtime, given.minutes))
             print({key: value for key, value in rows[-1].items() if not key.endswith("_ms")}, flush=True)
             write_figures("latency_model", {"threads": 1, "versions": versions(), "rows": rows})

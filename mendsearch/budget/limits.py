@@ -36,7 +36,8 @@ class Limits:
         dense, least = (_one(costs, counts, budget.limits()) for counts in (widths, self.steps))
         self.absolute = budget.absolute(dense)
         for name, value in self.absolute.items():
-            given = f"budget {name}={budget.limits()[name]:g}"
+            asked = getattr(budget, name)
+            given = f"budget {name}={asked if isinstance(asked, str) else format(asked, 'g')}"
             if value > dense[name]:
                 raise BudgetError(f"{given} is above the dense network's {_said(name, dense[name])}; ask for less")
             if value < least[name]:

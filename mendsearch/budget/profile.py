@@ -12,7 +12,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from mendsearch.budget.features import Features, Geometry
 from mendsearch.budget.latency import LatencyModel
 from mendsearch.coupling.layout import Coupling
-from mendsearch.errors import BudgetError
+from mendsearch.errors import BudgetError, UsageError
 from mendsearch.files import read_json
 
 
@@ -110,7 +110,7 @@ def read_profile(given: Path | Mapping[str, Any] | LatencyProfile) -> LatencyPro
     where = str(given) if isinstance(given, Path) else "of the search"
     try:
         value = read_json(given) if isinstance(given, Path) else given
-    except ValueError:  # not JSON, or not text
+    except UsageError:  # not JSON, or not text
         value = {}
     if value is None:
         raise BudgetError(f"budget.profile: {where} cannot be read; make it with `mendsearch profile SPEC --out FILE`")
