@@ -109,6 +109,10 @@ def _solve(columns: Floats, ms: Floats, ridge: float) -> Floats:
 
 
 def accuracy(model: LatencyModel, counts: Ints, ms: Floats) -> tuple[float, float]:
-    """Mean relative error, and Kendall's tau, on measured candidates (N, G) and their times (N,)."""
+    """Mean relative error, and Kendall's tau, on measured candidates (N, G) and their times (N,).
+
+    Tau is 0 where the model tells no candidate from another.
+    """
     guess = model.ms(counts)
-    return float(np.mean(np.abs(guess / ms - 1))), float(kendalltau(guess, ms)[0])
+    tau = float(kendalltau(guess, ms)[0]) if np.ptp(guess) > 0 and np.ptp(ms) > 0 else 0.0
+    return float(np.mean(np.abs(guess / ms - 1))), tau

@@ -4,6 +4,8 @@ import torch
 
 from mendsearch.batches import Batch
 from mendsearch.budget import Limits, build_cost_model, project, read_profile
+from mendsearch.budget.features import Features, geometries
+from mendsearch.budget.latency import LatencyModel, accuracy
 from mendsearch.config import Budget
 from mendsearch.coupling.graph import find_coupling
 from mendsearch.errors import BudgetError, UsageError
@@ -105,3 +107,12 @@ def test_all_limits_hold_at_once():
     assert both.fits(counts)
     for name in ("macs", "latency_ms", "size_bytes", "activation_bytes"):
         assert both.costs.costs(counts, [name])[name] <= both.absolute[name]
+
+
+def test_a_model_that_tells_no_candidate_from_another_has_a_tau_of_zero():
+    shapes = {name: tuple(one.shape) for name, one in MODEL.named_parameters()}
+    features = Features(COUPLING, shapes, geometries(MODEL))
+    constant = LatencyModel(features, 1, [1.0, *[0.0] * features.sums("kind").shape[0]])
+    structures = random_structures(COUPLING, 0)
+    counts = np.array([next(structures) for _ in range(5)])
+    assert accuracy(constant, counts, np.arange(1.0, 6.0))[1] == 0
