@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from mendsearch.config import Budget, PruneSpec, Spec, load_spec
     from mendsearch.errors import MendsearchError, UsageError
     from mendsearch.exporting import export
+    from mendsearch.latency.calling import profile
     from mendsearch.progress import Progress
     from mendsearch.training.sources.base import ArrayDataset, DataSource
 
@@ -38,6 +39,7 @@ _HOMES = {
     "load": "mendsearch.artifacts",
     "load_spec": "mendsearch.config",
     "mend": "mendsearch.api",
+    "profile": "mendsearch.latency.calling",
     "save": "mendsearch.artifacts",
 }
 
@@ -59,6 +61,7 @@ __all__ = [
     "load",
     "load_spec",
     "mend",
+    "profile",
     "save",
 ]
 

@@ -6,12 +6,14 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
 import numpy as np
-import numpy.typing as npt
 from torch import nn
 
+from mendsearch.budget.features import Features, Floats, geometries
+from mendsearch.budget.latency import LatencyModel
+from mendsearch.budget.profile import LatencyProfile, network_digest
+from mendsearch.coupling.copying import dtype_of
 from mendsearch.coupling.layout import Coupling, Ints, Layout
-
-Floats = npt.NDArray[np.float64]
+from mendsearch.errors import BudgetError
 
 
 @dataclass(frozen=True, eq=False)
@@ -23,18 +25,33 @@ class Term:
 
 
 class CostModel:
-    """MACs and parameters of any candidate, computed from the sizes of what it multiplies and of its tensors.
+    """Costs of any candidate, computed from the sizes of what it multiplies and of its tensors.
 
-    MACs are those of convolutions, matrix products and attention of one item, as `torch.utils.flop_counter` counts them
-    (two FLOPs a MAC). Norms, activations and sums are not counted, as in the field's tables.
+    `macs` are those of convolutions, matrix products and attention of one item, as `torch.utils.flop_counter` counts
+    them (two FLOPs a MAC). Norms, activations and sums are not counted, as in the field's tables. `params` are its
+    parameters, and `size_bytes` their bytes. `activation_bytes` are those of the largest inputs and outputs of one
+    convolution or linear layer, for one item: what a device must hold at once that runs layer after layer. Branches
+    that wait for their sum are not counted. `latency_ms` is what a latency model says, if there is one.
 
     Args:
         coupling: coupling groups of the network, with the operations of its forward pass.
         shapes: shape of every parameter, by name.
+        features: sizes of what its operations read and write; without them there are no `activation_bytes`.
+        item_bytes: bytes of one value of the weights and activations.
+        latency: model of the time of candidates, or None.
     """
 
-    def __init__(self, coupling: Coupling, shapes: Mapping[str, tuple[int, ...]]) -> None:
-        self.coupling = coupling
+    def __init__(
+        self,
+        coupling: Coupling,
+        shapes: Mapping[str, tuple[int, ...]],
+        features: Features | None = None,
+        *,
+        item_bytes: int = 4,
+        latency: LatencyModel | None = None,
+    ) -> None:
+        self.coupling, self.latency = coupling, latency
+        self._features, self._item_bytes = features, item_bytes
         count = len(coupling.groups)
         used: dict[Layout, int] = {}
         rows: list[tuple[Ints, int]] = []
@@ -68,7 +85,7 @@ class CostModel:
         return {layer: round(macs) for layer, macs in found.items()}
 
     def costs(self, counts: Ints, quantities: Iterable[str] = ("macs", "params")) -> dict[str, Floats]:
-        """MACs and parameters of candidates.
+        """Costs of candidates.
 
         Args:
             counts: (..., G) int64.
@@ -79,11 +96,19 @@ class CostModel:
         """
         sizes = counts @ self._matrix.T + self._fixed
         padded = np.concatenate([sizes, np.ones((*sizes.shape[:-1], 1))], axis=-1)
-        return {
-            quantity: padded[..., dims].prod(axis=-1) @ factor
-            for quantity in quantities
-            for factor, dims in (self._terms[quantity],)
-        }
+        return {quantity: self._cost(quantity, counts, padded) for quantity in quantities}
+
+    def _cost(self, quantity: str, counts: Ints, padded: Floats) -> Floats:
+        if quantity == "latency_ms":
+            assert self.latency is not None  # `Limits` refuses such a budget without a profile
+            return self.latency.ms(counts)
+        if quantity == "activation_bytes":
+            assert self._features is not None  # every cost model of a network has them
+            largest: Floats = self._item_bytes * self._features.activations(counts).max(axis=-1)
+            return largest
+        factor, dims = self._terms["params" if quantity == "size_bytes" else quantity]
+        found: Floats = padded[..., dims].prod(axis=-1) @ factor
+        return self._item_bytes * found if quantity == "size_bytes" else found
 
     def cost(self, counts: Ints) -> dict[str, int]:
         """MACs and parameters of one candidate."""
@@ -105,6 +130,27 @@ def _pack(terms: list[Term]) -> tuple[Floats, Ints]:
     return np.array(list(factors.values())), dims
 
 
-def build_cost_model(model: nn.Module, coupling: Coupling) -> CostModel:
-    """The cost model of a network whose coupling groups are known."""
-    return CostModel(coupling, {name: tuple(parameter.shape) for name, parameter in model.named_parameters()})
+def build_cost_model(model: nn.Module, coupling: Coupling, profile: LatencyProfile | None = None) -> CostModel:
+    """The cost model of a network whose coupling groups are known.
+
+    Args:
+        model: the network.
+        coupling: its coupling groups.
+        profile: a latency profile of it, or None.
+
+    Raises:
+        BudgetError: the profile is of another network.
+    """
+    shapes = {name: tuple(parameter.shape) for name, parameter in model.named_parameters()}
+    geometry = geometries(model)
+    features = Features(coupling, shapes, geometry)
+    latency = None
+    if profile is not None:
+        digest = network_digest(coupling, shapes, geometry)
+        if profile.network != digest:
+            raise BudgetError(
+                f"budget.profile: got the profile of another network or input shape ({profile.network}, this is "
+                f"{digest}); make one of this network and these `prune.exclude` with `mendsearch profile`"
+            )
+        latency = profile.latency_model(features)
+    return CostModel(coupling, shapes, features, item_bytes=dtype_of(model).itemsize, latency=latency)

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 import numpy as np
 
-from mendsearch.budget.costs import CostModel, Floats
+from mendsearch.budget.costs import CostModel
+from mendsearch.budget.features import Floats
 from mendsearch.config import Budget
 from mendsearch.coupling.layout import Ints
 from mendsearch.errors import BudgetError
@@ -30,16 +33,18 @@ class Limits:
         self.costs = costs
         widths = costs.coupling.widths
         self.steps: Ints = np.where(widths % multiple == 0, multiple, 1)
-        dense, least = costs.cost(widths), costs.cost(self.steps)
-        self.absolute = {name: value * dense[name] if value <= 1 else value for name, value in budget.limits().items()}
+        dense, least = (_one(costs, counts, budget.limits()) for counts in (widths, self.steps))
+        self.absolute = budget.absolute(dense)
         for name, value in self.absolute.items():
-            given = f"budget {name}={budget.limits()[name]:g}"
+            asked = getattr(budget, name)
+            given = f"budget {name}={asked if isinstance(asked, str) else format(asked, 'g')}"
             if value > dense[name]:
-                raise BudgetError(f"{given} is above the dense network's {dense[name]:,}; ask for less")
+                raise BudgetError(f"{given} is above the dense network's {_said(name, dense[name])}; ask for less")
             if value < least[name]:
                 raise BudgetError(
                     f"{given} cannot be met: {'one channel' if multiple == 1 else f'{multiple} channels'} in every "
-                    f"coupling group still costs {least[name]:,}, {least[name] / dense[name]:.4f} of the dense {name}; "
+                    f"coupling group still costs {_said(name, least[name])}, "
+                    f"{least[name] / dense[name]:.4f} of the dense {name}; "
                     f"ask for that or more, or exclude fewer layers{'' if multiple == 1 else ', or lower the multiple'}"
                 )
         if all(dense[name] <= value for name, value in self.absolute.items()):
@@ -58,3 +63,13 @@ class Limits:
     def fits(self, counts: Ints) -> bool:
         """Whether a candidate (G,) meets every limit."""
         return bool(self.usage(counts) <= 1)
+
+
+def _one(costs: CostModel, counts: Ints, quantities: Iterable[str]) -> dict[str, float]:
+    """Costs of one candidate; those that are counted are whole numbers."""
+    found = {name: float(value) for name, value in costs.costs(counts, quantities).items()}
+    return {name: value if name == "latency_ms" else round(value) for name, value in found.items()}
+
+
+def _said(name: str, value: float) -> str:
+    return f"{value:.3g} ms" if name == "latency_ms" else f"{value:,}"

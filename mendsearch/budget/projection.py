@@ -67,9 +67,8 @@ def _scale(restored: np.ndarray, floor: Ints, limits: Limits) -> Ints:
 def _refill(counts: Ints, target: np.ndarray, floor: Ints, limits: Limits) -> Ints:
     """Add single steps while one fits, each where the restoration is the smallest fraction of its target."""
     widths, one = limits.costs.coupling.widths, np.diag(limits.steps)
-    open_ = counts < widths
-    while True:
-        open_ = open_ & (counts < widths) & (limits.usage(counts + one) <= 1)
+    while True:  # what did not fit may fit later: time falls where a width comes onto a step of the device
+        open_ = (counts < widths) & (limits.usage(counts + one) <= 1)
         if not open_.any():
             return counts
         met = (counts - floor + limits.steps) / np.maximum(target, 1e-6)

@@ -12,7 +12,7 @@ from typing import Annotated
 
 import typer
 
-from mendsearch.cli import database, doctor, exporting, fleet, launch, logs, runs, watch
+from mendsearch.cli import database, doctor, exporting, fleet, launch, logs, profile, runs, watch
 
 app = typer.Typer(
     name="mendsearch",
@@ -47,6 +47,7 @@ for verb in (
     runs.demo,
     runs.run,
     runs.inspect,
+    profile.profile,
     exporting.export,
     watch.status,
     watch.dashboard,

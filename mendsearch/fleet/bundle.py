@@ -11,6 +11,7 @@ import torch
 from torch import Tensor
 
 import mendstore
+from mendsearch.budget import read_profile
 from mendsearch.config import ScoreSpec, Spec, parse_spec
 from mendsearch.coupling.copying import load_state, state_of
 from mendsearch.errors import UsageError
@@ -40,8 +41,13 @@ def portable_spec(spec: Spec, kwargs: Mapping[str, Any], outputs: Wishes) -> dic
     """
     model = spec.model.model_copy(update={"kwargs": dict(kwargs), "checkpoint": None})
     data = spec.data.model_copy(update={"path": None})
+    budget = spec.budget
+    if budget.profile is not None:
+        budget = budget.model_copy(update={"profile": read_profile(budget.profile).short.model_dump(mode="json")})
     score = ScoreSpec.model_validate({"outputs": dict(outputs)})
-    return spec.model_copy(update={"model": model, "data": data, "score": score}).model_dump(mode="json")
+    return spec.model_copy(update={"model": model, "data": data, "budget": budget, "score": score}).model_dump(
+        mode="json"
+    )
 
 
 def upload(

@@ -11,7 +11,10 @@ SCORING = (
     "batches",
     "budget",
     "budget.costs",
+    "budget.features",
+    "budget.latency",
     "budget.limits",
+    "budget.profile",
     "budget.projection",
     "coupling.copying",
     "coupling.graph",
@@ -93,6 +96,7 @@ ROOTS = ("mending.search", "models.registry")
 UNRELATED = {
     "config": "the values of a spec travel with the search",
     "errors": "an error is no score",
+    "files": "a latency profile that it reads travels with the search, and its model is in the fingerprint",
     "importing": "the user's code that it finds has a digest of its own",
     "progress": "progress is for people to read",
 }

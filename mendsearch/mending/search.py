@@ -10,12 +10,12 @@ import torch
 from torch import Tensor, nn
 
 from mendsearch.batches import Batch, BatchLike
-from mendsearch.budget import Limits, build_cost_model
+from mendsearch.budget import Limits, build_cost_model, read_profile
 from mendsearch.config import Budget, MendSpec, PruneSpec
 from mendsearch.coupling.copying import bytes_of, unwrapped
 from mendsearch.coupling.graph import find_coupling
 from mendsearch.coupling.layout import Coupling
-from mendsearch.errors import CouplingError, DataError, ModelError, SpecError
+from mendsearch.errors import BudgetError, CouplingError, DataError, ModelError, SpecError
 from mendsearch.importing import import_factory, is_import_path
 from mendsearch.mending.judges import Metric
 from mendsearch.mending.scoring import Scorer
@@ -82,7 +82,12 @@ def build_problem(
     with evaluating(model), torch.no_grad():
         given = to_network(Batch.of(inputs)[:2], model).call(model)
     _check_outputs(given, {} if outputs is None else outputs)
-    limits = Limits(budget, build_cost_model(model, coupling), prune.multiple)
+    profile = None if budget.profile is None else read_profile(budget.profile)
+    if prune.multiple == "auto" and profile is None:
+        raise BudgetError('prune.multiple "auto" takes the step of a latency profile; give budget.profile, or a number')
+    multiple = profile.model.step if prune.multiple == "auto" and profile is not None else prune.multiple
+    assert multiple != "auto"
+    limits = Limits(budget, build_cost_model(model, coupling, profile), multiple)
     return Problem(model, coupling, limits, outputs or {})
 
 
@@ -228,5 +233,8 @@ class Search:
         digest.update(self.space.floor.tobytes())
         digest.update(self.problem.limits.steps.tobytes())
         digest.update(repr(sorted(self.problem.limits.absolute.items())).encode())
+        latency = self.problem.limits.costs.latency
+        if latency is not None:
+            digest.update(latency.coefficients.tobytes())
         digest.update(repr(self.scorer.version).encode())
         return digest.hexdigest()

@@ -20,6 +20,7 @@ from mendsearch.mending.search import Search
 from mendsearch.pipeline.finetuning import Finetuned
 from mendsearch.pipeline.latency import latencies_ms
 from mendsearch.pipeline.run import Run
+from mendsearch.pipeline.timing import timed
 from mendsearch.study.worker import open_database
 from mendstore.records import FORMAT, RESULTS, Budget, DenseRow, Model, PrunedRow, RunResult, TrialCounts
 
@@ -52,6 +53,7 @@ def export(
         inputs.splits.calibration[:1],
     )
     best = tuned[chosen]
+    timing = timed(run, search, tuned, chosen)
     write_folder(
         run.folder.path / "model",
         best.model,
@@ -91,6 +93,7 @@ def export(
         dense=dense,
         finalists=rows,
         exported=chosen,
+        timing=timing,
         trials=TrialCounts(**study_counts(study)),
         seconds={stage: round(values["seconds"], 3) for stage, values in run.folder.items() if "seconds" in values},
         seed=spec.seed,

@@ -44,12 +44,19 @@ def description(search: Search) -> dict[str, str]:
             for output in search.scorer.outputs
         ],
         dense_score=search.scorer.dense_score(),
-        dense=limits.costs.cost(coupling.widths),
+        dense=limits.costs.cost(coupling.widths) | _dense(search),
         budget=limits.absolute,
         error_curves=curves,
         layers=_layers(search),
     )
     return {STRUCTURE: json.dumps(structure.written())}
+
+
+def _dense(search: Search) -> dict[str, float]:
+    """Costs of the dense network that a limit is of, beside MACs and parameters."""
+    limits, widths = search.problem.limits, search.problem.coupling.widths
+    further = limits.costs.costs(widths, set(limits.absolute) - {"macs", "params"})
+    return {name: float(value) for name, value in further.items()}
 
 
 def _controls(search: Search) -> dict[str, Scored]:

@@ -90,7 +90,13 @@ def run_trials(
 
 def _attributes(space: Space, counts: Ints) -> dict[str, Any]:
     cost = space.limits.costs.cost(counts)
-    return {KEEP_COUNTS: space.coupling.keep_counts(counts), "macs": cost["macs"], "params": cost["params"]}
+    further = space.limits.costs.costs(counts, set(space.limits.absolute) - set(cost))
+    return {
+        KEEP_COUNTS: space.coupling.keep_counts(counts),
+        "macs": cost["macs"],
+        "params": cost["params"],
+        **{name: float(value) for name, value in further.items()},
+    }
 
 
 def _made_of(scored: Scored) -> dict[str, Any]:

@@ -24,7 +24,7 @@ def refused(**change):
         ({"macs": "40%"}, "Budget: macs: got '40%', Input should be a valid number"),
         ({"macs": -1}, "Budget: macs: got -1"),
         ({"flops": 0.4}, "Budget: unknown argument `flops`"),
-        ({}, "Budget: budget: a budget needs `macs`, `params` or both"),
+        ({}, "Budget: budget: a budget needs `macs`, `params`, `latency_ms`"),
     ],
 )
 def test_a_budget_is_refused_in_one_line(limits, said):

@@ -29,7 +29,7 @@ def test_a_missing_key_is_named(missing):
         ({"mend": {"trails": 3}}, "unknown key `mend.trails`"),
         ({"mend": {"sampler": "cmaes"}}, "mend.sampler: got 'cmaes', Input should be 'mending', 'tpe' or 'random'"),
         ({"budget": {"macs": 0}}, "budget.macs: got 0, Input should be greater than 0"),
-        ({"budget": {}}, "a budget needs `macs`, `params` or both"),
+        ({"budget": {}}, "a budget needs `macs`, `params`, `latency_ms`"),
         ({"name": "no/slash"}, "name: got 'no/slash'"),
         ({"prune": {"floor": 1.5}}, "prune.floor: got 1.5"),
         (

@@ -73,6 +73,23 @@ class PrunedRow(DenseRow):
     )
 
 
+class Timing(Record):
+    """Times of the networks on the device that the latency budget is for, at the end of the run."""
+
+    setting: dict[str, Any] = Field(description="Runtime, device, batch, threads, dtype and versions of the profile.")
+    profile: str = Field(description="Digest of the latency profile.")
+    error: Number = Field(description="Mean relative error of the profile's model on candidates it had not seen.")
+    asked_ms: Number = Field(description="The budget.")
+    predicted_ms: dict[str, Number] = Field(description="By network, as the model says.")
+    measured_ms: dict[str, Number] = Field(
+        default_factory=dict, description="By network, measured in turns; empty where the run was on another device."
+    )
+    noise: Number | None = Field(None, description="Noise of the machine in that measurement, as a fraction.")
+    met: bool | None = Field(
+        None, description="Whether the exported network meets the budget by measurement, within the noise."
+    )
+
+
 class TrialCounts(Record):
     """Trials by how they ended."""
 
@@ -102,6 +119,7 @@ class RunResult(Record):
         "`mended_2`, `mended_3`, … behind it.",
     )
     exported: str = Field(description="The finalist in `model/`: the one that ended best on the validation split.")
+    timing: Timing | None = Field(None, description="Where the budget has `latency_ms`.")
     trials: TrialCounts = Field(default_factory=TrialCounts, description="Trials from which `mended` was chosen.")
     seconds: dict[str, Number] = Field(default_factory=dict, description="Seconds of each stage.")
     seed: int = 0

@@ -82,3 +82,19 @@ def test_steps_are_multiples_where_the_dense_width_is_one():
     assert limits.steps.tolist() == [8 if width % 8 == 0 else 1 for width in costs.coupling.widths]
     with pytest.raises(BudgetError, match=r"16 channels in every coupling group .*lower the multiple"):
         Limits(Budget(macs=0.01), costs, 16)
+
+
+def test_bytes_are_those_of_weights_and_of_the_largest_inputs_and_outputs_of_a_layer():
+    model, seen = MODELS["residual"], []
+    costs = COSTS["residual"]
+    layers = [module for module in model.modules() if isinstance(module, torch.nn.Conv2d | torch.nn.Linear)]
+    hooks = [
+        layer.register_forward_hook(lambda _, given, output: seen.append(given[0].nbytes + output.nbytes))
+        for layer in layers
+    ]
+    model(IMAGES[:1])
+    for hook in hooks:
+        hook.remove()
+    found = costs.costs(costs.coupling.widths, ("size_bytes", "activation_bytes"))
+    assert found["size_bytes"] == sum(parameter.nbytes for parameter in model.parameters())
+    assert found["activation_bytes"] == max(seen)

@@ -1,9 +1,12 @@
+import copy
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from mendsearch.budget import Limits, build_cost_model
+from mendsearch.budget.latency import LatencyModel
 from mendsearch.budget.projection import project
 from mendsearch.config import Budget
 from mendsearch.coupling.graph import find_coupling
@@ -52,6 +55,29 @@ def test_every_projection_fits_is_full_and_settled(name, data):
         assert more[index] > widths[index] or not limits.fits(more)
     assert project(counts, floor, limits).tolist() == counts.tolist()
     assert project(proposal, floor, limits).tolist() == counts.tolist()
+
+
+class Stairs(LatencyModel):
+    """Time that falls where a width comes onto a multiple of 4, as on devices that pad other widths."""
+
+    def __init__(self, widths):
+        self.widths = widths
+
+    def ms(self, counts):
+        return 1 + (np.ceil(counts / 4) * 4 / self.widths).sum(axis=-1) + 0.3 * (counts % 4 != 0).sum(axis=-1)
+
+
+@settings(max_examples=60)
+@given(seed=st.integers(0, 10**6), part=st.integers(55, 95))
+def test_projections_of_a_latency_with_stairs_fit_and_are_idempotent(seed, part):
+    rng, widths = np.random.default_rng(seed), RESNET.coupling.widths
+    costs = copy.copy(RESNET)
+    costs.latency = Stairs(widths)
+    limits = Limits(Budget(latency_ms=f"{part}%", macs=0.9, profile={}), costs)
+    counts = project(rng.integers(1, widths + 1), np.ones_like(widths), limits)
+    assert limits.fits(counts)
+    assert (counts <= widths).all()
+    assert project(counts, np.ones_like(widths), limits).tolist() == counts.tolist()
 
 
 @given(seed=st.integers(0, 10**6), rate=st.sampled_from([0.1, 0.2, 0.4]))

@@ -1,0 +1,118 @@
+import numpy as np
+import pytest
+import torch
+
+from mendsearch.batches import Batch
+from mendsearch.budget import Limits, build_cost_model, project, read_profile
+from mendsearch.budget.features import Features, geometries
+from mendsearch.budget.latency import LatencyModel, accuracy
+from mendsearch.config import Budget
+from mendsearch.coupling.graph import find_coupling
+from mendsearch.errors import BudgetError, UsageError
+from mendsearch.latency.candidates import builder, random_structures
+from mendsearch.latency.measuring import measure
+from mendsearch.latency.profiling import profile_network
+from mendsearch.models.resnet import ResNet
+from tests.unit.latency.synthetic import Synthetic, milliseconds
+
+torch.manual_seed(0)
+MODEL = ResNet(depth=8, width=32, in_channels=3).eval()
+IMAGES = torch.randn(2, 3, 16, 16)
+COUPLING = find_coupling(MODEL, IMAGES)
+
+
+def profiled(**given):
+    device = Synthetic(**given)
+    return profile_network(MODEL, Batch.of(IMAGES[:1]), device, seconds=60, target=0.03, clock=device.clock)
+
+
+PROFILE = profiled()
+
+
+def test_the_model_recovers_what_the_device_does():
+    costs = build_cost_model(MODEL, COUPLING, PROFILE)
+    build, structures = builder(MODEL, COUPLING), random_structures(COUPLING, 99)
+    counts = np.array([next(structures) for _ in range(30)])
+    true = np.array([milliseconds(build(one)) for one in counts])
+    # milliseconds at the speed of the median pass: the clock of this device only slows down
+    speed = PROFILE.dense_ms / milliseconds(MODEL)
+    assert np.abs(costs.costs(counts, ["latency_ms"])["latency_ms"] / (speed * true) - 1).mean() < 0.05
+    assert PROFILE.model.step == 8
+
+
+def test_a_machine_that_drifts_slows_no_candidate_more_than_another():
+    device = Synthetic(drift=3e-3)
+    passes = {"same": device.prepare(MODEL, IMAGES), "again": device.prepare(MODEL, IMAGES)}
+    times = measure(passes, device.prepare(MODEL, IMAGES), device, rounds=5, clock=device.clock)
+    assert times.ms["same"] == pytest.approx(times.ms["again"], rel=0.01)
+    assert times.ms["same"] == pytest.approx(times.dense_ms, rel=0.02)
+
+
+def test_a_machine_too_noisy_is_refused_with_its_spread():
+    device = Synthetic()
+    rng = np.random.default_rng(0)
+
+    def clock():
+        device.now += float(rng.exponential(0.05))
+        return device.now
+
+    with pytest.raises(UsageError, match=r"too noisy to measure: .* differ by \d+%"):
+        profile_network(MODEL, Batch.of(IMAGES[:1]), device, seconds=1, clock=clock)
+
+
+def test_a_profile_is_read_back_as_it_was(tmp_path):
+    path = tmp_path / "latency.json"
+    path.write_text(PROFILE.model_dump_json())
+    assert read_profile(path) == PROFILE
+    assert read_profile(PROFILE.short.model_dump(mode="json")).digest == PROFILE.digest
+
+
+@pytest.mark.parametrize("text", [None, "{", "[]", '{"format": 1}'])
+def test_what_is_no_profile_is_refused_in_one_line(tmp_path, text):
+    path = tmp_path / "latency.json"
+    if text is not None:
+        path.write_text(text)
+    with pytest.raises(BudgetError, match=r"^budget\.profile: .*mendsearch profile") as caught:
+        read_profile(path)
+    assert "\n" not in str(caught.value)
+
+
+def test_a_profile_of_another_network_is_refused():
+    other = ResNet(depth=8, width=16, in_channels=3).eval()
+    with pytest.raises(BudgetError, match="profile of another network"):
+        build_cost_model(other, find_coupling(other, IMAGES), PROFILE)
+    with pytest.raises(BudgetError, match="or input shape"):
+        build_cost_model(MODEL, find_coupling(MODEL, torch.randn(2, 3, 32, 32)), PROFILE)
+
+
+def limits(**budget):
+    return Limits(Budget(profile=PROFILE.model_dump(mode="json"), **budget), build_cost_model(MODEL, COUPLING, PROFILE))
+
+
+def test_milliseconds_are_absolute_and_percentages_of_the_dense_network():
+    dense = float(build_cost_model(MODEL, COUPLING, PROFILE).costs(COUPLING.widths, ["latency_ms"])["latency_ms"])
+    assert limits(latency_ms=dense / 2).absolute["latency_ms"] == pytest.approx(dense / 2)
+    assert limits(latency_ms="50%").absolute["latency_ms"] == pytest.approx(dense / 2)
+    assert limits(latency_ms=0.9).absolute["latency_ms"] == 0.9
+
+
+def test_a_budget_below_the_fastest_network_says_how_fast_that_is():
+    with pytest.raises(BudgetError, match=r"latency_ms=0\.0001 cannot be met: one channel .* costs 0\.\d+ ms"):
+        limits(latency_ms=0.0001)
+
+
+def test_all_limits_hold_at_once():
+    both = limits(latency_ms="60%", macs=0.5, size_bytes=0.4, activation_bytes=0.8)
+    counts = project(COUPLING.widths, both.steps, both)
+    assert both.fits(counts)
+    for name in ("macs", "latency_ms", "size_bytes", "activation_bytes"):
+        assert both.costs.costs(counts, [name])[name] <= both.absolute[name]
+
+
+def test_a_model_that_tells_no_candidate_from_another_has_a_tau_of_zero():
+    shapes = {name: tuple(one.shape) for name, one in MODEL.named_parameters()}
+    features = Features(COUPLING, shapes, geometries(MODEL))
+    constant = LatencyModel(features, 1, [1.0, *[0.0] * features.sums("kind").shape[0]])
+    structures = random_structures(COUPLING, 0)
+    counts = np.array([next(structures) for _ in range(5)])
+    assert accuracy(constant, counts, np.arange(1.0, 6.0))[1] == 0
