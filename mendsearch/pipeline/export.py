@@ -20,9 +20,9 @@ from mendsearch.mending.search import Search
 from mendsearch.pipeline.finetuning import Finetuned
 from mendsearch.pipeline.latency import latencies_ms
 from mendsearch.pipeline.run import Run
-from mendsearch.pipeline.timing import timed
+from mendsearch.pipeline.timing import meets
 from mendsearch.study.worker import open_database
-from mendstore.records import FORMAT, RESULTS, Budget, DenseRow, Model, PrunedRow, RunResult, TrialCounts
+from mendstore.records import FORMAT, RESULTS, Budget, DenseRow, Model, PrunedRow, RunResult, Timing, TrialCounts
 
 
 def export(
@@ -32,6 +32,7 @@ def export(
     tuned: Mapping[str, Finetuned],
     chosen: str,
     metric: str | None,
+    timing: Timing | None,
 ) -> dict[str, Any]:
     """Write `model/` and `result.json`; dashboards find the result in the study.
 
@@ -42,6 +43,7 @@ def export(
         tuned: finalists after fine-tuning, by name.
         chosen: name of the one to export.
         metric: what the figure `metric` is (see `Measure`).
+        timing: times on the device that the budget is for; None without such a budget.
 
     Returns:
         the result, as `result.json` holds it.
@@ -53,7 +55,6 @@ def export(
         inputs.splits.calibration[:1],
     )
     best = tuned[chosen]
-    timing = timed(run, search, tuned, chosen)
     write_folder(
         run.folder.path / "model",
         best.model,
@@ -93,7 +94,7 @@ def export(
         dense=dense,
         finalists=rows,
         exported=chosen,
-        timing=timing,
+        timing=None if timing is None else timing.model_copy(update={"met": meets(timing, chosen)}),
         trials=TrialCounts(**study_counts(study)),
         seconds={stage: round(values["seconds"], 3) for stage, values in run.folder.items() if "seconds" in values},
         seed=spec.seed,

@@ -6,6 +6,7 @@ Workers need no test split. Whoever exports measures it, on the weights that the
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -78,9 +79,17 @@ def finetuned(
         for finalist in ladder.distinct:
             found[finalist.key] = _one(run, tuner, blobs, ladder, finalist, Path(folder) / "weights.safetensors")
             stage.advance(finalist.name)
-        for key, lead in leads(tuner, blobs, ladder, best, Path(folder) / "weights.safetensors").items():
-            found[key] = replace(found[key], lead=lead)
     return {finalist.name: found[finalist.key] for finalist in ladder.finalists}, best.name
+
+
+def with_leads(
+    tuner: Tuner, database: mendstore.Database, ladder: mendstore.Ladder, tuned: Mapping[str, Finetuned], chosen: str
+) -> dict[str, Finetuned]:
+    """The finalists, with the lead of the chosen one over each of the others."""
+    with TemporaryDirectory(prefix="mendsearch-") as folder:
+        found = leads(tuner, Blobs(database), ladder, chosen, Path(folder) / "weights.safetensors")
+    keys = {finalist.name: finalist.key for finalist in ladder.finalists}
+    return {name: replace(row, lead=found.get(keys[name])) for name, row in tuned.items()}
 
 
 def _one(

@@ -13,24 +13,24 @@ from mendsearch.fleet.tuner import Tuner
 from mendsearch.mending.ladder import lead
 from mendsearch.study.fleet import counts_in
 from mendstore.blobs import Blobs
-from mendstore.queries.ladder import LadderFinalist
 from mendstore.records import Lead
 
 
-def leads(tuner: Tuner, blobs: Blobs, ladder: mendstore.Ladder, best: LadderFinalist, path: Path) -> dict[str, Lead]:
+def leads(tuner: Tuner, blobs: Blobs, ladder: mendstore.Ladder, chosen: str, path: Path) -> dict[str, Lead]:
     """Compare a finalist with each other one, at the last rung that both reached.
 
     Args:
         tuner: what builds and measures finalists.
         blobs: where their weights are.
         ladder: the finalists and their fine-tunings.
-        best: the finalist that leads.
+        chosen: name of the finalist that leads.
         path: file to write weights to.
 
     Returns:
         By key of the other finalists; without those whose figures are not finite.
     """
     by_key = {finalist.key: finalist for finalist in ladder.distinct}
+    best = next(finalist for finalist in ladder.finalists if finalist.name == chosen)
 
     @cache
     def items(key: str, rung: int) -> Tensor:

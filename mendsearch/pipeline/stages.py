@@ -26,12 +26,13 @@ from mendsearch.fleet.local_workers import run_local_workers
 from mendsearch.fleet.tuner import Tuner, imported_by_workers, recipe_of, tuner_of
 from mendsearch.mending.search import Search
 from mendsearch.pipeline.export import export
-from mendsearch.pipeline.finetuning import finetuned
+from mendsearch.pipeline.finetuning import finetuned, with_leads
 from mendsearch.pipeline.folder import RunFolder, check_spec, different, locked
 from mendsearch.pipeline.home import check_database, home_of, settle
 from mendsearch.pipeline.inputs import check_targets, read_inputs
 from mendsearch.pipeline.preparation import rank, train_dense
 from mendsearch.pipeline.run import Run
+from mendsearch.pipeline.timing import fastest_enough, timed
 from mendsearch.progress import Reporter
 from mendsearch.stopping import Stopping
 from mendsearch.study.finalists import finished_trials
@@ -204,8 +205,11 @@ def _run(spec: Spec, out: Path, storage: str, reporter: Reporter, workers: int, 
         seconds = sum(trial.duration.total_seconds() for trial in finished_trials(study) if trial.duration is not None)
         run.folder["mend"] = {"seconds": seconds}
         run.folder["finetune"] = {"seconds": sum(step.seconds or 0.0 for step in ladder.steps)}
-        tuned, chosen = finetuned(run, tuner, database, ladder)
-    result = export(run, search, study, tuned, chosen, tuner.measure.metric)
+        tuned, best = finetuned(run, tuner, database, ladder)
+        timing = timed(run, search, tuned)
+        chosen = best if timing is None else fastest_enough(run, timing, tuned, best)
+        tuned = with_leads(tuner, database, ladder, tuned, chosen)
+    result = export(run, search, study, tuned, chosen, tuner.measure.metric, timing)
     return Outcome(result, run.folder["score"]["dense"])
 
 

@@ -17,6 +17,7 @@ from mendstore.records.result import (
     Model,
     PrunedRow,
     RunResult,
+    Timing,
     TrialCounts,
     title,
 )
@@ -24,5 +25,5 @@ from mendstore.records.structure import STRUCTURE, Layer, Output, Structure
 
 __all__ = [
     "CONTROLS", "FORMAT", "MENDED", "RESULTS", "STRUCTURE", "Budget", "Counts", "DenseRow", "Layer", "Lead", "Model",
-    "Output", "PrunedRow", "Record", "RecordError", "RunResult", "Structure", "TrialCounts", "title",
+    "Output", "PrunedRow", "Record", "RecordError", "RunResult", "Structure", "Timing", "TrialCounts", "title",
 ]  # fmt: skip
