@@ -45,7 +45,7 @@ def of_format_1(stored):
     rows = stored.pop("finalists")
     for row in rows.values():
         del row["part"], row["validation"], row["lead"]
-    del stored["exported"], stored["validation_images"]
+    del stored["exported"], stored["validation_images"], stored["timing"]
     return stored | rows | {"format": 1}
 
 
@@ -62,7 +62,9 @@ def test_a_result_of_before_the_format_was_numbered_is_read(of_format_1):
     del of_format_1["mended"]["accuracy_before"]
     result = RunResult.read(of_format_1)
     assert (result.test_images, result.scored_trials) == (None, 0)
-    with pytest.raises(ValueError, match=r"lacks accuracy_before, lead, .*part, .*test_images, trials, validation"):
+    with pytest.raises(
+        ValueError, match=r"lacks accuracy_before, lead, .*part, .*test_images, timing, trials, validation"
+    ):
         result.written()
 
 
