@@ -19,7 +19,7 @@ from mendstore.queries.trials import Trial
 from mendstore.records import CONTROLS, Counts, Structure, title
 from mendview import ladder as climbing
 from mendview.verdict import Tone, state_of, verdict_of
-from mendview.words import COSTS, agreeing, amount, count, figure, percent, plural, score, signed, span
+from mendview.words import agreeing, amount, cost, count, figure, percent, plural, score, signed, span
 
 
 @dataclass(frozen=True)
@@ -146,9 +146,8 @@ def budget(seen: Overview) -> str:
     """`31.0 M MACs (40% of dense)`, each limit."""
     dense = seen.search.structure.dense
     return ", ".join(
-        f"{amount(limit)} {COSTS.get(cost, cost)}"
-        + (f" ({limit / dense[cost]:.0%} of dense)" if dense.get(cost) else "")
-        for cost, limit in seen.search.structure.budget.items()
+        cost(name, limit) + (f" ({limit / dense[name]:.0%} of dense)" if dense.get(name) else "")
+        for name, limit in seen.search.structure.budget.items()
     )
 
 

@@ -6,7 +6,7 @@ from typing import Any
 
 from rich.table import Table
 
-from mendstore.records import PrunedRow, RunResult, title
+from mendstore.records import DenseRow, PrunedRow, RunResult, title
 from mendview import words
 
 
@@ -33,10 +33,18 @@ def result_rows(result: RunResult | None, dense_score: float | None) -> list[tup
                 words.score(dense_score if pruned is None else pruned.score),
                 f"{row.macs:,} ({words.percent(row.macs / dense if dense else None)})",
                 words.count(row.params),
-                f"{row.latency_ms:.2f} ms",
+                _latency(result, name, row),
             )
         )
     return rows
+
+
+def _latency(result: RunResult, name: str, row: DenseRow) -> str:
+    """Where the budget is in time, that on its device; else that on the machine of the run."""
+    if result.timing is None:
+        return f"{row.latency_ms:.2f} ms"
+    predicted, measured = result.timing.predicted_ms[name], result.timing.measured_ms.get(name)
+    return f"{predicted:.3g} ms predicted" if measured is None else f"{measured:.3g} ms ({predicted:.3g} predicted)"
 
 
 def headings(result: RunResult | None) -> tuple[str, ...]:
@@ -59,8 +67,18 @@ def caption(result: RunResult | None) -> str:
     return (
         f"test {figure}: {error}after as much of the fine-tuning as the next column says. on validation: {figure} "
         f"before fine-tuning and at each rung, by which finalists went on; the exported network ended best. score: "
-        f"{score}, before fine-tuning, with refined weights, unlike a trial's. latency: one image on this machine."
+        f"{score}, before fine-tuning, with refined weights, unlike a trial's. latency: {_latency_of(result)}."
     )
+
+
+def _latency_of(result: RunResult | None) -> str:
+    """What the times are of."""
+    if result is None or result.timing is None:
+        return "one image on this machine"
+    timing, setting = result.timing, result.timing.setting
+    met = {None: "", True: ", met", False: ", not met"}[timing.met]
+    of = f"a pass of {setting.get('batch')} in {setting.get('runtime')} on {setting.get('device')}"
+    return f"{of}; {timing.asked_ms:.3g} ms were asked for{met}"
 
 
 def result_table(result: RunResult, dense_score: float) -> Table:

@@ -6,7 +6,13 @@ from datetime import datetime
 
 from mendstore.records import RunResult, Structure
 
-COSTS = {"macs": "MACs", "params": "parameters", "latency_ms": "latency (ms)"}
+COSTS = {
+    "macs": "MACs",
+    "params": "parameters",
+    "latency_ms": "latency (ms)",
+    "size_bytes": "bytes of weights",
+    "activation_bytes": "bytes of activations",
+}
 """Costs in words."""
 
 
@@ -38,6 +44,11 @@ def amount(value: float | None) -> str:
             return f"{value:.3g}{unit}" if unit else f"{value:.0f}"
         value /= 1000
     return f"{value:.3g} P"
+
+
+def cost(name: str, value: float) -> str:
+    """A cost with its name: `31.0 M MACs`, `0.65 ms`."""
+    return f"{value:.3g} ms" if name == "latency_ms" else f"{amount(value)} {COSTS.get(name, name)}"
 
 
 def percent(part: float | None, digits: int = 1) -> str:

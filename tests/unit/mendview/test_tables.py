@@ -2,6 +2,7 @@ from rich.console import Console
 
 from mendstore.records import RunResult
 from mendview.tables import caption, headings, outputs_table, result_rows, result_table
+from mendview.words import cost
 
 ROW = {"accuracy": 0.975, "macs": 2000, "params": 300, "latency_ms": 0.25}
 KEPT = {
@@ -55,6 +56,21 @@ def test_a_metric_takes_the_place_of_accuracy():
     agreement = RunResult.read(RESULT | change | {"dense": dense, "metric": "agreement"})
     assert headings(agreement)[1] == "test agreement"
     assert "minus the divergence" in caption(agreement)
+
+
+def test_where_the_budget_is_in_time_the_times_are_those_of_its_device():
+    times = dict.fromkeys(("dense", "uniform", "pre_pruned", "mended"), 7.5)
+    timing = {
+        "setting": {"runtime": "onnxruntime", "device": "a board", "batch": 4}, "profile": "1", "error": 0.04,
+        "asked_ms": 8.0, "predicted_ms": times, "measured_ms": times | {"mended": 8.25}, "noise": 0.01, "met": True,
+    }  # fmt: skip
+    measured = RunResult.read(RESULT | {"timing": timing})
+    assert result_rows(measured, None)[3][-1] == "8.25 ms (7.5 predicted)"
+    assert "latency: a pass of 4 in onnxruntime on a board; 8 ms were asked for, met." in caption(measured)
+    elsewhere = RunResult.read(RESULT | {"timing": timing | {"measured_ms": {}, "noise": None, "met": None}})
+    assert result_rows(elsewhere, None)[3][-1] == "7.5 ms predicted"
+    assert cost("latency_ms", 0.651) == "0.651 ms"
+    assert cost("size_bytes", 2e6) == "2 M bytes of weights"
 
 
 def test_outputs_are_listed_with_their_reasons():
