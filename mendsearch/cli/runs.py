@@ -119,6 +119,7 @@ def _run_to_the_end(
     spec: Spec, out: Path, storage: str | None, as_json: bool, workers: int, reporter: Reporter, stopping: Stopping
 ) -> None:
     from mendsearch.pipeline import stages
+    from mendsearch.pipeline.timing import CORRECTED
 
     url = storage_of_folder(out, storage)
     outcome = stages.finished(spec, out, url)
@@ -133,11 +134,20 @@ def _run_to_the_end(
     reporter.say(chosen(result)[1])
     reporter.say(f"in {out}: result.json, report.html, model/ (mendsearch.load)")
     reporter.say(f"export it: {_export_command(out, result.model.name)}")
+    if (out / CORRECTED).is_file():
+        again = ("--set", f"budget.profile={out / CORRECTED}", "--set", f"mend.warm_start={spec.name}")
+        reporter.say(f"go on with the latency model corrected: {_run_command(out, shown, *again)}")
     reporter.say(f"study `{spec.name}`: optuna-dashboard '{shown}'")
     reporter.say(f"watch it: {mendstore.command('dashboard', url)}")
     if mendstore.EmbeddedServer(mendstore.EMBEDDED).url == shown:
         stop = mendstore.command("db stop")
         reporter.say(f"the embedded database keeps running for the dashboard; `{stop}` stops it")
+
+
+def _run_command(out: Path, shown: str, *words: str) -> str:
+    """The command that runs a folder's spec again, changed, in the same database."""
+    place = () if mendstore.EmbeddedServer(mendstore.EMBEDDED).url == shown else ("--storage", shown)
+    return mendstore.command("run", None, str(out), *place, *words)
 
 
 def _export_command(out: Path, model: str) -> str:
