@@ -204,5 +204,5 @@ def show(value: Any, table: Any, as_json: bool) -> None:
         return
     console = Console(markup=False)
     if not sys.stdout.isatty():
-        console.width = Console(width=WIDEST).measure(table).maximum
+        console.width = Console(width=WIDEST, markup=False).measure(table).maximum
     console.print(table)

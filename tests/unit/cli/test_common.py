@@ -48,7 +48,7 @@ def test_what_a_table_holds_is_printed_as_it_is(capsys):
 
 
 def test_what_is_piped_is_not_folded(capsys):
-    long = "a-name-of-a-search-" * 20
+    long = "a-name-of-a-search-[torch]-" * 20
     table = Table("search", "budget")
     table.add_row(long, "macs 0.4, " * 20)
     show({}, table, as_json=False)
