@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import os
 
 os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")  # before PyTorch is imported, as the command line does
@@ -30,6 +31,13 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[mendstore.Embed
     embedded.start()
     yield embedded
     embedded.stop()
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _connections_of_nobody_are_closed() -> Iterator[None]:
+    """Engines are parts of cycles: a study that nobody holds keeps its connection until they are collected."""
+    yield
+    gc.collect()
 
 
 @pytest.fixture

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from contextlib import closing
 
 import optuna
 
@@ -75,10 +76,10 @@ def run_in_database(
     warm: Sequence[Ints] = (),
 ) -> optuna.Study:
     """Run the trials of `run_study` in a database."""
-    database = open_database(registration.url, registration.fleet, reporter)
-    registered = register(database, registration, search, mend.trials, warm)
-    say_if_more(registered, mend.trials, reporter)
-    return run_registered(database, registered, search, mend, registration.fleet, seed, reporter)
+    with closing(open_database(registration.url, registration.fleet, reporter)) as database:  # the study opens it again
+        registered = register(database, registration, search, mend.trials, warm)
+        say_if_more(registered, mend.trials, reporter)
+        return run_registered(database, registered, search, mend, registration.fleet, seed, reporter)
 
 
 def say_if_more(registered: mendstore.Registered, asked: int, reporter: Reporter) -> None:

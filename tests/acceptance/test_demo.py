@@ -58,14 +58,14 @@ def test_who_won_is_said_and_how_to_export_it(demo, result):
 def test_the_result_has_every_key_that_is_promised(result):
     assert list(result) == [
         "format", "search", "model", "budget", "metric", "test_images", "validation_images", "dense", "finalists",
-        "exported", "trials", "seconds", "seed", "versions",
+        "exported", "timing", "trials", "seconds", "seed", "versions",
     ]  # fmt: skip
     assert set(result["dense"]) == {"accuracy", "metric", "macs", "params", "latency_ms"}
     assert list(result["finalists"]) == [*CONTROLS, "mended", "mended_2", "mended_3"]
     for row in result["finalists"].values():
         assert set(row) == {
             "accuracy", "accuracy_before", "macs", "params", "latency_ms", "keep_counts", "score", "part", "validation",
-            "metric", "metric_before",
+            "metric", "metric_before", "lead",
         }  # fmt: skip
     assert result["trials"]["complete"] + result["trials"]["stopped_early"] == TRIALS
     assert result["trials"]["complete"] >= 5
