@@ -98,7 +98,7 @@ def check_line(seen: Overview) -> tuple[int, str]:
     Returns:
         0 if it has finished; `GOING_ON` if workers are at it; `NEEDS_SOMEONE` if it does not go on by itself.
     """
-    code = 0 if seen.state == "finished" else GOING_ON if seen.state in GOES_ON else NEEDS_SOMEONE
+    code = 0 if seen.state == "finished" else GOING_ON if goes_on(seen) else NEEDS_SOMEONE
     best = "no score yet" if seen.best is None else f"best score {score(seen.best.score)}"
     left = f", {span(seen.left_s)} left" if seen.left_s is not None else ""
     return code, f"{seen.search.name}: {seen.state}, {overview.progress(seen)}, {best}{left}"
@@ -106,7 +106,7 @@ def check_line(seen: Overview) -> tuple[int, str]:
 
 def goes_on(seen: Overview) -> bool:
     """Whether workers are at it."""
-    return check_line(seen)[0] == GOING_ON
+    return seen.state in GOES_ON
 
 
 def watch(

@@ -51,12 +51,6 @@ class LatencyModel:
         found: Floats = self.features.blocks(counts, self.step) @ self.coefficients[1:] + self.coefficients[0]
         return found
 
-    def by_operation(self, counts: Ints) -> Floats:
-        """(P,) float64, milliseconds of each operation of one candidate (G,), with what goes with it."""
-        parts = self.features.blocks(counts, self.step) * self.coefficients[1:]
-        by_part: Floats = parts.reshape(6, -1).sum(axis=0)
-        return by_part
-
 
 def fit(features: Features, counts: Ints, ms: Floats) -> tuple[LatencyModel, Form]:
     """Fit a model to whole candidates, in the form that predicts best those it has not seen (cross-validation).
