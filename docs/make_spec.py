@@ -27,7 +27,7 @@ budget.macs = 0.4
 ```
 
 `data.path` is needed only if the source reads a folder. `python docs/make_spec.py` writes this page from the models in
-`mendsearch/config.py`.
+`mendsearch/config/`.
 
 ## The run folder
 

@@ -100,7 +100,7 @@ UNRELATED = {
     "importing": "the user's code that it finds has a digest of its own",
     "progress": "progress is for people to read",
 }
-"""Modules that the scoring code imports and no score depends on, with the reason."""
+"""Modules, with those inside them, that the scoring code imports and no score depends on, with the reason."""
 
 
 def scoring_digest(package: Path = PACKAGE) -> str:
