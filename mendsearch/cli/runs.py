@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 from importlib.util import find_spec
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import optuna
 import typer
@@ -20,14 +20,15 @@ from mendsearch.cli.common import (
     Storage,
     guarded,
     look_up,
-    run_of,
+    runs_of,
     show,
     stoppable,
     storage_of_folder,
 )
-from mendsearch.config import Spec, load_spec
+from mendsearch.config import Spec
 from mendsearch.errors import UsageError
 from mendsearch.importing import is_import_path
+from mendsearch.pipeline.budgets import chained, specs_in
 from mendsearch.pipeline.demo import demo_spec
 from mendsearch.progress import Reporter
 from mendsearch.stopping import Stopping
@@ -35,8 +36,11 @@ from mendstore import Reader
 from mendstore.records import RunResult
 from mendview.publish import publish
 from mendview.report import report_named, save
-from mendview.tables import outputs_table, result_table, structure_table
+from mendview.tables import budgets_table, outputs_table, result_table, structure_table
 from mendview.verdict import chosen
+
+if TYPE_CHECKING:
+    from mendsearch.pipeline.stages import Outcome
 
 Workers = Annotated[
     int,
@@ -58,7 +62,7 @@ def demo(
     as_json: Json = False,
 ) -> None:
     """Run the full pipeline on scikit-learn's digits, in minutes on a CPU."""
-    _run(demo_spec(trials), out, storage, as_json, workers)
+    _run([(demo_spec(trials), out)], storage, as_json, workers)
 
 
 @guarded
@@ -70,9 +74,12 @@ def run(
     set_: SetKeys = None,
     as_json: Json = False,
 ) -> None:
-    """Train, pre-prune, mend and fine-tune. Run it again to resume: no finished stage or trial is repeated."""
-    loaded, folder = run_of(spec, out, set_)
-    _run(loaded, folder, storage, as_json, workers)
+    """Train, pre-prune, mend and fine-tune. Run it again to resume: no finished stage or trial is repeated.
+
+    A limit of the budget may be a list, as in `--set budget.macs=[0.5,0.3]`: one run follows the other, each
+    starting from the structures of the one before, and one table shows them all.
+    """
+    _run(chained(runs_of(spec, out, set_)), storage, as_json, workers)
 
 
 @guarded
@@ -102,26 +109,38 @@ def inspect(
     if set_ and spec is None:
         raise UsageError("inspect: got --set without a spec, expected one whose keys it overrides; try --exclude")
     if spec is not None:
-        found = inspect_spec(load_spec(spec, tuple(set_ or ())))
+        found = inspect_spec(specs_in(spec, tuple(set_ or ()))[0])
     else:
         assert model is not None
         found = inspect_model(model, input_ or ["3x224x224"], tuple(exclude or ()))
     show(found, Group(structure_table(found), outputs_table(found)), as_json)
 
 
-def _run(spec: Spec, out: Path, storage: str | None, as_json: bool, workers: int) -> None:
+def _run(runs: list[tuple[Spec, Path]], storage: str | None, as_json: bool, workers: int) -> None:
+    """Run one spec, or one after the other; nothing that is finished is done again."""
     reporter = Reporter()
+    found: list[dict[str, Any]] = []
     with stoppable(reporter) as stopping:
-        _run_to_the_end(spec, out, storage, as_json, workers, reporter, stopping)
+        for number, (spec, out) in enumerate(runs, 1):
+            url = storage_of_folder(out, storage)
+            if len(runs) > 1:
+                reporter.say(f"budget {number} of {len(runs)}: `{spec.name}`, in {out}")
+            outcome = _outcome(spec, out, url, workers, reporter, stopping)
+            if not as_json:
+                show(outcome.result, result_table(RunResult.read(outcome.result), outcome.dense_score))
+            _say(spec, out, url, outcome.result, reporter)
+            found.append(outcome.result)
+        if len(runs) > 1:
+            show({"budgets": found}, budgets_table([RunResult.read(one) for one in found]), as_json)
+        elif as_json:
+            show(found[0], None, as_json)
+        _say_where(runs[-1][0].name, url, reporter)
 
 
-def _run_to_the_end(
-    spec: Spec, out: Path, storage: str | None, as_json: bool, workers: int, reporter: Reporter, stopping: Stopping
-) -> None:
+def _outcome(spec: Spec, out: Path, url: str, workers: int, reporter: Reporter, stopping: Stopping) -> Outcome:
+    """The outcome of a run, which is done unless it was; its figures are in the study, and its report in the folder."""
     from mendsearch.pipeline import stages
-    from mendsearch.pipeline.timing import CORRECTED
 
-    url = storage_of_folder(out, storage)
     outcome = stages.finished(spec, out, url)
     if outcome is None:
         outcome = stages.run_spec(spec, out, url, reporter, workers, stopping)
@@ -129,15 +148,26 @@ def _run_to_the_end(
         _report(spec.name, url, out / "report.html")
     else:
         _look_again(spec, url, out / "report.html", outcome.result, reporter)
-    result, shown = RunResult.read(outcome.result), mendstore.without_password(url)
-    show(outcome.result, result_table(result, outcome.dense_score), as_json)
+    return outcome
+
+
+def _say(spec: Spec, out: Path, url: str, outcome: dict[str, Any], reporter: Reporter) -> None:
+    """What a run came to, and the commands that go on from there."""
+    from mendsearch.pipeline.timing import CORRECTED
+
+    result, shown = RunResult.read(outcome), mendstore.without_password(url)
     reporter.say(chosen(result)[1])
     reporter.say(f"in {out}: result.json, report.html, model/ (mendsearch.load)")
     reporter.say(f"export it: {_export_command(out, result.model.name)}")
     if (out / CORRECTED).is_file():
         again = ("--set", f"budget.profile={out / CORRECTED}", "--set", f"mend.warm_start={spec.name}")
         reporter.say(f"go on with the latency model corrected: {_run_command(out, shown, *again)}")
-    reporter.say(f"study `{spec.name}`: optuna-dashboard '{shown}'")
+
+
+def _say_where(name: str, url: str, reporter: Reporter) -> None:
+    """The commands that show the study."""
+    shown = mendstore.without_password(url)
+    reporter.say(f"study `{name}`: optuna-dashboard '{shown}'")
     reporter.say(f"watch it: {mendstore.command('dashboard', url)}")
     if mendstore.EmbeddedServer(mendstore.EMBEDDED).url == shown:
         stop = mendstore.command("db stop")

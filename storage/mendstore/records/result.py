@@ -179,6 +179,14 @@ class RunResult(Record):
         return "accuracy" if self.metric is None else self.metric.rpartition(":")[2].rpartition(".")[2]
 
     @property
+    def times_ms(self) -> dict[str, float]:
+        """Milliseconds of a pass, by row, all taken alike: on the device of the budget, measured or else predicted;
+        without such a budget, on the machine of the run."""
+        if self.timing is None:
+            return {name: row.latency_ms for name, row in self.rows.items()}
+        return {**(self.timing.measured_ms or self.timing.predicted_ms)}
+
+    @property
     def scored_trials(self) -> int:
         """Trials that ended with a score, from which `mended` was chosen."""
         return self.trials.complete + self.trials.stopped_early
