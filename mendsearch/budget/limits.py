@@ -34,6 +34,8 @@ class Limits:
         widths = costs.coupling.widths
         self.steps: Ints = np.where(widths % multiple == 0, multiple, 1)
         dense, least = (_one(costs, counts, budget.limits()) for counts in (widths, self.steps))
+        if costs.latency is not None and costs.latency.dense_ms is not None:
+            dense["latency_ms"] = costs.latency.dense_ms
         self.absolute = budget.absolute(dense)
         for name, value in self.absolute.items():
             asked = getattr(budget, name)

@@ -2,16 +2,12 @@
 
 from __future__ import annotations
 
-import contextlib
-from importlib.util import find_spec
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import Annotated
 
-import optuna
 import typer
 from rich.console import Group
 
-import mendstore
 from mendsearch.cli.common import (
     Json,
     Out,
@@ -19,28 +15,14 @@ from mendsearch.cli.common import (
     SpecOrFolder,
     Storage,
     guarded,
-    look_up,
     runs_of,
     show,
-    stoppable,
-    storage_of_folder,
 )
-from mendsearch.config import Spec
+from mendsearch.cli.outcome import run_all
 from mendsearch.errors import UsageError
-from mendsearch.importing import is_import_path
 from mendsearch.pipeline.budgets import chained, specs_in
 from mendsearch.pipeline.demo import demo_spec
-from mendsearch.progress import Reporter
-from mendsearch.stopping import Stopping
-from mendstore import Reader
-from mendstore.records import RunResult
-from mendview.publish import publish
-from mendview.report import report_named, save
-from mendview.tables import budgets_table, outputs_table, result_table, structure_table
-from mendview.verdict import chosen
-
-if TYPE_CHECKING:
-    from mendsearch.pipeline.stages import Outcome
+from mendview.tables import outputs_table, structure_table
 
 Workers = Annotated[
     int,
@@ -62,7 +44,7 @@ def demo(
     as_json: Json = False,
 ) -> None:
     """Run the full pipeline on scikit-learn's digits, in minutes on a CPU."""
-    _run([(demo_spec(trials), out)], storage, as_json, workers)
+    run_all([(demo_spec(trials), out)], storage, as_json, workers)
 
 
 @guarded
@@ -79,7 +61,7 @@ def run(
     A limit of the budget may be a list, as in `--set budget.macs=[0.5,0.3]`: one run follows the other, each
     starting from the structures of the one before, and one table shows them all.
     """
-    _run(chained(runs_of(spec, out, set_)), storage, as_json, workers)
+    run_all(chained(runs_of(spec, out, set_)), storage, as_json, workers)
 
 
 @guarded
@@ -114,106 +96,3 @@ def inspect(
         assert model is not None
         found = inspect_model(model, input_ or ["3x224x224"], tuple(exclude or ()))
     show(found, Group(structure_table(found), outputs_table(found)), as_json)
-
-
-def _run(runs: list[tuple[Spec, Path]], storage: str | None, as_json: bool, workers: int) -> None:
-    """Run one spec, or one after the other; nothing that is finished is done again."""
-    reporter = Reporter()
-    found: list[dict[str, Any]] = []
-    with stoppable(reporter) as stopping:
-        for number, (spec, out) in enumerate(runs, 1):
-            url = storage_of_folder(out, storage)
-            if len(runs) > 1:
-                reporter.say(f"budget {number} of {len(runs)}: `{spec.name}`, in {out}")
-            outcome = _outcome(spec, out, url, workers, reporter, stopping)
-            if not as_json:
-                show(outcome.result, result_table(RunResult.read(outcome.result), outcome.dense_score))
-            _say(spec, out, url, outcome.result, reporter)
-            found.append(outcome.result)
-        if len(runs) > 1:
-            show({"budgets": found}, budgets_table([RunResult.read(one) for one in found]), as_json)
-        elif as_json:
-            show(found[0], None, as_json)
-        _say_where(runs[-1][0].name, url, reporter)
-
-
-def _outcome(spec: Spec, out: Path, url: str, workers: int, reporter: Reporter, stopping: Stopping) -> Outcome:
-    """The outcome of a run, which is done unless it was; its figures are in the study, and its report in the folder."""
-    from mendsearch.pipeline import stages
-
-    outcome = stages.finished(spec, out, url)
-    if outcome is None:
-        outcome = stages.run_spec(spec, out, url, reporter, workers, stopping)
-        _publish(spec.name, url)
-        _report(spec.name, url, out / "report.html")
-    else:
-        _look_again(spec, url, out / "report.html", outcome.result, reporter)
-    return outcome
-
-
-def _say(spec: Spec, out: Path, url: str, outcome: dict[str, Any], reporter: Reporter) -> None:
-    """What a run came to, and the commands that go on from there."""
-    from mendsearch.pipeline.timing import CORRECTED
-
-    result, shown = RunResult.read(outcome), mendstore.without_password(url)
-    reporter.say(chosen(result)[1])
-    reporter.say(f"in {out}: result.json, report.html, model/ (mendsearch.load)")
-    reporter.say(f"export it: {_export_command(out, result.model.name)}")
-    if (out / CORRECTED).is_file():
-        again = ("--set", f"budget.profile={out / CORRECTED}", "--set", f"mend.warm_start={spec.name}")
-        reporter.say(f"go on with the latency model corrected: {_run_command(out, shown, *again)}")
-
-
-def _say_where(name: str, url: str, reporter: Reporter) -> None:
-    """The commands that show the study."""
-    shown = mendstore.without_password(url)
-    reporter.say(f"study `{name}`: optuna-dashboard '{shown}'")
-    reporter.say(f"watch it: {mendstore.command('dashboard', url)}")
-    if mendstore.EmbeddedServer(mendstore.EMBEDDED).url == shown:
-        stop = mendstore.command("db stop")
-        reporter.say(f"the embedded database keeps running for the dashboard; `{stop}` stops it")
-
-
-def _run_command(out: Path, shown: str, *words: str) -> str:
-    """The command that runs a folder's spec again, changed, in the same database."""
-    place = () if mendstore.EmbeddedServer(mendstore.EMBEDDED).url == shown else ("--storage", shown)
-    return mendstore.command("run", None, str(out), *place, *words)
-
-
-def _export_command(out: Path, model: str) -> str:
-    """The command that exports a run: as ONNX where that is installed."""
-    form = () if find_spec("onnxscript") else ("--format", "pt2")
-    code = ("--model", model) if is_import_path(model) else ()
-    return mendstore.command("export", None, str(out), *form, *code)
-
-
-def _look_again(spec: Spec, url: str, report: Path, result: dict[str, Any], reporter: Reporter) -> None:
-    """Say if the search has more trials than the finished run, or this more than asked; make the report if missing."""
-    name, asked = spec.name, spec.mend.trials
-    if (had := result["trials"]["complete"] + result["trials"]["stopped_early"]) > asked:
-        reporter.say(f"{asked} trials were asked for, and this result is from {had}: all of them count")
-    with contextlib.suppress(mendstore.StorageError):  # the result is in the folder, whatever the database says
-        trials, counted = look_up(url, name)[0].trials, result["trials"]
-        done = counted["complete"] + counted["stopped_early"]
-        if trials > done:
-            reporter.say(
-                f"the search has {trials} trials now, but this result is from {done}; to choose among all: "
-                f"--set mend.trials={trials}"
-            )
-        if not report.is_file():  # the run ended between result and report
-            _report(name, url, report)
-
-
-def _publish(name: str, url: str) -> None:
-    """Put the figures of a search into its study, for those who open it in Optuna Dashboard."""
-    database = mendstore.Database(url)
-    publish(optuna.load_study(study_name=name, storage=mendstore.MendStorage(database)), url)
-    database.close()
-
-
-def _report(name: str, url: str, path: Path) -> None:
-    reader = Reader(url)
-    text = reader.read(lambda snapshot: report_named(snapshot, name))
-    reader.close()
-    if text is not None:
-        save(path, text)

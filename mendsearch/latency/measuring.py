@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import statistics
 import time
 from collections.abc import Callable, Hashable, Mapping
@@ -31,11 +32,18 @@ class Times:
         ms: by network, milliseconds at the speed that the machine had in the median.
         dense_ms: of the dense network.
         noise: how far two turns of the dense network differ: median distance from their median, relative to it.
+        rounds: turns of each network.
     """
 
     ms: dict[Any, float]
     dense_ms: float
     noise: float
+    rounds: int
+
+    @property
+    def error(self) -> float:
+        """Standard error of a median, as a fraction, if turns are normally distributed."""
+        return 1.4826 * self.noise * math.sqrt(math.pi / 2 / self.rounds)
 
 
 def measure(
@@ -78,7 +86,7 @@ def measure(
         near = statistics.mean(speeds[after - 1 : after + 1])
         found[key].append(ms * middle / near)
     noise = statistics.median(abs(speed - middle) for speed in speeds) / middle
-    return Times({key: statistics.median(values) for key, values in found.items()}, middle, noise)
+    return Times({key: statistics.median(values) for key, values in found.items()}, middle, noise, rounds)
 
 
 def clock_of(runtime: Runtime) -> Clock:

@@ -12,6 +12,11 @@ from mendsearch.errors import SpecError
 from mendsearch.pipeline.folder import table_of
 from mendsearch.pipeline.naming import word
 
+CORRECTED = "latency.json"
+"""File in the run's folder: the latency profile as corrected by networks that were slower than predicted."""
+SUFFIX, CORRECTIONS = "-corrected", 3
+"""What the name of a search with such a profile ends with, and how many follow each other."""
+
 
 def specs_in(path: Path, overrides: tuple[str, ...] = ()) -> list[Spec]:
     """The specs of a spec file or a run folder, one for each budget.
@@ -48,6 +53,28 @@ def chained(runs: Sequence[tuple[Spec, Path]]) -> list[tuple[Spec, Path]]:
         mend = spec.mend.model_copy(update={"warm_start": spec.mend.warm_start or before.name})
         found.append((spec.model_copy(update={"mend": mend}), folder))
     return found
+
+
+def corrected(spec: Spec, folder: Path, met: bool | None) -> tuple[Spec, Path] | None:
+    """The run that goes on from one whose networks were all slower than predicted, with the latency model corrected.
+
+    Args:
+        spec: spec of that run.
+        folder: its folder.
+        met: whether the exported network met its latency; None if nothing was measured.
+
+    Returns:
+        spec and folder; None if the latency was met, or after `CORRECTIONS` of them.
+    """
+    base, _, rounds = spec.name.partition(SUFFIX)
+    number = 1 if base == spec.name else int(rounds.removeprefix("-") or 1) + 1
+    profile = folder / CORRECTED
+    if met is not False or number > CORRECTIONS or not profile.is_file():
+        return None
+    name = base + SUFFIX + (f"-{number}" if number > 1 else "")
+    budget = spec.budget.model_copy(update={"profile": profile})
+    mend = spec.mend.model_copy(update={"warm_start": spec.name})
+    return spec.model_copy(update={"name": name, "budget": budget, "mend": mend}), folder.parent / name
 
 
 def _each(budget: Any, origin: str) -> list[tuple[str, Any]]:

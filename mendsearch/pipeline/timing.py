@@ -15,15 +15,14 @@ from mendsearch.latency.profiling import setting_of
 from mendsearch.latency.runtimes import Runtime, open_runtime
 from mendsearch.mending.search import Search
 from mendsearch.modes import to_network
+from mendsearch.pipeline.budgets import CORRECTED
 from mendsearch.pipeline.finetuning import Finetuned
 from mendsearch.pipeline.run import Run
 from mendstore.records import Timing, title
 
-CORRECTED = "latency.json"
-"""File in the run's folder: the latency profile as corrected by a network that was slower than predicted."""
-ROUNDS = 7
+ROUNDS = 11
 LEAST_NOISE = 0.01
-"""Noise below which a machine is not trusted to be."""
+"""Standard error of a time, as a fraction, below which a machine is not trusted to be."""
 
 
 def timed(run: Run, search: Search, tuned: Mapping[str, Finetuned]) -> Timing | None:
@@ -50,6 +49,7 @@ def timed(run: Run, search: Search, tuned: Mapping[str, Finetuned]) -> Timing | 
         error=profile.model.error,
         asked_ms=asked,
         predicted_ms=predicted,
+        layers_ms={name: costs.layer_ms(one) for name, one in counts.items()},
     )
     runtime = _runtime(run, profile)
     if runtime is None:
@@ -59,7 +59,9 @@ def timed(run: Run, search: Search, tuned: Mapping[str, Finetuned]) -> Timing | 
     models = {"dense": search.problem.model} | {name: row.model for name, row in tuned.items()}
     passes = {name: runtime.prepare(model, to_network(items, model)) for name, model in models.items()}
     times = measure(passes, passes["dense"], runtime, rounds=ROUNDS, seed=run.spec.seed)
-    return timing.model_copy(update={"measured_ms": times.ms, "noise": times.noise})
+    part = run.spec.budget.latency_part  # of what the dense network takes now, not in the minute of the profile
+    asked = asked if part is None else part * times.ms["dense"]
+    return timing.model_copy(update={"asked_ms": asked, "measured_ms": times.ms, "noise": times.error})
 
 
 def meets(timing: Timing, name: str) -> bool | None:
@@ -101,6 +103,8 @@ def _correct(run: Run, timing: Timing) -> None:
     profile = read_profile(run.spec.budget.profile)
     pruned = timing.measured_ms.keys() - {"dense"}
     factor = statistics.median(timing.measured_ms[name] / timing.predicted_ms[name] for name in pruned)
+    if run.spec.budget.latency_part is not None:
+        factor *= profile.dense_ms / timing.measured_ms["dense"]
     model = profile.model.model_copy(update={"correction": profile.model.correction * factor})
     write_text(run.folder.path / CORRECTED, profile.model_copy(update={"model": model}).model_dump_json(indent=2))
 

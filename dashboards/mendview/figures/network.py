@@ -70,7 +70,7 @@ def channels(
                 }
             )  # fmt: skip
     alt = f"Channels that {title} keeps in {plural(len(names), 'coupling group')}, as fractions of the dense width."
-    return _by_group(
+    return by_group(
         data,
         names,
         alt,
@@ -97,7 +97,7 @@ def macs(structure: Structure, kept: Counts) -> Figure:
     ]  # fmt: skip
     before = sum(layer.macs for layer in layers)
     alt = f"MACs of {plural(len(names), 'layer')}: {amount(before)} before, {amount(sum(after))} after."
-    return _by_group(data, names, alt, "MACs", barmode="overlay", yaxis={"exponentformat": "SI", "tickformat": ".2~s"})
+    return by_group(data, names, alt, "MACs", barmode="overlay", yaxis={"exponentformat": "SI", "tickformat": ".2~s"})
 
 
 def errors(structure: Structure, kept: Counts) -> Figure:
@@ -115,7 +115,7 @@ def errors(structure: Structure, kept: Counts) -> Figure:
             }
         )  # fmt: skip
     alt = f"Reconstruction error of {plural(len(names), 'coupling group')}, pre-pruned and mended."
-    return _by_group(data, names, alt, "error", yaxis={"rangemode": "tozero"})
+    return by_group(data, names, alt, "error", yaxis={"rangemode": "tozero"})
 
 
 def agreement(structure: Structure, top: Sequence[Counts]) -> Figure:
@@ -144,7 +144,7 @@ def agreement(structure: Structure, top: Sequence[Counts]) -> Figure:
         },
     ]  # fmt: skip
     alt = f"Channels that the best {plural(len(top), 'trial')} keep, by coupling group: median, least and most."
-    return _by_group(data, names, alt, "fraction of the dense width", yaxis={"tickformat": ".0%", "range": [0, 1.03]})
+    return by_group(data, names, alt, "fraction of the dense width", yaxis={"tickformat": ".0%", "range": [0, 1.03]})
 
 
 def importance(names: Sequence[str], values: Mapping[str, float]) -> Figure:
@@ -158,7 +158,7 @@ def importance(names: Sequence[str], values: Mapping[str, float]) -> Figure:
     ]  # fmt: skip
     first = max(values, key=lambda name: values[name], default="none")
     alt = f"Importance of {plural(len(shown), 'parameter')}; the largest is {html.escape(first)}."
-    return _by_group(
+    return by_group(
         data, shown, alt, "importance", showlegend=False, yaxis={"tickformat": ".0%", "rangemode": "tozero"}
     )
 
@@ -175,7 +175,8 @@ def labels(names: Sequence[str]) -> list[str]:
     return [html.escape(name if len(name) <= 40 else f"{name[:18]}…{name[-20:]}") for name in names]
 
 
-def _by_group(data: list[dict[str, Any]], names: Sequence[str], alt: str, title: str, **layout: Any) -> Figure:
+def by_group(data: list[dict[str, Any]], names: Sequence[str], alt: str, title: str, **layout: Any) -> Figure:
+    """A figure with a place for each coupling group or layer, in network order."""
     made = figure(
         data, alt, y=title, height=360, **layout,
         xaxis={

@@ -30,6 +30,15 @@ def network_page(snapshot: Snapshot, search: Search, importances: Importances, n
         if structure.layers:
             page.figures["macs"] = figures.macs(structure, kept)
             page.layout.append(Panel("macs", "MACs by layer", "Before and after."))
+        timing = search.result.timing if search.result else None
+        if search.result and timing and timing.layers_ms:
+            page.figures["layer_times"] = figures.layer_times(timing, search.result.exported)
+            note = f"As the latency model says for {timing.setting.get('runtime')} on {timing.setting.get('device')}."
+            page.layout.append(Panel("layer_times", "Time by layer", note))
+        if timing and timing.measured_ms:
+            page.figures["predictions"] = figures.predictions(timing)
+            noise = "" if timing.noise is None else f" The noise of the machine was {timing.noise:.1%}."
+            page.layout.append(Panel("predictions", "Measured against predicted time", f"Of the finalists.{noise}"))
         if structure.error_curves:
             page.figures["errors"] = figures.errors(structure, kept)
             note = "The error that each coupling group causes alone, with all other groups at full width."

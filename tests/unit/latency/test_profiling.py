@@ -90,10 +90,26 @@ def limits(**budget):
 
 
 def test_milliseconds_are_absolute_and_percentages_of_the_dense_network():
-    dense = float(build_cost_model(MODEL, COUPLING, PROFILE).costs(COUPLING.widths, ["latency_ms"])["latency_ms"])
+    dense = PROFILE.dense_ms
     assert limits(latency_ms=dense / 2).absolute["latency_ms"] == pytest.approx(dense / 2)
     assert limits(latency_ms="50%").absolute["latency_ms"] == pytest.approx(dense / 2)
     assert limits(latency_ms=0.9).absolute["latency_ms"] == 0.9
+
+
+def test_a_correction_leaves_a_percentage_where_it_was():
+    slower = PROFILE.model_copy(update={"model": PROFILE.model.model_copy(update={"correction": 1.2})})
+    costs = build_cost_model(MODEL, COUPLING, slower)
+    corrected = Limits(Budget(profile=slower.model_dump(mode="json"), latency_ms="50%"), costs)
+    assert corrected.absolute == limits(latency_ms="50%").absolute
+    assert corrected.usage(COUPLING.widths) == pytest.approx(1.2 * limits(latency_ms="50%").usage(COUPLING.widths))
+
+
+def test_the_layers_and_what_is_outside_them_make_the_time():
+    costs = build_cost_model(MODEL, COUPLING, PROFILE)
+    layers = costs.layer_ms(COUPLING.widths)
+    assert layers.keys() == costs.layer_macs().keys()
+    whole = costs.costs(COUPLING.widths, ["latency_ms"])["latency_ms"]
+    assert whole - sum(layers.values()) == pytest.approx(PROFILE.model.coefficients[0])
 
 
 def test_a_budget_below_the_fastest_network_says_how_fast_that_is():

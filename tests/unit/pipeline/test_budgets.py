@@ -2,7 +2,7 @@ import pytest
 
 from mendsearch.errors import SpecError
 from mendsearch.files import write_json
-from mendsearch.pipeline.budgets import chained, specs_in
+from mendsearch.pipeline.budgets import CORRECTED, chained, corrected, specs_in
 
 SPEC = """
 name = "mine"
@@ -72,3 +72,20 @@ def test_each_search_starts_from_the_one_before_unless_its_spec_names_another(wr
     assert [spec.mend.warm_start for spec, _ in chained(runs)] == [None, "mine-macs-0.5", "mine-macs-0.3"]
     runs = [(spec, tmp_path / spec.name) for spec in specs_in(write([0.5, 0.3]), ("mend.warm_start=old",))]
     assert [spec.mend.warm_start for spec, _ in chained(runs)] == ["old", "old"]
+
+
+def test_a_search_with_the_model_corrected_follows_as_long_as_it_is_too_slow(write, tmp_path):
+    (spec,), folder, names = specs_in(write(0.4)), tmp_path / "mine", []
+    assert corrected(spec, folder, False) is None, "nothing was corrected"
+    following = (spec, folder)
+    while following is not None:
+        spec, folder = following
+        names.append(spec.name)
+        write_json(folder / CORRECTED, {})
+        assert corrected(spec, folder, True) is corrected(spec, folder, None) is None
+        following = corrected(spec, folder, False)
+    assert names == ["mine", "mine-corrected", "mine-corrected-2", "mine-corrected-3"]
+    assert (spec.mend.warm_start, spec.budget.profile) == (
+        "mine-corrected-2",
+        tmp_path / "mine-corrected-2" / CORRECTED,
+    )
