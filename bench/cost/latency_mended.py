@@ -1,8 +1,9 @@
-"""Time at equal accuracy: networks mended by a budget in time, beside those mended by MACs and those of rules. Resumable.
+"""Time at equal accuracy: networks mended by a budget in time, beside those mended by MACs, and by rules. Resumable.
 
-All structures get our ranking and reconstruction, so that structure alone is compared. The budgets in time are the times
-that the networks mended by MACs were measured to take. All networks of a runtime are measured in turns, one thread. The
-control `uniform` keeps multiples of 8; Torch-Pruning, `round_to=8`, has the L2 norm and one threshold for all groups.
+All structures get our ranking and reconstruction, so that structure alone is compared. The budgets in time are those
+that the networks mended by MACs were measured to take. All networks of a runtime are measured in turns, one thread.
+The control `uniform` keeps multiples of 8; Torch-Pruning, `round_to=8`, has the L2 norm and one threshold for all
+groups.
 """
 
 from __future__ import annotations
@@ -187,9 +188,8 @@ def main() -> None:
             write_figures(Path(__file__).stem, {"threads": 1, "trials": TRIALS, "versions": versions(), "cells": cells})
             print(f"{name}, {runtime}: dense {found['dense_ms']} ms, {found['model']}")
             for method, rows in found["rows"].items():
-                print(
-                    f"  {method:26} " + "  ".join(f"{r['ms']:.3f} ms {r['before']:.4f} {r['after']:.4f}" for r in rows)
-                )
+                shown = (f"{one['ms']:.3f} ms {one['before']:.4f} {one['after']:.4f}" for one in rows)
+                print(f"  {method:26} {'  '.join(shown)}")
             print(f"  {found['ratios']}", flush=True)
 
 
