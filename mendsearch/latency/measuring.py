@@ -13,7 +13,7 @@ import numpy as np
 
 from mendsearch.latency.runtimes.base import Pass, Runtime
 
-VISIT_S = 0.02
+VISIT_S = 0.05
 """Seconds of passes at each turn of a network, of a short one; a long one has `LEAST` passes."""
 LEAST, MOST = 3, 20
 """Passes that are timed at a turn."""
