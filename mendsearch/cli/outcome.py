@@ -40,6 +40,8 @@ def run_all(runs: Sequence[tuple[Spec, Path]], storage: str | None, as_json: boo
     reporter = Reporter()
     found: list[dict[str, Any]] = []
     with stoppable(reporter) as stopping:
+        if len(runs) > 1:
+            _check(runs)
         for number, (spec, out) in enumerate(runs, 1):
             if len(runs) > 1:
                 reporter.say(f"budget {number} of {len(runs)}: `{spec.name}`, in {out}")
@@ -50,6 +52,15 @@ def run_all(runs: Sequence[tuple[Spec, Path]], storage: str | None, as_json: boo
         elif as_json:
             show(found[0], None, as_json)
         _say_where(name, url, reporter)
+
+
+def _check(runs: Sequence[tuple[Spec, Path]]) -> None:
+    """Find a budget that cannot be met before the first search, and not after it."""
+    from mendsearch.pipeline import stages
+
+    for spec, out in runs:
+        if not (out / "result.json").is_file():
+            stages.check(spec)
 
 
 def _settled(

@@ -98,6 +98,15 @@ def run_spec(
         return finished(spec, out, storage) or _run(spec, out, storage, reporter, workers, stopping or Stopping())
 
 
+def check(spec: Spec) -> None:
+    """Check that a spec can be run, before any work is done.
+
+    Raises:
+        UsageError: spec, data or budget cannot be used.
+    """
+    check_targets(spec, read_inputs(spec))
+
+
 def create_search(spec: Spec, out: Path, storage: str, store: str | None, reporter: Reporter) -> mendstore.Registered:
     """Run stages one and two, then register the search with everything that workers on other machines need.
 

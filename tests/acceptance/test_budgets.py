@@ -56,6 +56,14 @@ def test_a_list_of_budgets_is_one_command(tmp_path, storage, name):
     assert json.loads(text)["budgets"][:2] == results
 
 
+def test_a_budget_that_cannot_be_met_is_found_before_the_first_search(tmp_path, storage, name):
+    (tmp_path / "spec.toml").write_text(SPEC.format(name=name))
+    ended = mendsearch("run", "spec.toml", "--set", "budget.macs=[0.5, 1e-6]", cwd=tmp_path, storage=storage)
+    assert ended.returncode == 2
+    assert ended.stderr.startswith("error: budget macs=1e-06 cannot be met")
+    assert not (tmp_path / "runs").exists()
+
+
 def test_create_registers_each_budget(tmp_path, storage, name):
     (tmp_path / "spec.toml").write_text(SPEC.format(name=name))
     ended = mendsearch("create", "spec.toml", "--out", "both", cwd=tmp_path, storage=storage)

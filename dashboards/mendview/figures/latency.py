@@ -42,8 +42,8 @@ def predictions(timing: Timing) -> Figure:
     Args:
         timing: times with `measured_ms`.
     """
-    high = 1.08 * max([*timing.measured_ms.values(), *timing.predicted_ms.values(), timing.asked_ms])
-    ends = [0, high]
+    known = [*timing.measured_ms.values(), *timing.predicted_ms.values(), timing.asked_ms]
+    ends = rounded([0.95 * min(known), 1.05 * max(known)])
     dashed = {"type": "scatter", "mode": "lines", "hoverinfo": "skip"}
     data: list[dict[str, Any]] = [
         dashed | {"name": "as predicted", "x": ends, "y": ends, "line": {"color": "--dense-line", "width": 1}},
@@ -62,5 +62,5 @@ def predictions(timing: Timing) -> Figure:
             }
         )  # fmt: skip
     alt = f"Measured against predicted times of {plural(len(timing.measured_ms), 'network')}, with the budget."
-    square = {"range": [0, high]}
+    square = {"range": ends}
     return figure(data, alt, x="predicted (ms)", y="measured (ms)", height=360, xaxis=square, yaxis=square)
