@@ -5,13 +5,13 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from mendstore.database import Database
 from mendstore.processes import surely_dead, this_process
 from mendstore.queries.devices import device_workers
 from mendstore.reading import Snapshot
-from mendstore.records import Answer, Request
+from mendstore.records import Answer, RecordError, Request
 from mendstore.spool import Spool, folder_name
 
 LEASE_S = 60.0
@@ -60,7 +60,7 @@ class Device:
         self._spool = Spool(spool / folder_name(database.engine.url, f"device/{name}"))
         with self._spool.left_behind() as answers:
             for answer in answers:
-                self._write(answer["measurement_id"], answer["answer"])
+                self._end(answer["measurement_id"], "done", answer["answer"])
 
     def claim(self) -> Measurement | None:
         """Claim a measurement; None if none waits for this device.
@@ -71,7 +71,12 @@ class Device:
         claimed = self._database.call("mend_device_claim", self.device_id)
         if claimed is None:
             return None
-        return Measurement(claimed["measurement_id"], claimed["attempt"], Request.read(claimed["request"]))
+        number = claimed["measurement_id"]
+        try:
+            return Measurement(number, claimed["attempt"], Request.read(claimed["request"]))
+        except RecordError as error:
+            self._end(number, "failed", None, f"the request cannot be read: {error}")
+            return None
 
     def answer(self, measurement: Measurement, answer: Answer) -> str:
         """Record an answer; returns `recorded`, `late` if the lease was lost, or `dropped` if there is one already.
@@ -81,7 +86,7 @@ class Device:
         """
         number, written = measurement.measurement_id, answer.written()
         kept = {"measurement_id": number, "answer": written}
-        how = self._write(number, written, lambda: self._spool.add(number, kept))
+        how = self._end(number, "done", written, on_outage=lambda: self._spool.add(number, kept))
         self._spool.remove(number)
         return how
 
@@ -91,7 +96,7 @@ class Device:
         Raises:
             StorageError: the database could not be reached.
         """
-        self._database.call("mend_end_measurement", measurement.measurement_id, self.device_id, "failed", None, reason)
+        self._end(measurement.measurement_id, "failed", None, reason)
 
     def renew(self) -> bool:
         """Renew the lease; nothing asks a device worker to end but its own process.
@@ -116,8 +121,14 @@ class Device:
         said = f"{ending}\n{log}" if log else ending
         self._database.call("mend_device_leave", self.device_id, said, counts, patient=False)
 
-    def _write(self, number: int, answer: dict[str, Any], on_outage: Callable[[], None] = lambda: None) -> str:
-        how: str = self._database.call(
-            "mend_end_measurement", number, self.device_id, "done", answer, None, on_outage=on_outage
-        )
+    def _end(
+        self,
+        number: int,
+        state: Literal["done", "failed"],
+        answer: dict[str, Any] | None,
+        log: str | None = None,
+        on_outage: Callable[[], None] = lambda: None,
+    ) -> str:
+        values = (number, self.device_id, state, answer, log)
+        how: str = self._database.call("mend_end_measurement", *values, on_outage=on_outage)
         return how
