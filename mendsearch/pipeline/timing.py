@@ -1,4 +1,4 @@
-"""The finalists of a run, measured where its latency budget was profiled."""
+"""The finalists of a run, measured where its latency budget was profiled: here, or by a device worker."""
 
 from __future__ import annotations
 
@@ -6,15 +6,18 @@ import statistics
 from collections.abc import Mapping
 
 import torch
+from torch import nn
 
+from mendsearch.batches import Batch
 from mendsearch.budget import LatencyProfile, read_profile
 from mendsearch.errors import UsageError
 from mendsearch.files import write_text
-from mendsearch.latency.measuring import measure
-from mendsearch.latency.profiling import setting_of
-from mendsearch.latency.runtimes import Runtime, open_runtime
+from mendsearch.latency.measuring import Times, measure
+from mendsearch.latency.runtimes import open_runtime
+from mendsearch.latency.timers import setting_of
 from mendsearch.mending.search import Search
 from mendsearch.modes import to_network
+from mendsearch.pipeline.devices import measured_by_device
 from mendsearch.pipeline.finetuning import Finetuned
 from mendsearch.pipeline.run import Run
 from mendstore.records import Timing, title
@@ -51,15 +54,11 @@ def timed(run: Run, search: Search, tuned: Mapping[str, Finetuned]) -> Timing | 
         asked_ms=asked,
         predicted_ms=predicted,
     )
-    runtime = _runtime(run, profile)
-    if runtime is None:
-        return timing
     inputs = run.inputs.splits.calibration
     items = inputs[torch.arange(profile.setting.batch) % len(inputs)]
     models = {"dense": search.problem.model} | {name: row.model for name, row in tuned.items()}
-    passes = {name: runtime.prepare(model, to_network(items, model)) for name, model in models.items()}
-    times = measure(passes, passes["dense"], runtime, rounds=ROUNDS, seed=run.spec.seed)
-    return timing.model_copy(update={"measured_ms": times.ms, "noise": times.noise})
+    times = _measured(run, profile, models, items)
+    return timing if times is None else timing.model_copy(update={"measured_ms": times.ms, "noise": times.noise})
 
 
 def meets(timing: Timing, name: str) -> bool | None:
@@ -110,15 +109,23 @@ def _worth(row: Finetuned) -> tuple[float, float, float]:
     return row.validation[-1], row.part, row.score
 
 
-def _runtime(run: Run, profile: LatencyProfile) -> Runtime | None:
-    """The runtime of a profile, if this is its device; None, and a line that says why, if not."""
-    setting = profile.setting
+def _measured(run: Run, profile: LatencyProfile, models: Mapping[str, nn.Module], items: Batch) -> Times | None:
+    """Times of networks on the device of a profile: here if it is this one, else by a device worker if one is there.
+
+    Where there is neither, a line says why, and what to start.
+    """
+    setting, rounds, seed = profile.setting, ROUNDS, run.spec.seed
     try:
         runtime = open_runtime(setting.runtime, setting.threads, setting.dtype)
+        differing = setting.differing(setting_of(runtime, setting.batch))
+        why = f"the profile has {differing}" if differing else None
     except UsageError as error:
-        run.reporter.say(f"times of the finalists are predicted, not measured: {error}")
+        why = str(error)
+    if why is None:
+        passes = {name: runtime.prepare(model, to_network(items, model)) for name, model in models.items()}
+        return measure(passes, passes["dense"], runtime, rounds=rounds, seed=seed)
+    times = measured_by_device(run, setting, models, items, rounds)
+    if isinstance(times, str):
+        run.reporter.say(f"times of the finalists are predicted, not measured: {why}; {times}")
         return None
-    if differing := setting.differing(setting_of(runtime, setting.batch)):
-        run.reporter.say(f"times of the finalists are predicted, not measured: the profile has {differing}")
-        return None
-    return runtime
+    return times

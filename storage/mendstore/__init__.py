@@ -14,7 +14,7 @@ Everything here works without PyTorch, so that a dashboard or a database node st
 import logging
 
 from mendstore.blobs import Blobs, Collected, collect
-from mendstore.commands import EMBEDDED, command, launch_command
+from mendstore.commands import EMBEDDED, command, device_command, launch_command
 from mendstore.database import Database, failures_named
 from mendstore.devices import Device, Measurement
 from mendstore.errors import SearchNameError, StorageError
@@ -91,6 +91,7 @@ __all__ = [
     "command",
     "describe",
     "described",
+    "device_command",
     "end_trials",
     "enlarge",
     "failures_named",
