@@ -51,7 +51,7 @@ def test_networks_are_timed_where_there_is_no_torch(database, asker, name, stora
         number = asker.ask(WANTED, **files, rounds=3, seed=0)
         until(lambda: state(asker, number) == "done")
     answer = asker.look([number])[number].answer
-    assert 0 < answer.ms["small"]
+    assert answer.ms["small"] > 0
     assert answer.ms["dense"] == pytest.approx(answer.dense_ms, rel=0.5)
     assert answer.setting["device"] == BOARD
     assert rows(database, name) == [("done", 1, [])]

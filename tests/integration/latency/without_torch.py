@@ -9,8 +9,8 @@ from pathlib import Path
 for missing in ("torch", "torchvision", "scipy", "sklearn", "onnx", "onnxscript", "safetensors", "threadpoolctl"):
     sys.modules[missing] = None
 
-from mendsearch.cli import app
-from mendsearch.latency import machine
+from mendsearch.cli import app  # noqa: E402
+from mendsearch.latency import machine  # noqa: E402
 
 if __name__ == "__main__":
     machine.CPU_INFO = Path(sys.argv[1])
