@@ -174,7 +174,9 @@ def test_a_claim_whose_answer_was_lost_is_handed_out_again(database, asker, name
 
 def test_what_nobody_waits_for_is_not_handed_out_and_is_collected(database, asker, name, tmp_path):
     number, device = ask(asker), joined(database, name, tmp_path)
-    execute(database, "UPDATE mend_blobs SET created_at = created_at - interval '2 hours'")
+    aged = "UPDATE mend_blobs SET created_at = created_at - interval '2 hours' WHERE digest IN ("
+    aged += "SELECT jsonb_array_elements_text(blobs) FROM mend_measurements WHERE measurement_id = :n)"
+    execute(database, aged, n=number)
     collect(database)
     assert kept(database, asker) == 2
     execute(database, "UPDATE mend_measurements SET wanted_at = wanted_at - interval '2 hours' WHERE measurement_id = :n",
