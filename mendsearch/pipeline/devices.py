@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from contextlib import closing
+from contextlib import closing, suppress
 from typing import Any
 
 from torch import nn
@@ -55,20 +55,18 @@ def measured_by_device(
 
 
 def measurable(result: Mapping[str, Any], name: str, storage: str) -> bool:
-    """Whether the finalists of a finished run were not measured, and a device worker is there now that can.
+    """Whether the finalists of a finished run were not measured, and a device worker is known to be there now that can.
 
     Args:
         result: the result, as `result.json` holds it.
         name: name of the search.
-        storage: URL of the study database.
-
-    Raises:
-        mendstore.StorageError: the database cannot be reached.
+        storage: URL of the study database; a finished run is shown without it, too.
     """
     timing = result.get("timing")
     if timing is None or timing["noise"] is not None or timing["setting"]["runtime"].partition(":")[0] != KIND:
         return False
     setting = Setting.model_validate(timing["setting"])
-    with closing(mendstore.Database(storage)) as database:
+    with suppress(mendstore.StorageError), closing(mendstore.Database(storage)) as database:
         measurements = mendstore.Measurements(database, name)
         return bool(measurements.devices(wanted(setting.runtime, setting.threads, setting.device)))
+    return False

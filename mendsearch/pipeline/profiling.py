@@ -24,6 +24,7 @@ from mendsearch.models.registry import build_model, complete_kwargs
 from mendsearch.pipeline.inputs import channels_of
 from mendsearch.pipeline.inspection import drawn
 from mendsearch.progress import Reporter
+from mendsearch.study.worker import open_database
 from mendsearch.training.sources import open_source
 from mendsearch.training.splits import split
 
@@ -95,7 +96,7 @@ def profile_on_device(
     spec, model, inputs = _of_spec(what, overrides)
     items = items_of(model, inputs, batch)
     mendstore.upgrade(storage)
-    with closing(mendstore.Database(storage, spec.fleet.outage_s)) as database:
+    with closing(open_database(storage, spec.fleet, reporter)) as database:
         measurements = mendstore.Measurements(database, spec.name)
         device = find_device(measurements, asked, storage, patience_s, reporter.say)
         reporter.say(f"measured by the device worker on {device}")
