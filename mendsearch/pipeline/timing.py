@@ -53,6 +53,8 @@ def timed(run: Run, search: Search, tuned: Mapping[str, Finetuned]) -> Timing | 
         error=profile.model.error,
         asked_ms=asked,
         predicted_ms=predicted,
+        measured_ms={},
+        noise=None,
     )
     inputs = run.inputs.splits.calibration
     items = inputs[torch.arange(profile.setting.batch) % len(inputs)]
