@@ -27,9 +27,10 @@ from mendsearch.latency.candidates import builder, random_structures
 from mendsearch.latency.measuring import measure
 from mendsearch.latency.profiling import profile_network
 from mendsearch.latency.runtimes import Runtime, open_runtime
+from mendsearch.latency.timers import Here
 from mendsearch.pipeline.budgets import CORRECTIONS
 from mendsearch.pipeline.export import versions
-from mendsearch.pipeline.timing import LEAST_NOISE, ROUNDS
+from mendsearch.pipeline.timing import ROUNDS, allowance
 from mendsearch.progress import Reporter
 
 TAKES = "an hour on one core"
@@ -45,7 +46,8 @@ def row(title: str, runtime_name: str, minutes: float) -> dict[str, Any]:
     torch.manual_seed(0)
     model, batch = factory().eval(), Batch.of(torch.randn(1, 3, size, size))
     runtime = open_runtime(runtime_name)
-    profile = profile_network(model, batch, runtime, seconds=60 * minutes, target=0.0, reporter=Reporter())
+    here = Here(runtime, model, batch)
+    profile = profile_network(model, batch, here, seconds=60 * minutes, target=0.0, reporter=Reporter())
     asked = _Asked(model, batch, runtime)
     budgets = [asked.budget(part, profile) for part in PARTS]
     ratios = [one["exported"] for one in budgets if one["exported"] is not None]
@@ -82,7 +84,7 @@ class _Asked:
             except BudgetError:
                 return {"part": part, "first": first, "exported": None, "corrections": correction}
             first = first or taken
-            enough = [ratio for ratio in taken if ratio <= 1 + max(error, LEAST_NOISE)]
+            enough = [ratio for ratio in taken if ratio <= 1 + allowance(error)]
             if enough:
                 break
             model = profile.model.model_copy(update={"correction": profile.model.correction * statistics.median(taken)})

@@ -11,7 +11,7 @@ from typing import Any, TypeVar
 
 import numpy as np
 
-from mendsearch.latency.runtimes.base import Pass, Runtime
+from mendsearch.latency.machine import Machine, Pass
 
 VISIT_S = 0.05
 """Seconds of passes at each turn of a network, of a short one; a long one has `LEAST` passes."""
@@ -49,7 +49,7 @@ class Times:
 def measure(
     passes: Mapping[Key, Pass],
     dense: Pass,
-    runtime: Runtime,
+    runtime: Machine,
     *,
     rounds: int,
     seed: int = 0,
@@ -89,7 +89,7 @@ def measure(
     return Times({key: statistics.median(values) for key, values in found.items()}, middle, noise, rounds)
 
 
-def clock_of(runtime: Runtime) -> Clock:
+def clock_of(runtime: Machine) -> Clock:
     """The clock for a runtime.
 
     One thread on a CPU is timed by the processor time of that thread: other processes that take their turns on the same

@@ -5,7 +5,8 @@ from __future__ import annotations
 import torch
 
 from mendsearch.errors import UsageError
-from mendsearch.latency.runtimes.base import Pass, Runtime, written
+from mendsearch.latency.machine import Pass
+from mendsearch.latency.runtimes.base import Runtime, written
 from mendsearch.latency.runtimes.compiled import Compiled
 from mendsearch.latency.runtimes.eager import Eager
 from mendsearch.latency.runtimes.onnx import OnnxRuntime

@@ -12,18 +12,20 @@ from mendsearch.errors import BudgetError, UsageError
 from mendsearch.latency.candidates import builder, random_structures
 from mendsearch.latency.measuring import measure
 from mendsearch.latency.profiling import profile_network
+from mendsearch.latency.timers import Here
 from mendsearch.models.resnet import ResNet
 from tests.unit.latency.synthetic import Synthetic, milliseconds
 
 torch.manual_seed(0)
 MODEL = ResNet(depth=8, width=32, in_channels=3).eval()
 IMAGES = torch.randn(2, 3, 16, 16)
+ITEM = Batch.of(IMAGES[:1])
 COUPLING = find_coupling(MODEL, IMAGES)
 
 
 def profiled(**given):
     device = Synthetic(**given)
-    return profile_network(MODEL, Batch.of(IMAGES[:1]), device, seconds=60, target=0.03, clock=device.clock)
+    return profile_network(MODEL, ITEM, Here(device, MODEL, ITEM, device.clock), seconds=60, target=0.03)
 
 
 PROFILE = profiled()
@@ -57,7 +59,7 @@ def test_a_machine_too_noisy_is_refused_with_its_spread():
         return device.now
 
     with pytest.raises(UsageError, match=r"too noisy to measure: .* differ by \d+%"):
-        profile_network(MODEL, Batch.of(IMAGES[:1]), device, seconds=1, clock=clock)
+        profile_network(MODEL, ITEM, Here(device, MODEL, ITEM, clock), seconds=1)
 
 
 def test_a_profile_is_read_back_as_it_was(tmp_path):

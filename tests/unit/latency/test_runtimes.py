@@ -7,8 +7,9 @@ from mendsearch.batches import Batch
 from mendsearch.coupling.graph import find_coupling
 from mendsearch.errors import ModelError, UsageError
 from mendsearch.latency.candidates import builder, random_structures
+from mendsearch.latency.graphs import Graphs, _exchanged
 from mendsearch.latency.runtimes import open_runtime
-from mendsearch.latency.runtimes.onnx import _exchanged
+from mendsearch.latency.sessions import Sessions
 from mendsearch.models.resnet import ResNet
 
 MODEL = ResNet(depth=8, width=8, in_channels=3).eval()
@@ -28,11 +29,12 @@ def test_a_runtime_runs_candidates(name):
 
 @torch.no_grad()
 def test_a_graph_with_exchanged_weights_is_the_candidate():
-    runtime = open_runtime("onnxruntime")
-    runtime.prepare(MODEL, Batch.of(IMAGES))
+    graphs = Graphs(Sessions())
+    graphs.graph(MODEL, Batch.of(IMAGES))
     coupling = find_coupling(MODEL, IMAGES)
     candidate = builder(MODEL, coupling)(next(random_structures(coupling, 1)))
-    _, outputs = runtime._session(_exchanged(runtime._first, candidate), [IMAGES.numpy()])
+    exchanged = _exchanged(graphs._first, candidate).SerializeToString()
+    _, outputs = Sessions().open(exchanged, [IMAGES.numpy()])
     np.testing.assert_allclose(outputs[0], candidate(IMAGES).numpy(), atol=1e-4)
 
 
