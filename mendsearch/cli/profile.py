@@ -11,7 +11,8 @@ import mendstore
 from mendsearch.cli.common import Json, SetKeys, Storage, existing_storage, guarded, storage_of
 from mendsearch.cli.target import Name, Url, search_named
 from mendsearch.errors import UsageError
-from mendsearch.latency.device import KIND, run_device
+from mendsearch.latency.device import run_device
+from mendsearch.latency.sessions import KIND
 from mendsearch.progress import Reporter
 from mendstore.devices import LEASE_S
 

@@ -15,10 +15,10 @@ import mendstore
 from mendsearch.batches import Batch
 from mendsearch.budget.profile import Setting
 from mendsearch.errors import MendsearchError, UsageError
-from mendsearch.latency.device import DTYPE, KIND
+from mendsearch.latency.device import DTYPE
 from mendsearch.latency.graphs import Graphs, inputs_file
 from mendsearch.latency.measuring import Times
-from mendsearch.latency.sessions import Sessions
+from mendsearch.latency.sessions import KIND, Sessions
 from mendsearch.latency.timers import ROUNDS
 
 POLL_S = 0.5

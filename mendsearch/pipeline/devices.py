@@ -13,8 +13,8 @@ from mendsearch.batches import Batch
 from mendsearch.budget.profile import Setting
 from mendsearch.errors import MendsearchError
 from mendsearch.latency.asking import DeviceTimer, wanted
-from mendsearch.latency.device import KIND
 from mendsearch.latency.measuring import Times
+from mendsearch.latency.sessions import KIND
 from mendsearch.pipeline.run import Run
 from mendsearch.study.worker import open_database
 
