@@ -119,9 +119,11 @@ def _exchanged(graph: Any, network: nn.Module) -> Any | None:
     _flatten_freely(made.graph)
     del made.graph.value_info[:]
     for initializer in made.graph.initializer:
-        tensor = state.get(initializer.name)
-        if tensor is not None and tuple(tensor.shape) != tuple(initializer.dims):
-            initializer.CopyFrom(onnx.numpy_helper.from_array(tensor.contiguous().numpy(), initializer.name))
+        if initializer.name not in state:
+            continue
+        held_there, array = onnx.numpy_helper.to_array(initializer), state[initializer.name].contiguous().numpy()
+        if not np.array_equal(held_there, array):
+            initializer.CopyFrom(onnx.numpy_helper.from_array(array, initializer.name))
     for node in made.graph.node:
         if node.op_type not in ("Conv", "ConvTranspose"):
             continue

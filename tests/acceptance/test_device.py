@@ -22,7 +22,7 @@ budget.profile = "latency.json"
 """
 
 
-@pytest.mark.timeout(600)
+@pytest.mark.timeout(900)
 def test_from_a_profile_to_a_network_that_was_measured_on_the_device(tmp_path, storage, name):
     (tmp_path / "spec.toml").write_text(SPEC.format(name=name))
     mendstore.upgrade(storage)  # a device worker has no right to

@@ -27,12 +27,28 @@ def test_a_runtime_runs_candidates(name):
     assert runtime.device()
 
 
-@torch.no_grad()
-def test_a_graph_with_exchanged_weights_is_the_candidate():
-    graphs = Graphs(Sessions())
-    graphs.graph(MODEL, Batch.of(IMAGES))
+@pytest.fixture(scope="module")
+def graphs():
+    """With the graph of the dense network."""
+    made = Graphs(Sessions())
+    made.graph(MODEL, Batch.of(IMAGES))
+    return made
+
+
+def pruned():
     coupling = find_coupling(MODEL, IMAGES)
-    candidate = builder(MODEL, coupling)(next(random_structures(coupling, 1)))
+    return builder(MODEL, coupling)(next(random_structures(coupling, 1)))
+
+
+def trained():
+    """The dense network with other weights of the same shapes."""
+    return ResNet(depth=8, width=8, in_channels=3).eval()
+
+
+@pytest.mark.parametrize("make", [pruned, trained])
+@torch.no_grad()
+def test_a_graph_with_exchanged_weights_is_the_candidate(graphs, make):
+    candidate = make()
     exchanged = _exchanged(graphs._first, candidate).SerializeToString()
     _, outputs = Sessions().open(exchanged, [IMAGES.numpy()])
     np.testing.assert_allclose(outputs[0], candidate(IMAGES).numpy(), atol=1e-4)
