@@ -23,8 +23,8 @@ def profile(
     runtime: Annotated[
         str | None,
         typer.Option(
-            help="torch, compile, onnxruntime, or onnxruntime:PROVIDER such as CUDAExecutionProvider. Default: torch; "
-            "with --device, onnxruntime."
+            help="torch, compile, onnxruntime or openvino; after a colon a provider or device of it, as in "
+            "onnxruntime:CUDAExecutionProvider. Default: torch; with --device, onnxruntime."
         ),
     ] = None,
     batch: Annotated[int, typer.Option(min=1, help="Items of a pass.")] = 1,
@@ -93,7 +93,7 @@ def device(
     url: Url = None,
     name: Name = None,
     runtime: Annotated[
-        str, typer.Option(help="onnxruntime, or onnxruntime:PROVIDER such as CUDAExecutionProvider.")
+        str, typer.Option(help="onnxruntime or openvino; after a colon a provider or device of it.")
     ] = KIND,
     threads: Annotated[int, typer.Option(min=1, help="Threads of a pass on a CPU.")] = 1,
     lease: Annotated[

@@ -18,7 +18,8 @@ from mendsearch.errors import MendsearchError, UsageError
 from mendsearch.latency.device import DTYPE
 from mendsearch.latency.graphs import Graphs, inputs_file
 from mendsearch.latency.measuring import Times
-from mendsearch.latency.sessions import KIND, Sessions
+from mendsearch.latency.programs import PROGRAMS, is_program
+from mendsearch.latency.sessions import Sessions
 from mendsearch.latency.timers import ROUNDS
 
 POLL_S = 0.5
@@ -39,8 +40,9 @@ def wanted(runtime: str, threads: int, device: str | None = None) -> dict[str, A
     Raises:
         UsageError: device workers have no such runtime.
     """
-    if runtime.partition(":")[0] != KIND:
-        raise UsageError(f"device: got runtime {runtime!r}, expected {KIND} or {KIND}:PROVIDER, which need no PyTorch")
+    if not is_program(runtime):
+        known = ", ".join(PROGRAMS)
+        raise UsageError(f"device: got runtime {runtime!r}, expected one that needs no PyTorch: {known}")
     named = {} if device is None else {"device": device}
     return {"runtime": runtime, "threads": threads, "dtype": DTYPE, **named}
 

@@ -10,10 +10,9 @@ from typing import Any
 import numpy as np
 
 import mendstore
-from mendsearch.errors import UsageError
 from mendsearch.latency.machine import Pass
 from mendsearch.latency.measuring import measure
-from mendsearch.latency.sessions import KIND, Sessions
+from mendsearch.latency.programs import Program, open_program
 from mendsearch.progress import Reporter
 from mendsearch.stopping import GRACE_S, Listener, Stopping
 from mendstore.blobs import default_folder
@@ -35,7 +34,7 @@ def run_device(
     Args:
         url: URL of the study database.
         name: name of the search, and of those beside it.
-        runtime: `onnxruntime`, or `onnxruntime:PROVIDER`.
+        runtime: `onnxruntime` or `openvino`, or with a provider or device after a colon.
         threads: threads of one pass on a CPU.
         lease_s: seconds without a heartbeat before this worker is considered dead.
         outage_s: seconds to wait for a database that cannot be reached.
@@ -48,7 +47,7 @@ def run_device(
         UsageError: the runtime is not there.
         mendstore.StorageError: the database cannot be reached at the start, or for longer than `outage_s` later.
     """
-    sessions = open_sessions(runtime, threads)
+    program = open_program(runtime, threads)
     stopping, joined = Stopping(), list[mendstore.Device]()
 
     def give_back(number: int) -> None:
@@ -66,11 +65,11 @@ def run_device(
     )
     try:
         with stopping.finishing(GRACE_S, give_back):
-            device = mendstore.Device(database, name, setting_of(sessions), default_folder() / "spool", lease_s)
+            device = mendstore.Device(database, name, setting_of(program), default_folder() / "spool", lease_s)
             joined.append(device)
             with mendstore.beating(device, LIMIT_S, stopping.event, reporter.say) as heartbeat:
-                reporter.say(f"{sessions.device}, {sessions.name} {sessions.version}: measures for `{name}`")
-                _serve(device, heartbeat, mendstore.Blobs(database), sessions, stopping, reporter)
+                reporter.say(f"{program.device}, {program.name} {program.version}: measures for `{name}`")
+                _serve(device, heartbeat, mendstore.Blobs(database), program, stopping, reporter)
     except mendstore.StorageError:
         if stopping.number is None:
             raise
@@ -82,26 +81,14 @@ def run_device(
     return 128 + stopping.number
 
 
-def open_sessions(runtime: str, threads: int) -> Sessions:
-    """The runtime of a device worker.
-
-    Raises:
-        UsageError: it is none, or is not installed.
-    """
-    kind, _, provider = runtime.partition(":")
-    if kind != KIND:
-        raise UsageError(f"device: got runtime {runtime!r}, expected {KIND} or {KIND}:PROVIDER")
-    return Sessions(threads, provider)
-
-
-def setting_of(sessions: Sessions) -> dict[str, Any]:
+def setting_of(program: Program) -> dict[str, Any]:
     """What a device worker says of itself; a measurement asks for a part of it."""
     return {
-        "runtime": sessions.name,
-        "device": sessions.device,
-        "threads": sessions.threads,
+        "runtime": program.name,
+        "device": program.device,
+        "threads": program.threads,
         "dtype": DTYPE,
-        "versions": {KIND: sessions.version},
+        "versions": {program.kind: program.version},
     }
 
 
@@ -109,11 +96,11 @@ def _serve(
     device: mendstore.Device,
     heartbeat: mendstore.Heartbeat,
     blobs: mendstore.Blobs,
-    sessions: Sessions,
+    program: Program,
     stopping: Stopping,
     reporter: Reporter,
 ) -> None:
-    bench = Bench(sessions)
+    bench = Bench(program)
     while not stopping.event.is_set():
         measurement = device.claim()
         if measurement is None:
@@ -125,9 +112,9 @@ def _serve(
             answer = bench.answer(measurement.request, contents)
         except mendstore.StorageError:
             raise
-        except Exception as error:  # ONNX Runtime raises whatever an operator raises
+        except Exception as error:  # a program raises whatever an operator raises
             why = (str(error).strip() or type(error).__name__).splitlines()[0]
-            device.fail(measurement, f"{sessions.name} on {sessions.device}: {why}")
+            device.fail(measurement, f"{program.name} on {program.device}: {why}")
             reporter.say(f"measurement {measurement.measurement_id} failed: {why}")
         else:
             how = device.answer(measurement, answer)
@@ -141,10 +128,10 @@ class Bench:
     """Where networks are timed in turns. The dense network stays ready from one measurement to the next.
 
     Attributes:
-        sessions: what they run in.
+        program: what they run in.
     """
 
-    sessions: Sessions
+    program: Program
     _kept: dict[tuple[str, str], Pass] = field(default_factory=dict)  # dense network and inputs
 
     def missing(self, request: Request) -> list[str]:
@@ -160,17 +147,17 @@ class Bench:
             contents: contents by digest.
 
         Raises:
-            Exception: whatever ONNX Runtime raises for an operator or a shape.
+            Exception: whatever the program raises for an operator or a shape.
         """
         with np.load(io.BytesIO(contents[request.inputs]), allow_pickle=False) as file:
             tensors = [file[f"arr_{number}"] for number in range(len(file.files))]
         dense = self._kept.get((request.dense, request.inputs))
         if dense is None:
-            dense, _ = self.sessions.open(contents[request.dense], tensors)
+            dense, _ = self.program.open(contents[request.dense], tensors)
             self._kept = {(request.dense, request.inputs): dense}
         passes = {
-            name: dense if digest == request.dense else self.sessions.open(contents[digest], tensors)[0]
+            name: dense if digest == request.dense else self.program.open(contents[digest], tensors)[0]
             for name, digest in request.networks.items()
         }
-        times = measure(passes, dense, self.sessions, rounds=request.rounds, seed=request.seed)
-        return Answer(ms=times.ms, dense_ms=times.dense_ms, noise=times.noise, setting=setting_of(self.sessions))
+        times = measure(passes, dense, self.program, rounds=request.rounds, seed=request.seed)
+        return Answer(ms=times.ms, dense_ms=times.dense_ms, noise=times.noise, setting=setting_of(self.program))

@@ -17,7 +17,7 @@ from mendsearch.exporting.batches import arguments
 from mendsearch.exporting.reasons import quiet, reason
 from mendsearch.exporting.tracing import standalone, trace
 from mendsearch.latency.machine import Pass
-from mendsearch.latency.sessions import Sessions
+from mendsearch.latency.programs import Program
 
 CLOSE = 1e-3
 """Difference of outputs, relative to the largest, up to which a graph with exchanged weights is that network."""
@@ -43,20 +43,20 @@ class Graphs:
     does not give the outputs of the network, it is exported too.
 
     Args:
-        sessions: what graphs are run in.
+        program: what graphs are run in.
 
     Raises:
         UsageError: a package that exports is not installed.
     """
 
-    def __init__(self, sessions: Sessions) -> None:
+    def __init__(self, program: Program) -> None:
         try:
             with quiet():
                 import onnx  # noqa: F401  # the exporter needs both
                 import onnxscript  # noqa: F401
         except ImportError as error:
-            raise UsageError(f"runtime {sessions.name}: {error}; pip install 'mendsearch[onnx]'") from error
-        self.sessions = sessions
+            raise UsageError(f"runtime {program.name}: {error}; pip install 'mendsearch[onnx]'") from error
+        self.program = program
         self._first: Any = None
 
     def graph(self, model: nn.Module, batch: Batch) -> Graph:
@@ -74,7 +74,7 @@ class Graphs:
         if self._first is not None and (made := _exchanged(self._first, network)) is not None:
             content = made.SerializeToString()
             try:
-                run, outputs = self.sessions.open(content, arrays(call))
+                run, outputs = self.program.open(content, arrays(call))
             except Exception:  # shapes that the graph holds as constants; the runtime has many names for that
                 outputs = []
             if outputs and _same(outputs, network, call):
@@ -86,10 +86,10 @@ class Graphs:
             assert program is not None  # it is only None where it was given a path
             made = program.model_proto
             content = made.SerializeToString()
-            run, _ = self.sessions.open(content, arrays(call))
+            run, _ = self.program.open(content, arrays(call))
         except Exception as error:  # exporter and runtime raise whatever an operator raises
             raise ModelError(
-                f"runtime {self.sessions.name} lacks an operator of the network: {reason(error)}; try --runtime torch"
+                f"runtime {self.program.name} lacks an operator of the network: {reason(error)}; try --runtime torch"
             ) from error
         if self._first is None:
             self._first = made

@@ -28,6 +28,8 @@ class Sessions:
         UsageError: ONNX Runtime is not installed, or lacks the provider.
     """
 
+    kind = KIND
+
     def __init__(self, threads: int = 1, provider: str = "", extra: str = "device") -> None:
         try:
             import onnxruntime

@@ -14,7 +14,7 @@ from mendsearch.budget.profile import Setting
 from mendsearch.errors import MendsearchError
 from mendsearch.latency.asking import DeviceTimer, wanted
 from mendsearch.latency.measuring import Times
-from mendsearch.latency.sessions import KIND
+from mendsearch.latency.programs import is_program
 from mendsearch.pipeline.run import Run
 from mendsearch.study.worker import open_database
 
@@ -37,7 +37,7 @@ def measured_by_device(
     Raises:
         mendstore.StorageError: the database cannot be reached.
     """
-    if setting.runtime.partition(":")[0] != KIND:
+    if not is_program(setting.runtime):
         return f"a device worker has no runtime {setting.runtime}"
     asked = wanted(setting.runtime, setting.threads, setting.device)
     with closing(open_database(run.storage, run.spec.fleet, run.reporter, run.stopping.event)) as database:
@@ -63,7 +63,7 @@ def measurable(result: Mapping[str, Any], name: str, storage: str) -> bool:
         storage: URL of the study database; a finished run is shown without it, too.
     """
     timing = result.get("timing")
-    if timing is None or timing["noise"] is not None or timing["setting"]["runtime"].partition(":")[0] != KIND:
+    if timing is None or timing["noise"] is not None or not is_program(timing["setting"]["runtime"]):
         return False
     setting = Setting.model_validate(timing["setting"])
     with suppress(mendstore.StorageError), closing(mendstore.Database(storage)) as database:

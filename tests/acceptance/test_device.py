@@ -74,5 +74,5 @@ def test_a_device_worker_needs_its_runtime(tmp_path, storage, name):
     done = mendsearch("device", storage, name, "--runtime", "tensorrt", cwd=tmp_path)
     assert done.returncode == 2
     assert done.stderr.strip() == (
-        "error: device: got runtime 'tensorrt', expected onnxruntime or onnxruntime:PROVIDER"
+        "error: device: got runtime 'tensorrt', expected one of onnxruntime, openvino"
     )

@@ -1,3 +1,5 @@
+import shutil
+
 import numpy as np
 import pytest
 import torch
@@ -16,7 +18,7 @@ MODEL = ResNet(depth=8, width=8, in_channels=3).eval()
 IMAGES = torch.randn(2, 3, 16, 16)
 
 
-@pytest.mark.parametrize("name", ["torch", "onnxruntime"])
+@pytest.mark.parametrize("name", ["torch", "onnxruntime", "openvino"])
 def test_a_runtime_runs_candidates(name):
     runtime = open_runtime(name)
     coupling = find_coupling(MODEL, IMAGES)
@@ -45,6 +47,14 @@ def trained():
     return ResNet(depth=8, width=8, in_channels=3).eval()
 
 
+@pytest.mark.skipif(shutil.which("g++") is None, reason="torch.compile needs a C++ compiler")
+def test_a_small_network_is_compiled():
+    runtime = open_runtime("compile")
+    model = nn.Sequential(nn.Conv2d(3, 4, 3), nn.ReLU()).eval()
+    runtime.prepare(model, Batch.of(IMAGES[:1]))()
+    assert (runtime.name, runtime.versions()) == ("compile", {"torch": str(torch.__version__)})
+
+
 @pytest.mark.parametrize("make", [pruned, trained])
 @torch.no_grad()
 def test_a_graph_with_exchanged_weights_is_the_candidate(graphs, make):
@@ -57,10 +67,10 @@ def test_a_graph_with_exchanged_weights_is_the_candidate(graphs, make):
 @pytest.mark.parametrize(
     ("name", "words"),
     [
-        ("openvino", "runtime openvino is not supported"),
+        ("openvino:NPU", "got device NPU, expected one of CPU"),
         ("tensorrt", "runtime tensorrt is not supported"),
         ("onnxruntime:NoProvider", "got provider NoProvider, expected one of"),
-        ("tvm", "expected one of torch, compile, onnxruntime"),
+        ("tvm", "expected one of torch, compile, onnxruntime, openvino"),
     ],
 )
 def test_a_runtime_that_is_not_there_is_refused_in_one_line(name, words):
