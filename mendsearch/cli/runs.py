@@ -7,7 +7,6 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Annotated, Any
 
-import optuna
 import typer
 from rich.console import Group
 
@@ -33,8 +32,6 @@ from mendsearch.progress import Reporter
 from mendsearch.stopping import Stopping
 from mendstore import Reader
 from mendstore.records import RunResult
-from mendview.publish import publish
-from mendview.report import report_named, save
 from mendview.tables import outputs_table, result_table, structure_table
 from mendview.verdict import chosen
 
@@ -176,12 +173,18 @@ def _look_again(spec: Spec, url: str, report: Path, result: dict[str, Any], repo
 
 def _publish(name: str, url: str) -> None:
     """Put the figures of a search into its study, for those who open it in Optuna Dashboard."""
+    import optuna
+
+    from mendview.publish import publish
+
     database = mendstore.Database(url)
     publish(optuna.load_study(study_name=name, storage=mendstore.MendStorage(database)), url)
     database.close()
 
 
 def _report(name: str, url: str, path: Path) -> None:
+    from mendview.report import report_named, save
+
     reader = Reader(url)
     text = reader.read(lambda snapshot: report_named(snapshot, name))
     reader.close()
