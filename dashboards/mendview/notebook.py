@@ -89,9 +89,7 @@ def throughput(study: str, url: str | None = None) -> go.Figure:
     """Trials per hour over time, by host."""
 
     def make(snapshot: Snapshot, search: Search) -> figures.Figure:
-        pace = pace_of(snapshot, search)
-        spans = throughput_of(snapshot, search, pace.first, pace.last) if pace.first and pace.last else []
-        return figures.throughput(spans)
+        return figures.throughput(throughput_of(snapshot, search, pace_of(snapshot, search)))
 
     return figures.plotly_figure(_ask(make, study, url))
 

@@ -174,7 +174,9 @@ def fleet(seen: Overview) -> str:
         return "no worker has joined" if seen.search.wanted is not None else "the workers of stock Optuna are not known"
     if seen.state == "finished":
         return f"{plural(fleet.all, 'worker')} took part"
-    return f"{plural(fleet.alive, 'worker')} alive" if fleet.alive else f"no worker alive of {fleet.all} that joined"
+    alive = f"{plural(fleet.alive, 'worker')} alive" if fleet.alive else f"no worker alive of {fleet.all} that joined"
+    local = seen.search.local_workers
+    return alive if local is None else f"{alive}; the run on {local.process.host} is to have {local.number}"
 
 
 def mending(seen: Overview) -> str:
@@ -198,6 +200,7 @@ def summary(seen: Overview) -> dict[str, Any]:
         "best_trial": None if best is None else best.number, "controls": dict(seen.controls),
         "working": seen.fleet.leased, "waiting": seen.fleet.waiting,
         "workers": {"alive": seen.fleet.alive, "silent": seen.fleet.silent, "lost": seen.fleet.lost},
+        "local_workers": seen.search.local_workers.number if seen.search.local_workers else None,
         "trials_per_hour": None if seen.pace.rate is None else round(3600 * seen.pace.rate, 1),
         "seconds_left": None if seen.left_s is None else round(seen.left_s, 1),
         "ladder": climbing.summary(seen.ladder),

@@ -25,7 +25,7 @@ def report_of(snapshot: Snapshot, search: Search) -> str:
         try:
             return importance(snapshot, search)
         except (ValueError, RuntimeError):  # Optuna refuses if nothing varies
-            return None
+            return {}
 
     pages = [make(snapshot, search, importances) for make in (search_page, network_page, front_page)]
     merged = Page("report", search.name, pages[0].what, search.study_id)

@@ -12,7 +12,7 @@ from typing import Annotated
 
 import typer
 
-from mendsearch.cli import database, doctor, exporting, fleet, launch, logs, profile, runs, watch
+from mendsearch.cli import database, doctor, exporting, fleet, launch, logs, profile, resize, runs, watch
 
 app = typer.Typer(
     name="mendsearch",
@@ -57,6 +57,7 @@ for verb in (
     fleet.create,
     fleet.worker,
     launch.launch,
+    resize.resize,
     fleet.resume,
     fleet.stop,
     fleet.delete,

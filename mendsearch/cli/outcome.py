@@ -8,8 +8,6 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import optuna
-
 import mendstore
 from mendsearch.cli.common import look_up, show, stoppable, storage_of_folder
 from mendsearch.config import Spec
@@ -19,8 +17,6 @@ from mendsearch.progress import Reporter
 from mendsearch.stopping import Stopping
 from mendstore import Reader
 from mendstore.records import RunResult
-from mendview.publish import publish
-from mendview.report import report_named, save
 from mendview.tables import budgets_table, result_table
 from mendview.verdict import chosen
 
@@ -161,12 +157,18 @@ def _look_again(spec: Spec, url: str, report: Path, result: dict[str, Any], repo
 
 def _publish(name: str, url: str) -> None:
     """Put the figures of a search into its study, for those who open it in Optuna Dashboard."""
+    import optuna
+
+    from mendview.publish import publish
+
     database = mendstore.Database(url)
     publish(optuna.load_study(study_name=name, storage=mendstore.MendStorage(database)), url)
     database.close()
 
 
 def _report(name: str, url: str, path: Path) -> None:
+    from mendview.report import report_named, save
+
     reader = Reader(url)
     text = reader.read(lambda snapshot: report_named(snapshot, name))
     reader.close()

@@ -11,10 +11,10 @@ import mendstore
 from mendsearch.cli.common import Json, SetKeys, Storage, existing_storage, guarded, storage_of
 from mendsearch.cli.target import Name, Url, search_named
 from mendsearch.errors import UsageError
-from mendsearch.latency.device import run_device
-from mendsearch.latency.sessions import KIND
 from mendsearch.progress import Reporter
 from mendstore.devices import LEASE_S
+
+DEVICE_RUNTIME = "onnxruntime"
 
 
 @guarded
@@ -66,8 +66,9 @@ def profile(
         if input_ or exclude or dtype != "float32":
             raise UsageError("profile: got --input, --exclude or --dtype with --device, expected none of them")
         found = profile_on_device(
-            target, set_ or [], mendstore.normalised(storage_of(storage)), runtime=runtime or KIND, batch=batch,
-            threads=threads, minutes=minutes, target=target_error, wait_minutes=wait, out=out, reporter=Reporter(),
+            target, set_ or [], mendstore.normalised(storage_of(storage)), runtime=runtime or DEVICE_RUNTIME,
+            batch=batch, threads=threads, minutes=minutes, target=target_error, wait_minutes=wait, out=out,
+            reporter=Reporter(),
         )  # fmt: skip
     else:
         found = profile_named(
@@ -94,7 +95,7 @@ def device(
     name: Name = None,
     runtime: Annotated[
         str, typer.Option(help="onnxruntime or openvino; after a colon a provider or device of it.")
-    ] = KIND,
+    ] = DEVICE_RUNTIME,
     threads: Annotated[int, typer.Option(min=1, help="Threads of a pass on a CPU.")] = 1,
     lease: Annotated[
         float, typer.Option(min=1, help="Seconds without a heartbeat before this worker is considered dead.")
@@ -108,6 +109,8 @@ def device(
     It serves `profile --device` and the finalists of `run`, for NAME and names that begin with NAME and a hyphen, which
     are runs beside it. On Ctrl-C, SIGTERM or SIGUSR1 it gives back its work.
     """
+    from mendsearch.latency.device import run_device
+
     given, name = search_named("device", url, name)
     url = mendstore.normalised(existing_storage("device", given))
     raise typer.Exit(run_device(url, name, runtime, threads, lease, outage, Reporter()))

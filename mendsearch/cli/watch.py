@@ -8,7 +8,6 @@ import sys
 from pathlib import Path
 from typing import Annotated
 
-import optuna
 import typer
 from rich.console import Console
 
@@ -90,6 +89,8 @@ def report(
     out: Annotated[Path | None, typer.Option("--out", "-o", help="HTML file to write. Default: NAME.html.")] = None,
 ) -> None:
     """Write a report of a search: one self-contained HTML file that opens offline and can be printed or sent."""
+    import optuna
+
     from mendview.report import report_named, save
 
     if out is not None and out.is_dir():

@@ -6,6 +6,7 @@ import os
 import sys
 import time
 from collections.abc import Iterator, Sequence
+from contextlib import suppress
 from pathlib import Path
 
 import torch
@@ -74,16 +75,52 @@ def run_local_workers(
         say=say,
     )
     with stopping.finishing(PATIENCE_S + 5):
+        crew = _Crew(database, registered, supervisor, workers)
         try:
             supervisor.start()
-            _shown(supervisor, stopping, database, registered, reporter)
+            _shown(crew, stopping, database, registered, reporter)
         finally:
             supervisor.close()
+            crew.close()
     check_done(database, registered, news[-1] if news else "its workers ended")
 
 
+class _Crew:
+    """The local workers, as many as the run is asked to have.
+
+    Args:
+        database: the study database.
+        registered: the search.
+        supervisor: supervisor of the workers.
+        workers: how many there are to begin with.
+    """
+
+    def __init__(
+        self, database: mendstore.Database, registered: mendstore.Registered, supervisor: Supervisor, workers: int
+    ) -> None:
+        self._database, self._registered, self._supervisor, self._workers = database, registered, supervisor, workers
+        mendstore.begin_with_workers(database, registered, workers)
+
+    def poll(self) -> bool:
+        """As `Supervisor.poll`."""
+        return self._supervisor.poll()
+
+    def follow(self) -> None:
+        """Have as many workers as people ask for by `mendsearch workers`."""
+        asked = mendstore.workers_asked_for(self._database, self._registered) or self._workers
+        if asked != self._workers:
+            self._workers = asked
+            self._supervisor.resize(_slots(asked))
+            mendstore.say_local_workers(self._database, self._registered, asked)
+
+    def close(self) -> None:
+        """Say that there are none any more."""
+        with suppress(mendstore.StorageError):
+            mendstore.say_local_workers(self._database, self._registered, 0)
+
+
 def _shown(
-    supervisor: Supervisor,
+    crew: _Crew,
     stopping: Stopping,
     database: mendstore.Database,
     registered: mendstore.Registered,
@@ -91,32 +128,33 @@ def _shown(
 ) -> None:
     """Show how far the search is until all workers have ended, or the run is asked to stop."""
     with reporter.stage("mend", registered.trials, mendstore.progress(database, registered.study_id)[0]) as stage:
-        for _ in _seconds(supervisor, stopping):
+        for _ in _seconds(crew, stopping):
             done, best = mendstore.progress(database, registered.study_id)
             stage.advance("" if best is None else f"best score {best:.4f}", done)
             if done >= mendstore.find(database, registered.name).trials:
                 break
-    for _ in _seconds(supervisor, stopping):
+    for _ in _seconds(crew, stopping):
         found = mendstore.ladder(database, registered)
         if found is not None and found.places:
             break
     else:
         return
     with reporter.stage("fine-tune", sum(found.places)) as stage:
-        for _ in _seconds(supervisor, stopping):
+        for _ in _seconds(crew, stopping):
             found = mendstore.ladder(database, registered) or found
             best_yet = found.best
             note = "" if best_yet is None else f"{best_yet.name} {best_yet.done[-1].value:.4f} on validation"
             stage.advance(note, sum(step.state in ("done", "set_aside") for step in found.steps))
 
 
-def _seconds(supervisor: Supervisor, stopping: Stopping) -> Iterator[None]:
+def _seconds(crew: _Crew, stopping: Stopping) -> Iterator[None]:
     """Yield every `COUNT_S` seconds while workers run, and once when they have ended or are to end."""
     counted = time.monotonic()
-    while not stopping.event.is_set() and supervisor.poll():
+    while not stopping.event.is_set() and crew.poll():
         time.sleep(POLL_S)
         if time.monotonic() - counted >= COUNT_S:
             counted = time.monotonic()
+            crew.follow()
             yield
     yield
 

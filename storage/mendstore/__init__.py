@@ -8,18 +8,20 @@ one SQL function and one transaction. `tasks.py` does the same for what comes af
 cannot be reached. `queries/` answers every question to a database, and `records/` are the JSON values that a search
 stores for its readers.
 
-Everything here works without PyTorch, so that a dashboard or a database node stays small.
+Everything here works without PyTorch, so that a dashboard or a database node stays small. The names that need Optuna,
+Alembic or fsspec are imported when they are first used: these take a second, which `status` would spend for nothing.
 """
 
-import logging
+from __future__ import annotations
 
-from mendstore.blobs import Blobs, Collected, collect
+import importlib
+import logging
+from typing import TYPE_CHECKING, Any
+
 from mendstore.commands import EMBEDDED, command, device_command, launch_command
 from mendstore.database import Database, failures_named
-from mendstore.devices import Device, Measurement
 from mendstore.errors import SearchNameError, StorageError
 from mendstore.heartbeat import Heartbeat, beating, working
-from mendstore.measurements import Asked, Measurements
 from mendstore.processes import surely_dead, this_process
 from mendstore.queries.devices import DeviceWorker
 from mendstore.queries.ladder import Ladder
@@ -27,7 +29,6 @@ from mendstore.queries.registered import Registered
 from mendstore.queries.studies import StudySummary
 from mendstore.queue import Claim, Queue, Result
 from mendstore.reading import Reader, Snapshot
-from mendstore.schema import check_version, upgrade
 from mendstore.searches import (
     describe,
     described,
@@ -46,11 +47,43 @@ from mendstore.searches import (
     under_way_s,
 )
 from mendstore.server import EmbeddedServer
-from mendstore.storage import MendStorage
 from mendstore.studies import summaries
-from mendstore.tasks import ChosenFinalist, Kind, Task, Tasks, Tuned
 from mendstore.urls import STORAGE_VARIABLE, normalised, without_password
-from mendstore.workers import alive, open_workers
+from mendstore.workers import (
+    alive,
+    ask_for_workers,
+    begin_with_workers,
+    local_workers,
+    open_workers,
+    say_local_workers,
+    workers_asked_for,
+)
+
+if TYPE_CHECKING:
+    from mendstore.blobs import Blobs, Collected, collect
+    from mendstore.devices import Device, Measurement
+    from mendstore.measurements import Asked, Measurements
+    from mendstore.schema import check_version, upgrade
+    from mendstore.storage import MendStorage
+    from mendstore.tasks import ChosenFinalist, Kind, Task, Tasks, Tuned
+
+_HOMES = {
+    "Asked": "mendstore.measurements",
+    "Blobs": "mendstore.blobs",
+    "ChosenFinalist": "mendstore.tasks",
+    "Collected": "mendstore.blobs",
+    "Device": "mendstore.devices",
+    "Kind": "mendstore.tasks",
+    "Measurement": "mendstore.devices",
+    "Measurements": "mendstore.measurements",
+    "MendStorage": "mendstore.storage",
+    "Task": "mendstore.tasks",
+    "Tasks": "mendstore.tasks",
+    "Tuned": "mendstore.tasks",
+    "check_version": "mendstore.schema",
+    "collect": "mendstore.blobs",
+    "upgrade": "mendstore.schema",
+}
 
 # a server says where its log goes; a command that prints its error would print it twice
 logging.getLogger(__name__).addHandler(logging.NullHandler())
@@ -85,7 +118,9 @@ __all__ = [
     "Tasks",
     "Tuned",
     "alive",
+    "ask_for_workers",
     "beating",
+    "begin_with_workers",
     "check_version",
     "collect",
     "command",
@@ -98,6 +133,7 @@ __all__ = [
     "find",
     "ladder",
     "launch_command",
+    "local_workers",
     "name_blobs",
     "name_store",
     "normalised",
@@ -105,6 +141,7 @@ __all__ = [
     "progress",
     "register",
     "remove",
+    "say_local_workers",
     "stop",
     "store_of",
     "summaries",
@@ -114,5 +151,14 @@ __all__ = [
     "under_way_s",
     "upgrade",
     "without_password",
+    "workers_asked_for",
     "working",
 ]
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _HOMES:
+        raise AttributeError(f"module `mendstore` has no attribute `{name}`")
+    value = getattr(importlib.import_module(_HOMES[name]), name)
+    globals()[name] = value
+    return value

@@ -10,12 +10,11 @@ from typing import Any, TypeVar
 import psycopg2
 import sqlalchemy as sa
 import tenacity
-from optuna.exceptions import StorageInternalError
 from sqlalchemy.dialects.postgresql import JSONB
-from sqlalchemy.exc import DBAPIError, SQLAlchemyError
+from sqlalchemy.exc import DBAPIError
 
 from mendstore.errors import StorageError
-from mendstore.failures import reason_of, remedy_of
+from mendstore.failures import cause_of, is_failure, reason_of, remedy_of
 from mendstore.urls import normalised, without_password
 
 CONNECT_TIMEOUT_S = 5
@@ -149,8 +148,7 @@ def _without_autocommit(connection: Any, *_: object) -> None:
 
 def is_outage(error: BaseException) -> bool:
     """Whether the statement may succeed later: the server is unreachable, starting, stopping or full."""
-    if isinstance(error, StorageInternalError):
-        error = error.__cause__ or error
+    error = cause_of(error)
     if not isinstance(error, DBAPIError):
         return isinstance(error, sa.exc.TimeoutError)
     original = error.orig
@@ -167,7 +165,9 @@ def failures_named(url: str) -> Iterator[None]:
     """Within the scope, a failure of the database is a `StorageError` whose message holds no password."""
     try:
         yield
-    except (SQLAlchemyError, StorageInternalError) as error:
+    except Exception as error:
+        if not is_failure(error):
+            raise
         raise StorageError(
             f"study database {without_password(url)} failed: {reason_of(error)}; {remedy_of(error, url)}"
         ) from error

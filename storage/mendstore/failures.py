@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 
-from optuna.exceptions import StorageInternalError
+from sqlalchemy.exc import SQLAlchemyError
 
 from mendstore.commands import command
 
@@ -75,6 +75,16 @@ KINDS = (
 )
 
 
+def is_failure(error: BaseException) -> bool:
+    """Whether the database, or the connection to it, failed."""
+    return isinstance(error, SQLAlchemyError) or _of_optuna(error)
+
+
+def cause_of(error: BaseException) -> BaseException:
+    """The failure itself, where Optuna has wrapped it."""
+    return error.__cause__ if _of_optuna(error) and error.__cause__ else error
+
+
 def reason_of(error: BaseException | None) -> str:
     """The first line of what the server or the driver said."""
     return str(_original(error)).strip().split("\n")[0].removeprefix("FATAL:  ")
@@ -92,5 +102,10 @@ def remedy_of(error: BaseException | None, url: str) -> str:
 
 
 def _original(error: BaseException | None) -> object:
-    cause = error.__cause__ if isinstance(error, StorageInternalError) and error.__cause__ else error
+    cause = None if error is None else cause_of(error)
     return getattr(cause, "orig", None) or cause
+
+
+def _of_optuna(error: BaseException) -> bool:
+    """Whether it is what Optuna wraps failures in; known by its name, since Optuna takes a second to import."""
+    return type(error).__module__ == "optuna.exceptions" and type(error).__name__ == "StorageInternalError"

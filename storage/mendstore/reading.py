@@ -12,10 +12,12 @@ from sqlalchemy.exc import DBAPIError
 
 from mendstore.database import CONNECT_TIMEOUT_S, ENCODING, failures_named, tables_of
 from mendstore.errors import StorageError
-from mendstore.schema import refuse_other_optuna
+from mendstore.optuna_tables import refuse_other_optuna
 from mendstore.urls import normalised
 
 STATEMENT_TIMEOUT_MS = 15_000
+SETTINGS = {"statement_timeout": str(STATEMENT_TIMEOUT_MS), "work_mem": "32MB"}
+"""Of every read: in time or not at all; 100,000 trials are sorted in memory."""
 CONNECTIONS = 4
 """Connections of one reading process at the most; the fleet needs the others."""
 
@@ -75,7 +77,7 @@ class Reader:
 
     def _once(self, question: Callable[[Snapshot], T]) -> T:
         with self._engine.connect() as connection, connection.begin():
-            connection.execute(sa.select(sa.func.set_config("statement_timeout", str(STATEMENT_TIMEOUT_MS), True)))
+            connection.execute(sa.select(*(sa.func.set_config(key, value, True) for key, value in SETTINGS.items())))
             return question(Snapshot(connection))
 
     def close(self) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from functools import lru_cache
 from pathlib import Path
 
 import optuna
@@ -14,13 +13,13 @@ from alembic.runtime.migration import MigrationContext
 from alembic.script import ScriptDirectory
 
 from mendstore.commands import command
-from mendstore.database import Database, tables_of
+from mendstore.database import Database
 from mendstore.errors import StorageError
 from mendstore.failures import reason_of
+from mendstore.optuna_tables import refuse_other_optuna
 from mendstore.urls import with_role, without_password
 
 VERSION_TABLE = "mend_version"
-OPTUNA_VERSION_TABLE = "alembic_version"
 LOCK = 7_203_115_401
 """Advisory lock of who changes the schema."""
 
@@ -83,30 +82,6 @@ def check_version(database: Database) -> None:
     database.run(check)
 
 
-def refuse_other_optuna(connection: sa.Connection) -> str | None:
-    """Check that the tables of stock Optuna, if there are any, are those of the version that is installed.
-
-    Returns:
-        their version; None while there are none, or Optuna is still creating them. Optuna writes it last, in a
-        transaction of its own, and completes tables that it finds without one.
-
-    Raises:
-        StorageError: they are older or newer; the message says what to do.
-    """
-    known, found = _optuna_versions(), _optuna_version(connection)
-    if found is None or found == known[0]:
-        return found
-    url = without_password(connection.engine.url.render_as_string(hide_password=False))
-    if found in known:
-        todo = f"bring them up to date, as the role that owns them: optuna storage upgrade --storage '{url}'"
-    else:
-        todo = "upgrade Optuna on this machine"
-    raise StorageError(
-        f"study database {url} has tables of another Optuna: got their version {found}, expected {known[0]} "
-        f"of Optuna {optuna.__version__}; {todo}"
-    )
-
-
 def _begin(connection: sa.Connection, database: Database) -> None:
     """Create stock Optuna's tables over this connection, which Optuna commits itself."""
     connection.execute(sa.select(sa.func.pg_advisory_lock(LOCK)))
@@ -120,13 +95,6 @@ def _begin(connection: sa.Connection, database: Database) -> None:
     finally:
         if not connection.invalidated:
             connection.execute(sa.select(sa.func.pg_advisory_unlock(LOCK)))
-
-
-def _optuna_version(connection: sa.Connection) -> str | None:
-    if not tables_of(connection, OPTUNA_VERSION_TABLE):
-        return None
-    query = sa.text(f"SELECT version_num FROM {OPTUNA_VERSION_TABLE}")  # noqa: S608
-    return connection.execute(query).scalar()
 
 
 def _version(connection: sa.Connection) -> str | None:
@@ -174,11 +142,3 @@ def _alembic() -> Config:
     config = Config()
     config.set_main_option("script_location", str(Path(__file__).parent / "migrations"))
     return config
-
-
-@lru_cache
-def _optuna_versions() -> tuple[str, ...]:
-    """Versions of stock Optuna's tables that the installed Optuna knows, the newest first."""
-    config = Config()
-    config.set_main_option("script_location", str(Path(optuna.storages.__file__).parent / "_rdb" / "alembic"))
-    return tuple(script.revision for script in ScriptDirectory.from_config(config).walk_revisions())

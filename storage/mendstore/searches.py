@@ -8,11 +8,9 @@ import socket
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-import optuna
 import sqlalchemy as sa
 from sqlalchemy.dialects.postgresql import JSONB, insert
 
-from mendstore.blobs.objects import folder_url
 from mendstore.commands import command
 from mendstore.database import Database, failures_named
 from mendstore.errors import SearchNameError
@@ -22,7 +20,6 @@ from mendstore.queries.registered import Registered, has_attribute, registered
 from mendstore.queries.registered import progress as progress_of
 from mendstore.queries.registered import under_way_s as under_way_of
 from mendstore.reading import Snapshot
-from mendstore.storage import MendStorage
 from mendstore.urls import without_password
 
 LEASE_S = 60.0
@@ -72,6 +69,10 @@ def register(
         SearchNameError: the search of that name has another fingerprint, so its scores would not compare.
         StorageError: the database cannot be reached.
     """
+    import optuna  # takes a second
+
+    from mendstore.storage import MendStorage
+
     with failures_named(database.url):
         optuna.create_study(
             storage=MendStorage(database), study_name=name, direction="maximize", load_if_exists=True
@@ -176,6 +177,10 @@ def stop(database: Database, search: Registered) -> None:
 
 def remove(database: Database, name: str) -> None:
     """Remove a study with all its trials, and all that belongs to its search."""
+    import optuna
+
+    from mendstore.storage import MendStorage
+
     with failures_named(database.url):
         optuna.delete_study(study_name=name, storage=MendStorage(database))
     over = _measurements.c.state.not_in(("waiting", "leased"))
@@ -195,11 +200,15 @@ def _change(connection: sa.Connection, same: sa.ColumnElement[bool], **values: A
         "resume": "it goes on" if before.stopping and not after.stopping else "",
         "trials": f"{before.trials} before, {after.trials} now" if before.trials != after.trials else "",
     }
-    who = sa.func.concat(f"{_person()}, role ", sa.literal_column("current_user"))
     for kind, what in events.items():
         if what:
-            detail = sa.func.concat(f"{what}; by ", who)
-            connection.execute(sa.insert(_events).values(study_id=before.study_id, kind=kind, detail=detail))
+            enter(connection, before.study_id, kind, what)
+
+
+def enter(connection: sa.Connection, study_id: int, kind: str, what: str) -> None:
+    """Enter in the event log of a search what a person did, and who it was."""
+    detail = sa.func.concat(f"{what}; by {_person()}, role ", sa.literal_column("current_user"))
+    connection.execute(sa.insert(_events).values(study_id=study_id, kind=kind, detail=detail))
 
 
 def _person() -> str:
@@ -218,6 +227,8 @@ def _update(database: Database, search: Registered, **values: Any) -> None:
 
 def name_store(database: Database, search: Registered, store: str) -> None:
     """Name the folder for blobs of a search that are too large for the database; one that was named before stays."""
+    from mendstore.blobs.objects import folder_url
+
     _update(database, search, store=sa.func.coalesce(_searches.c.store, folder_url(store)))
 
 

@@ -73,6 +73,4 @@ def test_what_cannot_be_measured_is_one_line(tmp_path, storage, name, words, sai
 def test_a_device_worker_needs_its_runtime(tmp_path, storage, name):
     done = mendsearch("device", storage, name, "--runtime", "tensorrt", cwd=tmp_path)
     assert done.returncode == 2
-    assert done.stderr.strip() == (
-        "error: device: got runtime 'tensorrt', expected one of onnxruntime, openvino"
-    )
+    assert done.stderr.strip() == ("error: device: got runtime 'tensorrt', expected one of onnxruntime, openvino")

@@ -9,7 +9,7 @@ from mendstore.queries.trials import Point
 from mendstore.records import RunResult, title
 from mendview.figures.history import colour_of, symbol_of
 from mendview.figures.network import labels
-from mendview.figures.style import Figure, figure, rounded
+from mendview.figures.style import Figure, amounts, figure, rounded
 from mendview.words import COSTS, plural
 
 RELATIVE = "time of a pass, of the dense network's"
@@ -98,7 +98,8 @@ def scatter(trials: Sequence[Point], cost: str, sign: int = 1) -> Figure:
         },
     ]  # fmt: skip
     alt = f"Scores of {plural(len(known), 'trial')} against {COSTS[cost]}; {len(edge)} of them on the Pareto front."
-    return figure(data, alt, x=COSTS[cost], y="score", height=340, xaxis={"tickformat": ".4~s"}, yaxis=_focus(known))
+    xaxis = amounts([row.cost for row in known])
+    return figure(data, alt, x=COSTS[cost], y="score", height=340, xaxis=xaxis, yaxis=_focus(known))
 
 
 def _focus(trials: Sequence[Known]) -> dict[str, Any]:

@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from mendstore.queries.trials import Ended, Improvement, Span
+from mendstore.queries.trials import Ended, Endings, Improvement, Span
 from mendstore.queries.workers import Worker
 from mendstore.records import RunResult, title
-from mendview.figures.style import Figure, figure, rounded
+from mendview.figures.style import Figure, around, figure, rounded
 from mendview.words import moment, plural, score
 
 SHOWN = 40
@@ -60,7 +60,7 @@ def history(
     return figure(data, alt, x="trial", y="score", height=340, yaxis={"range": _range(best, trials, controls)})
 
 
-def endings(spans: Sequence[Span]) -> Figure:
+def endings(spans: Sequence[Endings]) -> Figure:
     """How trials ended: scored in full, stopped early, failed."""
     numbers, times = [row.number for row in spans], [moment(row.at) for row in spans]
     names = {
@@ -79,7 +79,9 @@ def endings(spans: Sequence[Span]) -> Figure:
     ]  # fmt: skip
     totals = {title: sum(getattr(row, key) for row in spans) for key, (title, _) in names.items()}
     alt = "How trials ended: " + ", ".join(f"{number:,} {title}" for title, number in totals.items()) + "."
-    return figure(data, alt, x="trial", y="trials", height=260, barmode="stack", bargap=0)
+    most = max((row.complete + row.pruned + row.fail for row in spans), default=0)
+    yaxis = {"tickformat": ",d", "nticks": min(6, most + 1)}
+    return figure(data, alt, x="trial", y="trials", height=260, barmode="stack", bargap=0, yaxis=yaxis)
 
 
 def by_worker(workers: Sequence[Worker]) -> Figure:
@@ -109,21 +111,28 @@ def by_worker(workers: Sequence[Worker]) -> Figure:
 def fidelity(result: RunResult) -> Figure:
     """Score before fine-tuning against accuracy or metric after it, of the finalists that had all of it."""
     figures, percents = result.figures, result.metric is None
+    points = {
+        name: (row.score, reached)
+        for name, row in result.finalists.items()
+        if row.score is not None and (reached := figures[name]) is not None and row.part == result.winner.part
+    }
+    scores, values = [point[0] for point in points.values()], [point[1] for point in points.values()]
     data = [
         {
-            "type": "scatter", "mode": "markers+text", "name": title(name), "x": [round(row.score, 5)],
-            "y": [figures[name]], "text": [title(name)], "textposition": "top center", "cliponaxis": False,
+            "type": "scatter", "mode": "markers+text", "name": title(name), "x": [round(score, 5)], "y": [value],
+            "text": [title(name)], "textposition": "bottom center", "cliponaxis": False,
             "marker": {"size": 13, "color": colour_of(name), "symbol": symbol_of(name)},
             "hovertemplate": "score %{x:.4f}, " + result.figure_name + (" %{y:.2%}" if percents else " %{y:.4f}")
             + "<extra>" + title(name) + "</extra>",
         }
-        for name, row in result.finalists.items()
-        if row.score is not None and figures[name] is not None and row.part == result.winner.part
+        for name, (score, value) in points.items()
     ]  # fmt: skip
     alt = f"Score before fine-tuning against test {result.figure_name} after it."
-    yaxis = {"tickformat": ".2~%"} if percents else {}
+    size = max(map(abs, values), default=1.0) or 1.0
+    yaxis = {"tickformat": ".2~%"} | around(values, 0.02, 0.3, 1.0) if percents else around(values, 0.02 * size, 0.3)
+    xaxis = around(scores, 0.02 * (max(map(abs, scores), default=1.0) or 1.0), 0.25)
     return figure(
-        data, alt, x="score", y=f"test {result.figure_name}", height=300, showlegend=False, yaxis=yaxis,
+        data, alt, x="score", y=f"test {result.figure_name}", height=300, showlegend=False, xaxis=xaxis, yaxis=yaxis,
         margin={"t": 28, "r": 40, "b": 44, "l": 58},
     )  # fmt: skip
 

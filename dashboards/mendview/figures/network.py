@@ -11,6 +11,9 @@ from mendview.figures.style import Figure, figure, rounded
 from mendview.overview import Change
 from mendview.words import amount, plural
 
+HEIGHT, LETTER = 300, 5
+"""Pixels of a figure by coupling group without its names, and of a letter of them, at the angle at which they stand."""
+
 
 def channels(
     structure: Structure, kept: Counts, title: str = "mended", other: Mapping[str, Counts] | None = None
@@ -74,7 +77,7 @@ def channels(
         data,
         names,
         alt,
-        "fraction of the dense width",
+        "of the dense width",
         barmode="overlay",
         yaxis={"tickformat": ".0%", "range": [0, 1.03]},
     )
@@ -156,7 +159,7 @@ def agreement(structure: Structure, top: Sequence[Counts]) -> Figure:
         },
     ]  # fmt: skip
     alt = f"Channels that the best {plural(len(top), 'trial')} keep, by coupling group: median, least and most."
-    return by_group(data, names, alt, "fraction of the dense width", yaxis={"tickformat": ".0%", "range": [0, 1.03]})
+    return by_group(data, names, alt, "of the dense width", yaxis={"tickformat": ".0%", "range": [0, 1.03]})
 
 
 def importance(names: Sequence[str], values: Mapping[str, float]) -> Figure:
@@ -189,8 +192,9 @@ def labels(names: Sequence[str]) -> list[str]:
 
 def by_group(data: list[dict[str, Any]], names: Sequence[str], alt: str, title: str, **layout: Any) -> Figure:
     """A figure with a place for each coupling group or layer, in network order."""
+    longest = max((len(label) for label in labels(names)), default=0)
     made = figure(
-        data, alt, y=title, height=360, **layout,
+        data, alt, y=title, height=HEIGHT + LETTER * longest, **layout,
         xaxis={
             "type": "category", "title": {"text": ""}, "tickangle": -60, "tickfont": {"size": 10}, "showgrid": False,
         },

@@ -6,6 +6,8 @@ replaces the names by light or dark colours; `resolved` does so where there is n
 
 from __future__ import annotations
 
+import math
+from collections.abc import Sequence
 from typing import Any
 
 Figure = dict[str, Any]
@@ -80,6 +82,30 @@ def axis(title: str) -> dict[str, Any]:
         "gridcolor": "--line", "linecolor": "--line", "zerolinecolor": "--line", "tickcolor": "--line",
         "automargin": True,
     }  # fmt: skip
+
+
+def around(values: Sequence[float], least: float, margin: float = 0.12, most: float | None = None) -> dict[str, Any]:
+    """An axis that shows values with a margin. Left to itself, plotly.js shows an interval of 2 around a single value.
+
+    Args:
+        values: what is shown.
+        least: the least interval that is shown.
+        margin: fraction of the interval on each side.
+        most: the largest value that there can be, such as 1.0 for a fraction; the axis ends there.
+    """
+    if not values:
+        return {}
+    low, high = min(values), max(values)
+    wider = max(0.0, least - (high - low)) / 2 + margin * max(least, high - low)
+    top = high + wider if most is None else min(most, high + wider)
+    return {"range": [float(f"{low - wider:.6g}"), float(f"{top:.6g}")]}
+
+
+def amounts(values: Sequence[float]) -> dict[str, Any]:
+    """An axis of MACs or parameters, with as many digits as neighbouring ticks need to differ."""
+    span = max(values, default=0.0) - min(values, default=0.0)
+    digits = 3 if span <= 0 else min(9, max(3, 2 + math.ceil(math.log10(max(map(abs, values)) / span))))
+    return {"tickformat": f".{digits}~s", "nticks": 6}
 
 
 def resolved(value: Any, dark: bool = False) -> Any:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from mendstore import Snapshot
 from mendstore.queries import trials, workers
-from mendstore.queries.fleet import events, set_aside
+from mendstore.queries.fleet import events, retried, set_aside
 from mendstore.queries.pace import throughput
 from mendstore.queries.searches import Search
 from mendstore.queries.workers import Gaps
@@ -18,13 +18,12 @@ def fleet_page(snapshot: Snapshot, search: Search, importances: Importances, num
     seen, page = begin(snapshot, search, "fleet")
     found = workers.workers(snapshot, search)
     if seen.fleet.all:
-        page.parts["status"] = render("status", cards=_cards(seen, workers.claim_gaps(snapshot, search)))
+        gaps, again = workers.claim_gaps(snapshot, search), retried(snapshot, search)
+        page.parts["status"] = render("status", cards=_cards(seen, gaps, again))
         page.layout.append(Panel("status"))
-    if seen.pace.first and seen.pace.last:
-        spans = throughput(snapshot, search, seen.pace.first, seen.pace.last)
-        if spans:
-            page.figures["throughput"] = figures.throughput(spans)
-            page.layout.append(Panel("throughput", "Trials per hour", "By host.", whole=True))
+    if spans := throughput(snapshot, search, seen.pace):
+        page.figures["throughput"] = figures.throughput(spans)
+        page.layout.append(Panel("throughput", "Trials per hour", "By host.", whole=True))
     page.parts["workers"] = render("workers", workers=found)
     page.parts["events"] = render("events", events=events(snapshot, search))
     page.parts["aside"] = render(
@@ -38,7 +37,7 @@ def fleet_page(snapshot: Snapshot, search: Search, importances: Importances, num
     return page
 
 
-def _cards(seen: Overview, gaps: Gaps) -> list[tuple[str, str, str]]:
+def _cards(seen: Overview, gaps: Gaps, again: int) -> list[tuple[str, str, str]]:
     fleet, rate, faults = seen.fleet, seen.pace.rate, seen.fleet.faults
     named = ", ".join(f"{number} {kind}" for kind, number in faults.items() if number) or "none"
     where = f"on {words.plural(fleet.hosts, 'host')}; " if fleet.hosts else ""
@@ -46,7 +45,7 @@ def _cards(seen: Overview, gaps: Gaps) -> list[tuple[str, str, str]]:
     return [
         ("Workers alive" if seen.live else "Workers", known, f"{where}{fleet.ended} ended by themselves"),
         ("Pace", words.count(3600 * rate) if rate and seen.state == "running" else "–", "trials per hour, recently"),
-        ("Candidates", str(fleet.leased), f"being scored; {fleet.waiting} waiting, {fleet.retried} tried again"),
+        ("Candidates", str(fleet.leased), f"being scored; {fleet.waiting} waiting, {again} tried again"),
         ("Between two trials", words.span(gaps.p50), f"from result to claim; 99% in {words.span(gaps.p99)}"),
         ("Faults survived", str(sum(faults.values())), named),
     ]  # fmt: skip

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 from mendstore import Snapshot
 from mendstore.queries import trials
 from mendstore.queries.searches import Search
 from mendstore.records import title
 from mendview import figures, overview, words
+from mendview.importance import LEAST
 from mendview.pages.base import Importances, Page, Panel, begin, render
 
 AGREEING = 20
@@ -49,9 +52,22 @@ def network_page(snapshot: Snapshot, search: Search, importances: Importances, n
         page.figures["agreement"] = figures.agreement(structure, top)
         note = "Median, least and most channels that the best trials keep. A short line means that they agree."
         page.layout.append(Panel("agreement", "What the best trials agree on", note))
-    values = importances(search, seen.pace.states.get("complete", 0))
+    complete = seen.pace.states.get("complete", 0)
+    values = importances(search, complete)
+    unknown = _unknown(values, complete)
+    if unknown:
+        page.parts["no_importance"] = f'<p class="note">{unknown}</p>'
+        page.layout.append(Panel("no_importance", "Importance"))
+        return page
     if values:
         page.figures["importance"] = figures.importance(structure.groups, values)
     note = "How much the score depends on each coupling group (PED-ANOVA over a sample of trials)."
     page.layout.append(Panel("importance", "Importance", note))
     return page
+
+
+def _unknown(values: Mapping[str, float] | None, complete: int) -> str:
+    """Why there is no importance, and will be none before there are more trials; "" where there is or will be."""
+    if complete < LEAST:
+        return f"Known once {LEAST} trials are scored in full; there are {complete}."
+    return "" if values or values is None else "Not known: the scores, or the restorations, hardly vary."

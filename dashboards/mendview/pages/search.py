@@ -12,9 +12,6 @@ from mendview.figures.network import movers
 from mendview.pages.base import Importances, Page, Panel, begin, render
 from mendview.tables import caption, headings, result_rows
 
-BARS = 24
-"""Number of spans in which endings are counted; with few, fractions are easier to see."""
-
 
 def search_page(snapshot: Snapshot, search: Search, importances: Importances, number: int | None = None) -> Page:
     """How it goes, how good the best network is, what mending changed, whether the fleet is alive, when it ends."""
@@ -27,7 +24,7 @@ def search_page(snapshot: Snapshot, search: Search, importances: Importances, nu
     shown = trials.ended_trials(snapshot, search, total)
     improved = trials.improvements(snapshot, search)
     page.figures["history"] = figures.history(improved, shown, seen.controls)
-    page.figures["endings"] = figures.endings(trials.spans(snapshot, search, total, BARS))
+    page.figures["endings"] = figures.endings(trials.endings(snapshot, search, total))
     page.parts["top"] = render("top", top=seen.top, base=page.base)
     page.parts["results"] = render(
         "results", rows=result_rows(search.result, search.structure.dense_score), headings=headings(search.result),

@@ -24,8 +24,6 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-import yaml
-
 from mendsearch.fleet.launch.base import Backend, require_remote, slug, submitted
 from mendsearch.fleet.launch.restarts import USAGE, RestartPolicy
 from mendsearch.fleet.launch.slots import NO_GPU, thread_environment
@@ -73,11 +71,15 @@ class Kubernetes(Backend):
 
     def rendered(self) -> str:
         """The Job as YAML; the Secret is only named."""
+        import yaml
+
         made = "" if self.secret else f", applied with the Job from the storage URL under the key `{SECRET_KEY}`"
         return f"# Secret {self._secret_name}{made}: not shown\n{yaml.safe_dump(self.job(), sort_keys=False)}"
 
     def launch(self, say: Callable[[str], None]) -> int:
         """Apply the Job, and the Secret unless it exists."""
+        import yaml
+
         documents = [self.job()] if self.secret else [self._secret_manifest(), self.job()]
         text = yaml.safe_dump_all(documents, sort_keys=False)
         # server-side: a client-side apply would leave the Secret's content in an annotation, in plain text

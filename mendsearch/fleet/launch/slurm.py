@@ -23,7 +23,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from string import Template
 
-from mendsearch.errors import UsageError
+from mendsearch.errors import MendsearchError, UsageError
 from mendsearch.fleet.launch.base import SECRET_VARIABLES, Backend, require_remote, slug, submitted
 from mendsearch.fleet.launch.slots import NO_GPU, thread_environment
 from mendstore.urls import STORAGE_VARIABLE
@@ -127,9 +127,15 @@ class Slurm(Backend):
         """Write the URL to its file, submit the script, and report the job's id."""
         script = self.rendered()
         self.log_dir.mkdir(parents=True, exist_ok=True)
+        new = not self.secret_file.exists()
         _write_secret(self.secret_file, self._secrets())
         environment = {name: value for name, value in os.environ.items() if name not in SECRET_VARIABLES}
-        job = submitted(["sbatch", "--parsable"], script, environment).partition(";")[0]
+        try:
+            job = submitted(["sbatch", "--parsable"], script, environment).partition(";")[0]
+        except MendsearchError:
+            if new:  # an older one may serve tasks that run
+                self.secret_file.unlink(missing_ok=True)
+            raise
         say(f"job {job}: {self.workers} tasks, logs in {self.log_dir}; `squeue -j {job}`, `scancel {job}`")
         say(f"the database's URL is in {self.secret_file}, readable by you only; remove it when the search is done")
         return 0

@@ -7,38 +7,18 @@ import socket
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
 from pathlib import Path
 
 from mendsearch.errors import MendsearchError
 from mendsearch.fleet.launch.attempt import Attempt
 from mendsearch.fleet.launch.restarts import DONE, UNREACHABLE, USAGE, RestartPolicy, final, meaning
+from mendsearch.fleet.launch.seats import Seat
 from mendsearch.fleet.launch.slots import Slot
 
 SIGNALS = (signal.SIGTERM, signal.SIGINT, signal.SIGUSR1)
 PATIENCE_S = 15.0
 POLL_S = 0.1
 OnExit = Callable[[int, int, str], None]
-
-
-@dataclass
-class _Seat:
-    """A slot and its worker: running (`attempt`), to be started at a time (`due`), or over with an exit code."""
-
-    slot: Slot
-    log: Path
-    attempt: Attempt | None = None
-    due: float | None = 0.0
-    code: int | None = None
-    failures: int = 0
-    proven: bool = False
-
-    @property
-    def over(self) -> bool:
-        return self.attempt is None and self.due is None
-
-    def __str__(self) -> str:
-        return f"worker {self.slot.index} on {self.slot.device}"
 
 
 class Supervisor:
@@ -79,8 +59,7 @@ class Supervisor:
         self._command, self._environment, self._on_exit = list(command), dict(environment), on_exit
         self._policy, self._news = policy or RestartPolicy(), say
         self._log_dir = log_dir
-        host = socket.gethostname().partition(".")[0]
-        self._seats = [_Seat(slot, log_dir / f"{host}-{slot.index}.log") for slot in slots]
+        self._seats = [self._seat(slot) for slot in slots]
         self._stopped_by: int | None = None
         self._deadline: float | None = None
 
@@ -117,7 +96,7 @@ class Supervisor:
 
     def poll(self) -> bool:
         """Handle what has happened since the last call, without waiting. Returns False once all is over."""
-        for seat in self._seats:
+        for seat in list(self._seats):
             if seat.attempt is not None and (code := seat.attempt.poll()) is not None:
                 self._ended(seat, seat.attempt, code)
             if seat.due is not None and time.monotonic() >= seat.due:
@@ -125,6 +104,26 @@ class Supervisor:
         if self._deadline is not None and time.monotonic() > self._deadline:
             self._kill()
         return not all(seat.over for seat in self._seats)
+
+    def resize(self, slots: Sequence[Slot]) -> None:
+        """Have a worker in each of these slots, and in no other; seats that were given up are tried again.
+
+        Workers that are too many, and those whose slot has another device or share of the cores now, are sent SIGTERM
+        and have the time that they need to give back their work. The latter are started again.
+
+        Args:
+            slots: slots for one worker each, one or more.
+        """
+        if self.stopping:
+            return
+        seats, wanted = {seat.slot.index: seat for seat in self._seats}, {slot.index: slot for slot in slots}
+        for index, seat in seats.items():
+            if index in wanted:
+                seat.move_to(wanted[index])
+            else:
+                seat.leave()
+        kept = [seat for seat in self._seats if seat.wanted or not seat.over]
+        self._seats = [*kept, *(self._seat(slot) for index, slot in wanted.items() if index not in seats)]
 
     def stop(self, number: int = signal.SIGTERM, patience_s: float = PATIENCE_S) -> None:
         """Send a signal to the workers and start no others. After `patience_s`, or on a second call, they are killed.
@@ -138,7 +137,7 @@ class Supervisor:
         self._deadline = time.monotonic() + patience_s
         for seat in self._seats:
             seat.due = None
-            if seat.attempt is not None:
+            if seat.attempt is not None and not seat.asked:
                 seat.attempt.send(number)
         name = signal.Signals(number).name
         asked = len(self.pids)
@@ -164,19 +163,28 @@ class Supervisor:
         while self.poll():
             time.sleep(POLL_S)
 
-    def _start(self, seat: _Seat) -> None:
+    def _seat(self, slot: Slot) -> Seat:
+        return Seat(slot, self._log_dir / f"{socket.gethostname().partition('.')[0]}-{slot.index}.log")
+
+    def _start(self, seat: Seat) -> None:
         environment = {**self._environment, **seat.slot.environment}
         seat.attempt = Attempt(self._command, environment, seat.log, str(seat))
         seat.due = None
         self._say(f"{seat}: started, process {seat.attempt.pid}, log {seat.log}")
 
-    def _ended(self, seat: _Seat, attempt: Attempt, code: int) -> None:
+    def _ended(self, seat: Seat, attempt: Attempt, code: int) -> None:
         seat.attempt, seat.code = None, code
         tail = attempt.tail()
         self._report(attempt.pid, code, tail)
         news = f"{seat}: {meaning(code)} ({attempt.lasted_s:.0f} s)"
-        if code == DONE or self.stopping:
+        asked, seat.asked = seat.asked, False
+        if not seat.wanted:
+            self._seats.remove(seat)
+        if code == DONE or self.stopping or not seat.wanted:
             self._say(news)
+        elif asked:
+            seat.due = time.monotonic()
+            self._say(f"{news}; another takes its place")
         elif final(code):
             self._say(_with_log(news, tail))
         else:

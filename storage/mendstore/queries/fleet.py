@@ -30,7 +30,6 @@ class FleetStatus:
         here_s: seconds since the first of those alive joined.
         leased: candidates being scored.
         waiting: candidates that wait for a worker.
-        retried: candidates that took more than one attempt.
         set_aside: candidates that failed three times.
         faults: number of events by kind.
     """
@@ -43,7 +42,6 @@ class FleetStatus:
     here_s: float = 0.0
     leased: int = 0
     waiting: int = 0
-    retried: int = 0
     set_aside: int = 0
     faults: Mapping[str, int] = field(default_factory=dict)
 
@@ -59,7 +57,7 @@ class Event:
 
     Attributes:
         at: when, in UTC.
-        kind: joined, left, failed, set aside, outage, late result, stop, resume or trials.
+        kind: joined, left, failed, set aside, outage, late result, stop, resume, trials or workers.
         detail: more about it.
         ordinal: ordinal of the worker within the search, or None.
     """
@@ -102,9 +100,9 @@ def fleet_status(snapshot: Snapshot, search: Search) -> FleetStatus:
     )
     items = snapshot.one(
         """
-        SELECT count(*) FILTER (WHERE state = 'leased') AS leased, count(*) FILTER (WHERE state = 'waiting') AS waiting,
-            count(*) FILTER (WHERE attempts > 1) AS retried, count(*) FILTER (WHERE state = 'set_aside') AS set_aside
-        FROM mend_items WHERE study_id = :study
+        SELECT (SELECT count(*) FROM mend_items WHERE study_id = :study AND state = 'leased') AS leased,
+            (SELECT count(*) FROM mend_items WHERE study_id = :study AND state = 'waiting') AS waiting,
+            (SELECT count(*) FROM mend_items WHERE study_id = :study AND state = 'set_aside') AS set_aside
         """,
         study=search.study_id,
     )
@@ -119,6 +117,12 @@ def fleet_status(snapshot: Snapshot, search: Search) -> FleetStatus:
         **items,
         faults=_faults(snapshot, search),
     )
+
+
+def retried(snapshot: Snapshot, search: Search) -> int:
+    """How many candidates of a search took more than one attempt; it reads all of them."""
+    query = "SELECT count(*) AS number FROM mend_items WHERE study_id = :study AND attempts > 1"
+    return 0 if search.wanted is None else int(snapshot.one(query, study=search.study_id)["number"])
 
 
 def events(

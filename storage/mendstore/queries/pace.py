@@ -13,6 +13,8 @@ PAUSE_S = 120.0
 """A search pauses where no trial ended for so long and for five times what one takes; pauses do not lower its rate."""
 GIVEN_BACK = r'attempt [0-9]+: (signal [0-9]+|stopped|KeyboardInterrupt:? ?|SystemExit:? ?[0-9]*)"$'
 """How the log of an attempt ends, as JSON, that a worker gave back because it was asked to end: it did not fail."""
+FEWEST_SPANS, MOST_SPANS = 4, 60
+"""Spans of time in which trials are counted."""
 STATES = {
     "complete": "complete",
     "pruned": "stopped_early",
@@ -125,18 +127,15 @@ def done_of(snapshot: Snapshot, study_id: int) -> int:
     return int(snapshot.one("SELECT mend_done(:study) AS done", study=study_id)["done"])
 
 
-def throughput(snapshot: Snapshot, search: Search, first: datetime, last: datetime, spans: int = 60) -> list[HostSpan]:
-    """Trials by host in equal spans of time; empty for a study of stock Optuna.
+def throughput(snapshot: Snapshot, search: Search, pace: Pace) -> list[HostSpan]:
+    """Trials by host in equal spans of time, from the first trial to the last; empty for a study of stock Optuna.
 
-    Args:
-        snapshot: the database.
-        search: the search.
-        first: begin of the first span, in UTC.
-        last: end of the last one, in UTC.
-        spans: how many spans.
+    A span is long enough for a dozen trials on average, so that the pace is seen and not the single trial.
     """
-    if search.wanted is None or last <= first:
+    first, last = pace.first, pace.last
+    if search.wanted is None or first is None or last is None or last <= first:
         return []
+    spans = max(FEWEST_SPANS, min(MOST_SPANS, pace.done // 12))
     rows = snapshot.all(
         """
         SELECT cast(:first AS timestamp) + span * cast(:step AS double precision) * interval '1 second' AS at,

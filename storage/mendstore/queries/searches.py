@@ -8,6 +8,7 @@ from datetime import datetime
 from typing import Any, TypeVar
 
 from mendstore.queries.best import best_scores
+from mendstore.queries.local_workers import LOCAL_WORKERS, LocalWorkers, read_local_workers
 from mendstore.queries.workers import alive_by_study
 from mendstore.reading import Row, Snapshot
 from mendstore.records import RESULTS, STRUCTURE, Record, RecordError, RunResult, Structure
@@ -60,6 +61,7 @@ class Search:
         model: name of the network, or an empty string.
         structure: the network; empty where it is not known.
         result: result of the finished run, or None.
+        local_workers: the workers that a run has on its own machine; None where no run has any.
         unreadable: records that are stored but cannot be read, each with the reason.
     """
 
@@ -74,6 +76,7 @@ class Search:
     model: str
     structure: Structure
     result: RunResult | None
+    local_workers: LocalWorkers | None = None
     unreadable: tuple[str, ...] = ()
 
 
@@ -164,6 +167,7 @@ def find_search(snapshot: Snapshot, *, study_id: int | None = None, name: str | 
         model=_model(ours, result),
         structure=structure or Structure(),
         result=result,
+        local_workers=read_local_workers(stored.get(LOCAL_WORKERS)),
         unreadable=unreadable + more,
     )
 
@@ -172,7 +176,7 @@ def _attributes(snapshot: Snapshot, study_id: int) -> dict[str, str | None]:
     rows = snapshot.all(
         "SELECT key, value_json FROM study_user_attributes WHERE study_id = :study AND key = ANY (:keys)",
         study=study_id,
-        keys=[STRUCTURE, RESULTS],
+        keys=[STRUCTURE, RESULTS, LOCAL_WORKERS],
     )
     return {row["key"]: row["value_json"] for row in rows}
 

@@ -16,6 +16,8 @@ from mendstore.records import Counts
 EACH = 600
 """Up to so many trials each is drawn by itself; past it they are summed up in spans."""
 SPANS = 120
+FEW_SPANS = 24
+"""Spans in which endings are counted; with few, fractions are easier to see."""
 BEST_SCATTERED = 50
 STOPPED_SCORE = """
     (SELECT i.intermediate_value FROM trial_intermediate_values i WHERE i.trial_id = t.trial_id
@@ -99,10 +101,6 @@ class Span:
     Attributes:
         number: number of the first one.
         at: when the last one ended, in UTC.
-        trials: how many ended.
-        complete: scored in full.
-        pruned: stopped early.
-        fail: failed.
         low: lower quartile of the complete ones' scores.
         middle: median of the same.
         high: upper quartile of the same.
@@ -112,15 +110,30 @@ class Span:
 
     number: int
     at: datetime | None
-    trials: int
-    complete: int
-    pruned: int
-    fail: int
     low: float | None
     middle: float | None
     high: float | None
     best: float | None
     best_number: int
+
+
+@dataclass(frozen=True)
+class Endings:
+    """How trials of neighbouring numbers ended.
+
+    Attributes:
+        number: number of the first one.
+        at: when the last one ended, in UTC.
+        complete: scored in full.
+        pruned: stopped early.
+        fail: failed.
+    """
+
+    number: int
+    at: datetime | None
+    complete: int
+    pruned: int
+    fail: int
 
 
 @dataclass(frozen=True)
@@ -170,27 +183,20 @@ def each(snapshot: Snapshot, search: Search) -> list[Ended]:
     return [Ended(**row) for row in rows]
 
 
-def spans(snapshot: Snapshot, search: Search, trials: int, most: int = SPANS) -> list[Span]:
-    """Trials in at most `most` spans by number.
+def spans(snapshot: Snapshot, search: Search, trials: int) -> list[Span]:
+    """Trials in at most `SPANS` spans by number.
 
     Args:
         snapshot: the database.
         search: the search.
         trials: how many trials it has, of any state.
-        most: how many spans at the most.
     """
     rows = snapshot.all(
         """
-        SELECT min(number) AS number, max(at) AS at, count(*) AS trials,
-            count(*) FILTER (WHERE state = 'COMPLETE') AS complete, count(*) FILTER (WHERE state = 'PRUNED') AS pruned,
-            count(*) FILTER (WHERE state = 'FAIL') AS fail,
-            percentile_cont(0.25) WITHIN GROUP (ORDER BY score) AS low,
-            percentile_cont(0.5) WITHIN GROUP (ORDER BY score) AS middle,
-            percentile_cont(0.75) WITHIN GROUP (ORDER BY score) AS high,
-            :sign * max(:sign * score) AS best,
-            (array_agg(number ORDER BY :sign * score DESC NULLS LAST))[1] AS best_number
-        FROM (SELECT t.number, t.state, t.datetime_complete AS at, v.value AS score,
-                  t.number / greatest(1, ceil(:trials / cast(:spans AS numeric))::integer) AS span
+        SELECT min(number) AS number, max(at) AS at,
+            percentile_cont(ARRAY[0.25, 0.5, 0.75]) WITHIN GROUP (ORDER BY score) AS quartiles,
+            max(ARRAY[:sign * score, -number]) FILTER (WHERE score IS NOT NULL) AS best
+        FROM (SELECT t.number, t.datetime_complete AS at, v.value AS score, t.number / :length AS span
               FROM trials t LEFT JOIN trial_values v
                 ON v.trial_id = t.trial_id AND v.objective = 0 AND v.value_type = 'FINITE' AND t.state = 'COMPLETE'
               WHERE t.study_id = :study AND t.state IN ('COMPLETE', 'PRUNED', 'FAIL')) spanned
@@ -198,10 +204,44 @@ def spans(snapshot: Snapshot, search: Search, trials: int, most: int = SPANS) ->
         """,
         study=search.study_id,
         sign=search.sign,
-        trials=trials,
-        spans=most,
+        length=-(-max(1, trials) // SPANS),
     )
-    return [Span(**row) for row in rows]
+    return [_span(row, search.sign) for row in rows]
+
+
+def _span(row: Row, sign: int) -> Span:
+    low, middle, high = row.pop("quartiles") or (None, None, None)
+    best, number = row.pop("best") or (None, None)
+    return Span(
+        **row,
+        low=low,
+        middle=middle,
+        high=high,
+        best=None if best is None else sign * best,
+        best_number=row["number"] if number is None else -int(number),
+    )
+
+
+def endings(snapshot: Snapshot, search: Search, trials: int) -> list[Endings]:
+    """How trials ended, in at most `FEW_SPANS` spans by number.
+
+    Args:
+        snapshot: the database.
+        search: the search.
+        trials: how many trials it has, of any state.
+    """
+    rows = snapshot.all(
+        """
+        SELECT min(number) AS number, max(datetime_complete) AS at,
+            count(*) FILTER (WHERE state = 'COMPLETE') AS complete,
+            count(*) FILTER (WHERE state = 'PRUNED') AS pruned, count(*) FILTER (WHERE state = 'FAIL') AS fail
+        FROM trials WHERE study_id = :study AND state IN ('COMPLETE', 'PRUNED', 'FAIL')
+        GROUP BY number / :length ORDER BY 1
+        """,
+        study=search.study_id,
+        length=-(-max(1, trials) // FEW_SPANS),
+    )
+    return [Endings(**row) for row in rows]
 
 
 def ended_trials(snapshot: Snapshot, search: Search, trials: int) -> list[Ended] | list[Span]:

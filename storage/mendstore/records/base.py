@@ -24,7 +24,7 @@ class RecordError(ValueError):
 class Record(BaseModel):
     """JSON that one part of mendsearch writes and another reads."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False, populate_by_name=True)
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False, populate_by_name=True, defer_build=True)
 
     @model_validator(mode="before")
     @classmethod

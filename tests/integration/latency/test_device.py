@@ -158,6 +158,8 @@ def test_device_workers_on_two_devices_are_refused(database, asker, name, storag
 
 
 def test_a_runtime_with_torch_is_refused():
-    with pytest.raises(UsageError, match="device: got runtime 'torch', expected one that needs no PyTorch: onnxruntime, openvino"):
+    with pytest.raises(
+        UsageError, match="device: got runtime 'torch', expected one that needs no PyTorch: onnxruntime, openvino"
+    ):
         wanted("torch", 1)
     assert issubclass(NoDeviceError, MendsearchError)

@@ -9,10 +9,12 @@ from optuna_dashboard import get_note
 from rich.console import Console
 
 import mendstore
+from bench.fleet.synthetic import make_search
 from mendsearch import figures
 from mendstore.queries.searches import find_search
 from mendview import overview, terminal
 from mendview.importance import importance
+from mendview.pages import network_page
 from mendview.publish import publish
 from mendview.report import report_of
 
@@ -102,3 +104,17 @@ def test_a_report_of_a_running_search_is_one_small_file(reader, made):
     assert 1_000_000 < len(page) < 5_000_000
     assert not re.findall(r"""<(?:script|link|img|a)[^>]+(?:src|href)=""", page)
     assert made.name in page
+
+
+@pytest.mark.parametrize(("known", "complete", "said"), [
+    (None, 12, "Known once 20 trials are scored in full; there are 12."), ({}, 30, "hardly vary"),
+])  # fmt: skip
+def test_where_importance_cannot_be_known_the_page_says_why(server, reader, name, known, complete, said):
+    small = make_search(
+        server.start(), name, trials=complete, workers=2, lost=0, groups=3, finished=True, stopped_early=0
+    )
+    page = reader.read(
+        lambda snapshot: network_page(snapshot, find_search(snapshot, study_id=small.study_id), lambda *_: known)
+    )
+    assert said in page.parts["no_importance"]
+    assert "importance" not in [panel.key for panel in page.layout]

@@ -5,9 +5,9 @@ from pathlib import Path
 import pytest
 
 import mendview
-from bench.fleet.synthetic import structure_of
+from bench.fleet.synthetic import results_of, structure_of
 from mendstore.queries.trials import Point
-from mendstore.records import Structure, Timing
+from mendstore.records import RunResult, Structure, Timing
 from mendview import figures
 from mendview.figures.style import PALETTE
 
@@ -95,3 +95,39 @@ def test_the_figure_of_channels_shows_every_structure_in_network_order():
     assert list(figure.data[1].x) == ["conv1", "layer1.0.conv1"]
     assert [counts[0] for counts in figure.data[1].customdata] == [3, 5]
     assert [counts[0] for counts in figure.data[2].customdata] == [4, 4]
+
+
+def shown(axis, tick_format):
+    """Labels of six even ticks, as plotly.js would write them: significant digits in millions."""
+    low, high = axis
+    digits = int(re.match(r"\.(\d)~s", tick_format).group(1))
+    return [f"{(low + (high - low) * index / 5) / 1e6:.{digits}g}" for index in range(6)]
+
+
+@pytest.mark.parametrize("span", [3e6, 2e4, 900])
+def test_ticks_of_trials_near_one_budget_differ(span):
+    trials = [Point(number, -0.5, 31e6 + span * number / 9, None) for number in range(10)]
+    xaxis = figures.scatter(trials, "macs")["layout"]["xaxis"]
+    assert len(set(shown((31e6, 31e6 + span), xaxis["tickformat"]))) == 6
+
+
+def test_accuracy_ends_at_one_however_few_networks_there_are():
+    structure = structure_of(3)
+    result = results_of(structure, structure["uniform"], -0.05, "few", 9)
+    for row in result["finalists"].values():
+        row["part"], row["accuracy"] = 1.0, 0.9889
+    figure = figures.fidelity(RunResult.read(result))
+    low, high = figure["layout"]["yaxis"]["range"]
+    assert 0.9 < low < 0.9889 < high <= 1
+    low, high = figure["layout"]["xaxis"]["range"]
+    assert low < -0.17 < -0.05 < high < 0.1
+    assert len(figure["data"]) == 3
+
+
+def test_long_names_leave_a_figure_its_height():
+    short, long = ({f"{prefix}{index}": 4 for index in range(3)} for prefix in ("c", "features.denseblock1.denselayer"))
+    heights = [
+        figures.channels(Structure.read({"widths": widths}), dict.fromkeys(widths, 2))["layout"]["height"]
+        for widths in (short, long)
+    ]
+    assert heights[1] - heights[0] > 100

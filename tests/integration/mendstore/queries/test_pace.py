@@ -55,10 +55,18 @@ def test_where_nothing_ends_any_more_there_is_no_rate(reader, finished):
 
 
 def test_throughput_holds_every_counted_trial(ask, made):
-    def spans(snapshot, search):
-        pace = pace_of(snapshot, search)
-        return throughput(snapshot, search, pace.first, pace.last)
-
-    rows = ask(spans)
+    rows = ask(lambda snapshot, search: throughput(snapshot, search, pace_of(snapshot, search)))
     assert sum(row.trials for row in rows) == DONE
     assert {row.host for row in rows} == {"node0"}
+
+
+def test_a_span_of_throughput_holds_a_dozen_trials_however_short_the_search(server, reader, name):
+    short = make_search(server.start(), name, trials=60, workers=2, groups=3, finished=True, seconds=1)
+
+    def ask(snapshot):
+        search = find_search(snapshot, study_id=short.study_id)
+        return throughput(snapshot, search, pace_of(snapshot, search))
+
+    rows = reader.read(ask)
+    assert len({row.at for row in rows}) == 5
+    assert min(row.trials for row in rows) >= 6

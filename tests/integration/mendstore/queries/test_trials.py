@@ -1,5 +1,8 @@
 from datetime import UTC, datetime, timedelta
 
+import numpy as np
+import pytest
+
 from mendstore.queries import trials
 from mendstore.queries.trials import counts_of, number_of
 
@@ -14,12 +17,19 @@ def test_improvements_are_the_running_best_in_order_of_ending(ask, made):
     assert scores[-1] == max(complete(made).values())
 
 
-def test_spans_hold_every_trial_that_ended_once(ask, made):
-    rows = ask(trials.spans, len(made.states))
-    assert len(rows) <= trials.SPANS
+def test_endings_count_every_trial_that_ended_once(ask, made):
+    rows = ask(trials.endings, len(made.states))
+    assert len(rows) <= trials.FEW_SPANS
     assert sum(row.complete for row in rows) == made.states.count("COMPLETE")
     assert sum(row.pruned for row in rows) == made.states.count("PRUNED")
     assert sum(row.fail for row in rows) == made.states.count("FAIL")
+
+
+def test_spans_sum_up_the_scores_of_complete_trials(ask, made):
+    rows = ask(trials.spans, len(made.states))
+    assert len(rows) <= trials.SPANS
+    first = sorted(score for number, score in complete(made).items() if number < rows[1].number)
+    assert [rows[0].low, rows[0].middle, rows[0].high] == pytest.approx(np.quantile(first, [0.25, 0.5, 0.75]))
     assert max(row.best for row in rows if row.best is not None) == made.scores[made.best]
     best = max((row for row in rows if row.best is not None), key=lambda row: row.best)
     assert best.best_number == made.best

@@ -1,12 +1,13 @@
 """The script of an array job; what a real Slurm makes of it is in tests/integration/test_slurm.py."""
 
+import os
 import shlex
 import subprocess
 from pathlib import Path
 
 import pytest
 
-from mendsearch.errors import UsageError
+from mendsearch.errors import MendsearchError, UsageError
 from mendsearch.fleet.launch import Slurm
 from mendsearch.fleet.launch.base import slug
 
@@ -105,3 +106,18 @@ def test_other_names_have_other_slugs():
     assert len(set(slugs)) == len(names)
     assert all(len(text) <= 37 and text.strip("-") == text for text in slugs)
     assert slugs[0] == "mine"
+
+
+@pytest.mark.parametrize("there", [False, True])
+def test_a_job_that_is_refused_leaves_no_new_file_with_the_url(monkeypatch, tmp_path, there):
+    monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path / "config"))
+    monkeypatch.setenv("PATH", f"{tmp_path}:{os.environ['PATH']}")
+    (tmp_path / "sbatch").write_text("#!/bin/sh\necho no such partition >&2; exit 1\n")
+    (tmp_path / "sbatch").chmod(0o700)
+    asked = backend(log_dir=tmp_path / "logs")
+    if there:  # tasks of an earlier job read it
+        asked.secret_file.parent.mkdir(parents=True)
+        asked.secret_file.touch()
+    with pytest.raises(MendsearchError, match="sbatch refused: no such partition"):
+        asked.launch(print)
+    assert asked.secret_file.exists() == there
