@@ -18,9 +18,8 @@ from mendsearch.artifacts.result import structure_of
 from mendsearch.files import write_json
 from mendsearch.mending.search import Search
 from mendsearch.pipeline.finetuning import Finetuned
-from mendsearch.pipeline.latency import latencies_ms
 from mendsearch.pipeline.run import Run
-from mendsearch.pipeline.timing import meets
+from mendsearch.pipeline.timing import latencies_ms, meets
 from mendsearch.study.worker import open_database
 from mendstore.records import FORMAT, RESULTS, Budget, DenseRow, Model, PrunedRow, RunResult, Timing, TrialCounts
 

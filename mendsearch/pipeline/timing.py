@@ -10,10 +10,12 @@ from torch import nn
 
 from mendsearch.batches import Batch
 from mendsearch.budget import LatencyProfile, read_profile
+from mendsearch.coupling.copying import dtype_of
 from mendsearch.errors import UsageError
 from mendsearch.files import write_text
 from mendsearch.latency.measuring import Times, measure
 from mendsearch.latency.runtimes import open_runtime
+from mendsearch.latency.runtimes.eager import Eager
 from mendsearch.latency.timers import setting_of
 from mendsearch.mending.search import Search
 from mendsearch.modes import to_network
@@ -24,6 +26,8 @@ from mendsearch.pipeline.run import Run
 from mendstore.records import Timing, title
 
 ROUNDS = 11
+FEW = 5
+"""Turns of each network for a table."""
 LEAST_NOISE, MOST_NOISE = 0.01, 0.03
 """Fraction by which a network may be above its budget, at least and at most; between, the standard error of a time."""
 
@@ -65,6 +69,19 @@ def timed(run: Run, search: Search, tuned: Mapping[str, Finetuned]) -> Timing | 
     part = run.spec.budget.latency_part  # of what the dense network takes now, not in the minute of the profile
     asked = asked if part is None else part * times.ms["dense"]
     return timing.model_copy(update={"asked_ms": asked, "measured_ms": times.ms, "noise": times.error})
+
+
+def latencies_ms(models: Mapping[str, nn.Module], item: Batch) -> dict[str, float]:
+    """Median milliseconds of a pass of one item in PyTorch, on this machine, for tables; by name.
+
+    Args:
+        models: networks by name, `dense` among them.
+        item: inputs of the pass.
+    """
+    runtime = Eager(torch.get_num_threads(), dtype_of(models["dense"]))
+    passes = {name: runtime.prepare(model, item) for name, model in models.items()}
+    times = measure(passes, passes["dense"], runtime, rounds=FEW)
+    return {name: round(ms, 4) for name, ms in times.ms.items()}
 
 
 def meets(timing: Timing, name: str) -> bool | None:

@@ -18,7 +18,7 @@ class Eager(Runtime):
     """`torch`: eager mode, on a GPU where there is one."""
 
     name = "torch"
-    dtypes = (torch.float32, torch.bfloat16, torch.float16)
+    dtypes = (torch.float32, torch.float64, torch.bfloat16, torch.float16)
 
     def __init__(self, threads: int, dtype: torch.dtype) -> None:
         super().__init__(threads, dtype)
