@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import argparse
 import copy
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+import numpy as np
 import torch
 from torch import nn
 from torchvision.models import mobilenet_v2
@@ -14,7 +16,7 @@ from torchvision.models import mobilenet_v2
 from bench.files import WORK
 from mendsearch.budget import Limits, build_cost_model
 from mendsearch.config import Budget, DataSpec, FinetuneSpec, MendSpec, PruneSpec, ReconstructionName, TrainSpec
-from mendsearch.coupling.layout import Coupling
+from mendsearch.coupling.layout import Coupling, Ints
 from mendsearch.files import read_tensors, write_tensors
 from mendsearch.mending.search import Problem, Search, build_problem, rank_channels
 from mendsearch.mending.weights import Weights
@@ -105,6 +107,15 @@ class Trained:
             train(tuned, self.splits.train, spec, seed=seed, augment=self.splits.augment, teacher=self.model)
             found.append(accuracy(tuned, self.splits.test))
         return found
+
+    def counts_of(self, state: Mapping[str, torch.Tensor]) -> Ints:
+        """(G,) int64, keep counts of this network as it was pruned by whomever."""
+        dense, counts = self.model.state_dict(), []
+        for group in self.coupling.groups:
+            found = {state[name].shape[dim] * group.width // dense[name].shape[dim] for name, dim in group.outputs}
+            (count,) = found  # layers that are coupled have the same channels, whoever pruned them
+            counts.append(count)
+        return np.array(counts, dtype=np.int64)
 
     @property
     def calibration(self) -> torch.Tensor:

@@ -40,6 +40,9 @@ budget.macs=0.3` runs in `runs/mine-macs-0.3`, and the same command resumes ther
 of earlier runs in the same folder are reused where network, data, training and seed are the same; the run says which.
 Data are compared by the calibration items, the validation items and the number of training items: after a change of
 other training items, remove the earlier run, or run in another folder.
+
+Several budgets are a list: `budget.macs = [0.5, 0.3]` runs in `runs/mine-macs-0.5`, then in `runs/mine-macs-0.3`, whose
+search starts from the best structures of the first, and one table shows both. Lists of two limits have the same length.
 """
 
 

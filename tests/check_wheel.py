@@ -6,6 +6,7 @@ Run by `make wheel`; it downloads what the wheel needs, so it is no part of the 
 from __future__ import annotations
 
 import os
+import signal
 import subprocess
 import sys
 import tempfile
@@ -25,6 +26,17 @@ def run(*command: str | Path, cwd: Path = ROOT) -> str:
     return ended.stdout
 
 
+def measures(command: Path, folder: Path) -> None:
+    """A device worker joins, and ends when it is asked to."""
+    worker = subprocess.Popen([command, "device", "mine"], cwd=folder, stderr=subprocess.PIPE, text=True)
+    assert worker.stderr is not None
+    said = worker.stderr.readline()
+    worker.terminate()
+    worker.communicate(timeout=30)
+    if "measures for `mine`" not in said or worker.returncode != 128 + signal.SIGTERM:
+        sys.exit(f"without torch, `mendsearch device` ended with {worker.returncode}; it said: {said}")
+
+
 def main() -> None:
     """Build, look, install, use."""
     with tempfile.TemporaryDirectory() as temporary:
@@ -37,7 +49,7 @@ def main() -> None:
             sys.exit(f"the wheel's top-level names are {sorted(names)}, expected {sorted(NAMES)}")
         venv.create(folder / "venv", with_pip=True)
         python = folder / "venv" / "bin" / "python"
-        run(python, "-m", "pip", "install", "--quiet", "-c", ROOT / "constraints.txt", wheel)
+        run(python, "-m", "pip", "install", "--quiet", "-c", ROOT / "constraints.txt", f"{wheel}[device]")
         imports = "import importlib.util as u, mendstore, mendview, mendview.report, mendsearch; assert not u.find_spec('torch')"
         run(python, "-c", imports, cwd=folder)
         command = folder / "venv" / "bin" / "mendsearch"
@@ -46,6 +58,7 @@ def main() -> None:
         assert "pip install 'mendsearch[torch]'" in run(command, "doctor", cwd=folder)
         try:
             assert run(command, "db", "upgrade", cwd=folder).startswith("schema ")
+            measures(command, folder)
         finally:
             run(command, "db", "stop", cwd=folder)
         ended = subprocess.run([command, "demo"], cwd=folder, capture_output=True, text=True, check=False)

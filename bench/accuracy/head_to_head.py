@@ -114,7 +114,7 @@ class Cell:
             return random_structures(self._search.space, len(SEEDS), seed=0)[seed]
         if method in FINALISTS:
             return np.array(self._finalists(seed)[method], dtype=np.int64)
-        return self._counts_of(self._peer(method.removesuffix(OURS)))
+        return self._network.counts_of(self._peer(method.removesuffix(OURS)))
 
     def _finalists(self, seed: int) -> dict[str, Any]:
         return self._kept(f"finalists-{seed}", lambda: self._mend(seed))  # type: ignore[no-any-return]
@@ -147,15 +147,6 @@ class Cell:
             file.parent.mkdir(parents=True, exist_ok=True)
             write_tensors(file, recalibrated(found, images).state_dict())
         return read_tensors(file)
-
-    def _counts_of(self, state: dict[str, torch.Tensor]) -> Ints:
-        """(G,) int64, keep counts of a network that was pruned by whomever."""
-        dense, counts = self._network.model.state_dict(), []
-        for group in self._network.coupling.groups:
-            found = {state[name].shape[dim] * group.width // dense[name].shape[dim] for name, dim in group.outputs}
-            (count,) = found  # layers that are coupled have the same channels, whoever pruned them
-            counts.append(count)
-        return np.array(counts, dtype=np.int64)
 
     def _kept(self, title: str, work: Any) -> Any:
         return kept(self._folder / f"{self._title}-{title}.json".replace(",", "").replace(" ", "-"), work)

@@ -29,12 +29,14 @@ class Way:
         across: whether one threshold holds for all groups (`global_pruning`).
         isomorphic: whether only groups of the same form are compared.
         steps: pruning steps to the ratio, each with importances of its own (`iterative_steps`).
+        round_to: number that channels are rounded to a multiple of, or None.
     """
 
     norm: int | None
     across: bool
     isomorphic: bool = False
     steps: int = 1
+    round_to: int | None = None
 
 
 WAYS = {f"L{p}, {'global' if across else 'uniform'}": Way(p, across) for p in (1, 2) for across in (False, True)}
@@ -77,6 +79,7 @@ def _pruned(
         isomorphic=way.isomorphic,
         pruning_ratio=ratio,
         iterative_steps=way.steps,
+        round_to=way.round_to,
         max_pruning_ratio=0.95,  # without it, whole layers go
         ignored_layers=[network.get_submodule(layer) for layer in heads],
     )

@@ -25,6 +25,7 @@ from mendsearch.latency.candidates import builder, random_structures
 from mendsearch.latency.measuring import measure
 from mendsearch.latency.profiling import profile_network
 from mendsearch.latency.runtimes import open_runtime
+from mendsearch.latency.timers import Here
 from mendsearch.models.resnet import cifar_resnet
 from mendsearch.pipeline.export import versions
 from mendsearch.progress import Reporter
@@ -46,7 +47,8 @@ def row(title: str, runtime_name: str, minutes: float) -> dict[str, Any]:
     torch.manual_seed(0)
     model, batch = factory().eval(), Batch.of(torch.randn(1, 3, size, size))
     runtime = open_runtime(runtime_name)
-    profile = profile_network(model, batch, runtime, seconds=60 * minutes, target=0.0, reporter=Reporter())
+    here = Here(runtime, model, batch)
+    profile = profile_network(model, batch, here, seconds=60 * minutes, target=0.0, reporter=Reporter())
     coupling = find_coupling(model, torch.randn(2, 3, size, size))
     features = Features(coupling, {name: tuple(one.shape) for name, one in model.named_parameters()}, geometries(model))
     build, dense = builder(model, coupling), runtime.prepare(model, batch)

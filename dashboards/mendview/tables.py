@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 from rich.table import Table
 
-from mendstore.records import DenseRow, PrunedRow, RunResult, title
+from mendstore.records import CONTROLS, PrunedRow, RunResult, title
 from mendview import words
 
 
@@ -20,7 +21,6 @@ def result_rows(result: RunResult | None, dense_score: float | None) -> list[tup
     if result is None:
         return []
     rows: list[tuple[str, ...]] = []
-    dense = result.dense.macs
     for name, row in result.rows.items():
         pruned = row if isinstance(row, PrunedRow) else None
         rows.append(
@@ -31,18 +31,17 @@ def result_rows(result: RunResult | None, dense_score: float | None) -> list[tup
                 "" if pruned is None else " → ".join(words.figure(value, result, 1) for value in pruned.validation),
                 "" if pruned is None else words.figure(result.figures_before[name], result),
                 words.score(dense_score if pruned is None else pruned.score),
-                f"{row.macs:,} ({words.percent(row.macs / dense if dense else None)})",
-                words.count(row.params),
-                _latency(result, name, row),
+                *_costs(result, name),
+                _latency(result, name),
             )
         )
     return rows
 
 
-def _latency(result: RunResult, name: str, row: DenseRow) -> str:
+def _latency(result: RunResult, name: str) -> str:
     """Where the budget is in time, that on its device; else that on the machine of the run."""
     if result.timing is None:
-        return f"{row.latency_ms:.2f} ms"
+        return f"{result.times_ms[name]:.2f} ms"
     predicted, measured = result.timing.predicted_ms[name], result.timing.measured_ms.get(name)
     return f"{predicted:.3g} ms predicted" if measured is None else f"{measured:.3g} ms ({predicted:.3g} predicted)"
 
@@ -94,6 +93,41 @@ def result_table(result: RunResult, dense_score: float) -> Table:
     for row in result_rows(result, dense_score):
         table.add_row(*row, style="bold" if row[0].endswith("exported") else None)
     return table
+
+
+def budgets_table(results: Sequence[RunResult]) -> Table:
+    """The table of several budgets of one network, the dense network first.
+
+    Args:
+        results: results of the runs, in order.
+    """
+    first = results[0]
+    figure, controls = f"test {first.figure_name}", [name for name in CONTROLS if name in first.finalists]
+    caption = (
+        f"{figure}: of the exported network, and of the controls at the same budget, each after as much of the "
+        f"fine-tuning as the table of its search says. Percentages are of the dense network: its MACs, and its latency "
+        f"in the same run."
+    )
+    table = Table(title="budgets", caption=caption, caption_justify="left")
+    for heading in ("search", "exported"):
+        table.add_column(heading, no_wrap=True)
+    for heading in (figure, *(title(name) for name in controls), "MACs", "parameters", "latency"):
+        table.add_column(heading, justify="right")
+    dense = words.measured(first.figures["dense"], first)
+    table.add_row("", "dense", dense, *("" for _ in controls), *_costs(first, "dense"), _latency(first, "dense"))
+    for result in results:
+        name, times = result.exported, result.times_ms
+        figures = [words.measured(result.figures[one], result) for one in (name, *controls)]
+        part = words.percent(times[name] / times["dense"] if times["dense"] else None)
+        latency = f"{_latency(result, name)} ({part})"
+        table.add_row(result.search, title(name), *figures, *_costs(result, name), latency)
+    return table
+
+
+def _costs(result: RunResult, name: str) -> tuple[str, str]:
+    """MACs and parameters of a network of a result."""
+    row, dense = result.rows[name], result.dense.macs
+    return f"{row.macs:,} ({words.percent(row.macs / dense if dense else None)})", words.count(row.params)
 
 
 def structure_table(found: dict[str, Any]) -> Table:

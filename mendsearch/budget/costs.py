@@ -84,6 +84,20 @@ class CostModel:
             found[operation.layer] = found.get(operation.layer, 0.0) + operation.macs
         return {layer: round(macs) for layer, macs in found.items()}
 
+    def layer_ms(self, counts: Ints) -> dict[str, float]:
+        """Milliseconds of each module, in the order in which they run first, as the latency model says.
+
+        The constant of a call, and what the runtime does between layers, are in none of them.
+
+        Args:
+            counts: (G,) int64.
+        """
+        assert self.latency is not None
+        found: dict[str, float] = {}
+        for operation, ms in zip(self.coupling.operations, self.latency.by_operation(counts), strict=True):
+            found[operation.layer] = found.get(operation.layer, 0.0) + float(ms)
+        return found
+
     def costs(self, counts: Ints, quantities: Iterable[str] = ("macs", "params")) -> dict[str, Floats]:
         """Costs of candidates.
 

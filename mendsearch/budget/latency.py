@@ -40,15 +40,24 @@ class LatencyModel:
         features: of the network.
         step: number of channels that the device computes together.
         coefficients: (1 + 6 P,), milliseconds a call, then by feature; none is negative.
+        dense_ms: milliseconds of the dense network as measured; a budget may be a fraction of it. None where unknown.
     """
 
-    def __init__(self, features: Features, step: int, coefficients: Sequence[float]) -> None:
-        self.features, self.step = features, step
+    def __init__(
+        self, features: Features, step: int, coefficients: Sequence[float], dense_ms: float | None = None
+    ) -> None:
+        self.features, self.step, self.dense_ms = features, step, dense_ms
         self.coefficients = np.asarray(coefficients, dtype=np.float64)
 
     def ms(self, counts: Ints) -> Floats:
         """Milliseconds of candidates: (..., G) int64 to (...) float64."""
         found: Floats = self.features.blocks(counts, self.step) @ self.coefficients[1:] + self.coefficients[0]
+        return found
+
+    def by_operation(self, counts: Ints) -> Floats:
+        """What each operation adds to that, without the constant: (..., G) int64 to (..., P) float64, milliseconds."""
+        parts = self.features.blocks(counts, self.step) * self.coefficients[1:]
+        found: Floats = parts.reshape(*parts.shape[:-1], 6, -1).sum(axis=-2)
         return found
 
 

@@ -24,6 +24,7 @@ class Limits:
     Attributes:
         steps: (G,) int64, the number that keep counts are multiples of, and the smallest keep count.
         absolute: limits in absolute numbers, by cost.
+        dense: costs of the dense network, of which a limit may be a fraction; its latency as it was measured.
 
     Raises:
         BudgetError: no candidate can meet the budget, or the dense network already does.
@@ -34,6 +35,9 @@ class Limits:
         widths = costs.coupling.widths
         self.steps: Ints = np.where(widths % multiple == 0, multiple, 1)
         dense, least = (_one(costs, counts, budget.limits()) for counts in (widths, self.steps))
+        self.dense = dense
+        if costs.latency is not None and costs.latency.dense_ms is not None:
+            dense["latency_ms"] = costs.latency.dense_ms
         self.absolute = budget.absolute(dense)
         for name, value in self.absolute.items():
             asked = getattr(budget, name)

@@ -84,7 +84,7 @@ class LatencyProfile(_Part):
     def latency_model(self, features: Features) -> LatencyModel:
         """The model, for the features of the network."""
         factor, coefficients = self.model.correction, self.model.coefficients
-        return LatencyModel(features, self.model.step, [factor * value for value in coefficients])
+        return LatencyModel(features, self.model.step, [factor * value for value in coefficients], self.dense_ms)
 
 
 def network_digest(coupling: Coupling, shapes: Mapping[str, tuple[int, ...]], geometry: Mapping[str, Geometry]) -> str:

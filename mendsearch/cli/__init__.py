@@ -48,6 +48,7 @@ for verb in (
     runs.run,
     runs.inspect,
     profile.profile,
+    profile.device,
     exporting.export,
     watch.status,
     watch.dashboard,

@@ -18,9 +18,9 @@ import typer
 from rich.console import Console
 
 import mendstore
-from mendsearch.config import Spec, load_spec
+from mendsearch.config import Spec
 from mendsearch.errors import MendsearchError, UsageError
-from mendsearch.pipeline.folder import spec_of
+from mendsearch.pipeline.budgets import specs_in
 from mendsearch.pipeline.home import storage_of_run
 from mendsearch.pipeline.naming import beside
 from mendsearch.progress import Reporter
@@ -144,20 +144,25 @@ def storage_of(url: str | None) -> str:
     return server.start()
 
 
-def run_of(spec: Path, out: Path | None, set_: list[str] | None) -> tuple[Spec, Path]:
-    """The spec and the folder of a run, from a spec file or a run folder; its own ones if the folder holds another run.
+def runs_of(spec: Path, out: Path | None, set_: list[str] | None) -> list[tuple[Spec, Path]]:
+    """Spec and folder of each run, from a spec file or a run folder: one, or one for each budget.
+
+    A run has its own folder and name if the folder holds another one. Those of several budgets lie beside each other:
+    in `out`, or where a single run would.
 
     Raises:
         SpecError: the spec cannot be read.
     """
-    overrides = tuple(set_ or ())
-    loaded = spec_of(spec, overrides) if spec.is_dir() else load_spec(spec, overrides)
+    loaded = specs_in(spec, tuple(set_ or ()))
     if out is not None:
-        return loaded, out
-    loaded, folder, said = beside(loaded, spec if spec.is_dir() else Path("runs") / loaded.name)
+        return [(one, out if len(loaded) == 1 else out / one.name) for one in loaded]
+    if len(loaded) > 1:
+        parent = spec.parent if spec.is_dir() else Path("runs")
+        return [(one, parent / one.name) for one in loaded]
+    one, folder, said = beside(loaded[0], spec if spec.is_dir() else Path("runs") / loaded[0].name)
     if said:
         print(said, file=sys.stderr)
-    return loaded, folder
+    return [(one, folder)]
 
 
 def storage_of_folder(folder: Path, url: str | None) -> str:
@@ -197,7 +202,7 @@ def look_up(url: str, name: str) -> tuple[mendstore.Registered, int]:
         database.close()
 
 
-def show(value: Any, table: Any, as_json: bool) -> None:
+def show(value: Any, table: Any, as_json: bool = False) -> None:
     """Print a value as JSON, or the table of it. What is read by another program than a terminal is not folded."""
     if as_json:
         print(json.dumps(value, indent=2))

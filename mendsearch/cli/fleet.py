@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -18,12 +19,12 @@ from mendsearch.cli.common import (
     existing_storage,
     guarded,
     look_up,
-    run_of,
+    runs_of,
     stoppable,
     storage_of_folder,
 )
 from mendsearch.cli.target import Name, Url, existing_search, search_named
-from mendsearch.config import MOST_TRIALS
+from mendsearch.config import MOST_TRIALS, Spec
 from mendsearch.errors import UsageError
 from mendsearch.progress import Reporter
 from mendview.words import plural
@@ -37,14 +38,20 @@ def create(
     store: Annotated[str | None, typer.Option(help=STORE_HELP)] = None,
     set_: SetKeys = None,
 ) -> None:
-    """Train and rank, then register the search for workers on any machine. Run it again to resume."""
-    loaded, folder = run_of(spec, out, set_)
+    """Train and rank, then register the search for workers on any machine. Run it again to resume.
+
+    Where a limit of the budget is a list, one search is registered for each entry.
+    """
     reporter = Reporter()
     with stoppable(reporter):
-        from mendsearch.pipeline import stages
+        for one, folder in runs_of(spec, out, set_):
+            _create(one, folder, storage_of_folder(folder, storage), store, reporter)
 
-        url = storage_of_folder(folder, storage)
-        registered = stages.create_search(loaded, folder, url, store, reporter)
+
+def _create(loaded: Spec, folder: Path, url: str, store: str | None, reporter: Reporter) -> None:
+    from mendsearch.pipeline import stages
+
+    registered = stages.create_search(loaded, folder, url, store, reporter)
     shown = mendstore.without_password(url)
     print(f"search `{registered.name}` is registered for {registered.trials} trials in {shown}")
     data = loaded.data.path if loaded.finetune.epochs else None

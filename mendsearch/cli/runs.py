@@ -2,15 +2,12 @@
 
 from __future__ import annotations
 
-import contextlib
-from importlib.util import find_spec
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
 from rich.console import Group
 
-import mendstore
 from mendsearch.cli.common import (
     Json,
     Out,
@@ -18,22 +15,14 @@ from mendsearch.cli.common import (
     SpecOrFolder,
     Storage,
     guarded,
-    look_up,
-    run_of,
+    runs_of,
     show,
-    stoppable,
-    storage_of_folder,
 )
-from mendsearch.config import Spec, load_spec
+from mendsearch.cli.outcome import run_all
 from mendsearch.errors import UsageError
-from mendsearch.importing import is_import_path
+from mendsearch.pipeline.budgets import chained, specs_in
 from mendsearch.pipeline.demo import demo_spec
-from mendsearch.progress import Reporter
-from mendsearch.stopping import Stopping
-from mendstore import Reader
-from mendstore.records import RunResult
-from mendview.tables import outputs_table, result_table, structure_table
-from mendview.verdict import chosen
+from mendview.tables import outputs_table, structure_table
 
 Workers = Annotated[
     int,
@@ -55,7 +44,7 @@ def demo(
     as_json: Json = False,
 ) -> None:
     """Run the full pipeline on scikit-learn's digits, in minutes on a CPU."""
-    _run(demo_spec(trials), out, storage, as_json, workers)
+    run_all([(demo_spec(trials), out)], storage, as_json, workers)
 
 
 @guarded
@@ -67,9 +56,12 @@ def run(
     set_: SetKeys = None,
     as_json: Json = False,
 ) -> None:
-    """Train, pre-prune, mend and fine-tune. Run it again to resume: no finished stage or trial is repeated."""
-    loaded, folder = run_of(spec, out, set_)
-    _run(loaded, folder, storage, as_json, workers)
+    """Train, pre-prune, mend and fine-tune. Run it again to resume: no finished stage or trial is repeated.
+
+    A limit of the budget may be a list, as in `--set budget.macs=[0.5,0.3]`: one run follows the other, each
+    starting from the structures of the one before, and one table shows them all.
+    """
+    run_all(chained(runs_of(spec, out, set_)), storage, as_json, workers)
 
 
 @guarded
@@ -99,94 +91,8 @@ def inspect(
     if set_ and spec is None:
         raise UsageError("inspect: got --set without a spec, expected one whose keys it overrides; try --exclude")
     if spec is not None:
-        found = inspect_spec(load_spec(spec, tuple(set_ or ())))
+        found = inspect_spec(specs_in(spec, tuple(set_ or ()))[0])
     else:
         assert model is not None
         found = inspect_model(model, input_ or ["3x224x224"], tuple(exclude or ()))
     show(found, Group(structure_table(found), outputs_table(found)), as_json)
-
-
-def _run(spec: Spec, out: Path, storage: str | None, as_json: bool, workers: int) -> None:
-    reporter = Reporter()
-    with stoppable(reporter) as stopping:
-        _run_to_the_end(spec, out, storage, as_json, workers, reporter, stopping)
-
-
-def _run_to_the_end(
-    spec: Spec, out: Path, storage: str | None, as_json: bool, workers: int, reporter: Reporter, stopping: Stopping
-) -> None:
-    from mendsearch.pipeline import stages
-    from mendsearch.pipeline.timing import CORRECTED
-
-    url = storage_of_folder(out, storage)
-    outcome = stages.finished(spec, out, url)
-    if outcome is None:
-        outcome = stages.run_spec(spec, out, url, reporter, workers, stopping)
-        _publish(spec.name, url)
-        _report(spec.name, url, out / "report.html")
-    else:
-        _look_again(spec, url, out / "report.html", outcome.result, reporter)
-    result, shown = RunResult.read(outcome.result), mendstore.without_password(url)
-    show(outcome.result, result_table(result, outcome.dense_score), as_json)
-    reporter.say(chosen(result)[1])
-    reporter.say(f"in {out}: result.json, report.html, model/ (mendsearch.load)")
-    reporter.say(f"export it: {_export_command(out, result.model.name)}")
-    if (out / CORRECTED).is_file():
-        again = ("--set", f"budget.profile={out / CORRECTED}", "--set", f"mend.warm_start={spec.name}")
-        reporter.say(f"go on with the latency model corrected: {_run_command(out, shown, *again)}")
-    reporter.say(f"study `{spec.name}`: optuna-dashboard '{shown}'")
-    reporter.say(f"watch it: {mendstore.command('dashboard', url)}")
-    if mendstore.EmbeddedServer(mendstore.EMBEDDED).url == shown:
-        stop = mendstore.command("db stop")
-        reporter.say(f"the embedded database keeps running for the dashboard; `{stop}` stops it")
-
-
-def _run_command(out: Path, shown: str, *words: str) -> str:
-    """The command that runs a folder's spec again, changed, in the same database."""
-    place = () if mendstore.EmbeddedServer(mendstore.EMBEDDED).url == shown else ("--storage", shown)
-    return mendstore.command("run", None, str(out), *place, *words)
-
-
-def _export_command(out: Path, model: str) -> str:
-    """The command that exports a run: as ONNX where that is installed."""
-    form = () if find_spec("onnxscript") else ("--format", "pt2")
-    code = ("--model", model) if is_import_path(model) else ()
-    return mendstore.command("export", None, str(out), *form, *code)
-
-
-def _look_again(spec: Spec, url: str, report: Path, result: dict[str, Any], reporter: Reporter) -> None:
-    """Say if the search has more trials than the finished run, or this more than asked; make the report if missing."""
-    name, asked = spec.name, spec.mend.trials
-    if (had := result["trials"]["complete"] + result["trials"]["stopped_early"]) > asked:
-        reporter.say(f"{asked} trials were asked for, and this result is from {had}: all of them count")
-    with contextlib.suppress(mendstore.StorageError):  # the result is in the folder, whatever the database says
-        trials, counted = look_up(url, name)[0].trials, result["trials"]
-        done = counted["complete"] + counted["stopped_early"]
-        if trials > done:
-            reporter.say(
-                f"the search has {trials} trials now, but this result is from {done}; to choose among all: "
-                f"--set mend.trials={trials}"
-            )
-        if not report.is_file():  # the run ended between result and report
-            _report(name, url, report)
-
-
-def _publish(name: str, url: str) -> None:
-    """Put the figures of a search into its study, for those who open it in Optuna Dashboard."""
-    import optuna
-
-    from mendview.publish import publish
-
-    database = mendstore.Database(url)
-    publish(optuna.load_study(study_name=name, storage=mendstore.MendStorage(database)), url)
-    database.close()
-
-
-def _report(name: str, url: str, path: Path) -> None:
-    from mendview.report import report_named, save
-
-    reader = Reader(url)
-    text = reader.read(lambda snapshot: report_named(snapshot, name))
-    reader.close()
-    if text is not None:
-        save(path, text)

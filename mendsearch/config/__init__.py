@@ -24,6 +24,7 @@ from mendsearch.config.pruning import RuleName as RuleName
 from mendsearch.config.reading import load_spec as load_spec
 from mendsearch.config.reading import overridden as overridden
 from mendsearch.config.reading import parse_spec as parse_spec
+from mendsearch.config.reading import read_table as read_table
 from mendsearch.config.spec import Spec as Spec
 from mendsearch.config.training import FinetuneSpec as FinetuneSpec
 from mendsearch.config.training import TrainSpec as TrainSpec

@@ -61,11 +61,14 @@ class Budget(SpecPart):
     def limits(self) -> dict[str, float]:
         """The limits that were given, by name; a percentage as a fraction."""
         given = {name: getattr(self, name) for name in (*FRACTIONS, "latency_ms")}
-        return {
-            name: float(value.removesuffix("%")) / 100 if isinstance(value, str) else value
-            for name, value in given.items()
-            if value is not None
-        }
+        given["latency_ms"] = self.latency_part or self.latency_ms
+        return {name: value for name, value in given.items() if value is not None}
+
+    @property
+    def latency_part(self) -> float | None:
+        """`latency_ms` as a fraction of the dense network's; None where it is in milliseconds, or not given."""
+        given = self.latency_ms
+        return float(given.removesuffix("%")) / 100 if isinstance(given, str) else None
 
     def absolute(self, dense: Mapping[str, float]) -> dict[str, float]:
         """The limits in absolute numbers, by name.
@@ -74,5 +77,5 @@ class Budget(SpecPart):
             dense: costs of the dense network, by name.
         """
         relative = {name for name, value in self.limits().items() if name in FRACTIONS and value <= 1}
-        relative |= {"latency_ms"} if isinstance(self.latency_ms, str) else set()
+        relative |= {"latency_ms"} if self.latency_part is not None else set()
         return {name: value * dense[name] if name in relative else value for name, value in self.limits().items()}

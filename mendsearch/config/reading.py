@@ -23,6 +23,11 @@ def load_spec(path: Path, overrides: tuple[str, ...] = ()) -> Spec:
     Raises:
         SpecError: the file is missing, is not TOML, or holds an unknown key or a wrong value.
     """
+    return parse_spec(read_table(path, overrides), origin=str(path))
+
+
+def read_table(path: Path, overrides: tuple[str, ...] = ()) -> dict[str, Any]:
+    """As `load_spec`, before the keys and their values are checked."""
     try:
         table = tomllib.loads(path.read_text(encoding="utf-8"))
     except (OSError, UnicodeDecodeError) as error:
@@ -31,7 +36,7 @@ def load_spec(path: Path, overrides: tuple[str, ...] = ()) -> Spec:
         ) from error
     except tomllib.TOMLDecodeError as error:
         raise SpecError(f"spec {path} is not TOML: {error}") from error
-    return parse_spec(overridden(table, overrides), origin=str(path))
+    return overridden(table, overrides)
 
 
 def overridden(table: dict[str, Any], overrides: tuple[str, ...]) -> dict[str, Any]:

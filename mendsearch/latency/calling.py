@@ -8,13 +8,14 @@ from pathlib import Path
 import torch
 from torch import nn
 
-from mendsearch.batches import BatchLike
+from mendsearch.batches import Batch, BatchLike
 from mendsearch.budget.profile import LatencyProfile
 from mendsearch.coupling.copying import unwrapped
 from mendsearch.errors import UsageError
 from mendsearch.files import write_json
 from mendsearch.latency.profiling import profile_network
 from mendsearch.latency.runtimes import open_runtime
+from mendsearch.latency.timers import Here
 from mendsearch.modes import to_network
 from mendsearch.progress import Reporter
 
@@ -59,12 +60,24 @@ def profile(
     if batch < 1 or minutes <= 0:
         raise UsageError(f"profile: got batch={batch}, minutes={minutes:g}, expected 1 or more, and more than 0")
     opened, model = open_runtime(runtime, threads, dtype), unwrapped(model)
-    given = to_network(example, model)
-    index = torch.arange(batch, device=given.tensors[0].device) % len(given)
+    items = items_of(model, example, batch)
     reporter = Reporter(quiet=quiet)
     found = profile_network(
-        model, given[index], opened, exclude=exclude, seconds=60 * minutes, target=target, seed=seed, reporter=reporter
+        model,
+        items,
+        Here(opened, model, items),
+        exclude=exclude,
+        seconds=60 * minutes,
+        target=target,
+        seed=seed,
+        reporter=reporter,
     )
     if out is not None:
         write_json(Path(out), found.model_dump(mode="json"))
     return found
+
+
+def items_of(model: nn.Module, example: BatchLike, batch: int) -> Batch:
+    """So many items of an example, repeated where it has fewer, as inputs of a network."""
+    given = to_network(example, model)
+    return given[torch.arange(batch, device=given.tensors[0].device) % len(given)]

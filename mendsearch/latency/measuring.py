@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import statistics
 import time
 from collections.abc import Callable, Hashable, Mapping
@@ -10,9 +11,9 @@ from typing import Any, TypeVar
 
 import numpy as np
 
-from mendsearch.latency.runtimes.base import Pass, Runtime
+from mendsearch.latency.machine import Machine, Pass
 
-VISIT_S = 0.02
+VISIT_S = 0.05
 """Seconds of passes at each turn of a network, of a short one; a long one has `LEAST` passes."""
 LEAST, MOST = 3, 20
 """Passes that are timed at a turn."""
@@ -31,17 +32,24 @@ class Times:
         ms: by network, milliseconds at the speed that the machine had in the median.
         dense_ms: of the dense network.
         noise: how far two turns of the dense network differ: median distance from their median, relative to it.
+        rounds: turns of each network.
     """
 
     ms: dict[Any, float]
     dense_ms: float
     noise: float
+    rounds: int
+
+    @property
+    def error(self) -> float:
+        """Standard error of a median, as a fraction, if turns are normally distributed."""
+        return 1.4826 * self.noise * math.sqrt(math.pi / 2 / self.rounds)
 
 
 def measure(
     passes: Mapping[Key, Pass],
     dense: Pass,
-    runtime: Runtime,
+    runtime: Machine,
     *,
     rounds: int,
     seed: int = 0,
@@ -78,10 +86,10 @@ def measure(
         near = statistics.mean(speeds[after - 1 : after + 1])
         found[key].append(ms * middle / near)
     noise = statistics.median(abs(speed - middle) for speed in speeds) / middle
-    return Times({key: statistics.median(values) for key, values in found.items()}, middle, noise)
+    return Times({key: statistics.median(values) for key, values in found.items()}, middle, noise, rounds)
 
 
-def clock_of(runtime: Runtime) -> Clock:
+def clock_of(runtime: Machine) -> Clock:
     """The clock for a runtime.
 
     One thread on a CPU is timed by the processor time of that thread: other processes that take their turns on the same

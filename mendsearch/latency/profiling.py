@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
+from collections import deque
+from collections.abc import Iterator, Sequence
+from contextlib import closing
 from itertools import islice
 
 import numpy as np
@@ -17,14 +19,11 @@ from mendsearch.coupling.graph import find_coupling
 from mendsearch.coupling.layout import Coupling, Ints
 from mendsearch.errors import CouplingError, UsageError
 from mendsearch.latency.candidates import builder, random_structures
-from mendsearch.latency.measuring import Clock, measure
-from mendsearch.latency.runtimes import Runtime, written
+from mendsearch.latency.timers import Timer
 from mendsearch.progress import Reporter
 
 AT_ONCE = 8
 """Candidates that are ready at the same time, and take turns."""
-ROUNDS = 3
-"""Turns of each."""
 LEAST, MOST = 48, 400
 """Candidates of a profile."""
 HELD_OUT = 4
@@ -33,42 +32,28 @@ TOO_NOISY = 0.25
 """Noise above which times mean nothing."""
 
 
-def setting_of(runtime: Runtime, batch: int) -> Setting:
-    """What times in a runtime of this machine depend on."""
-    return Setting(
-        runtime=runtime.name,
-        device=runtime.device(),
-        batch=batch,
-        threads=runtime.threads,
-        dtype=written(runtime.dtype),
-        versions=runtime.versions(),
-    )
-
-
 def profile_network(
     model: nn.Module,
     batch: Batch,
-    runtime: Runtime,
+    timer: Timer,
     *,
     exclude: Sequence[str] = (),
     seconds: float = 600,
     target: float = 0.05,
     seed: int = 0,
     reporter: Reporter | None = None,
-    clock: Clock | None = None,
 ) -> LatencyProfile:
-    """Measure candidates of a network on this machine, and fit a model to their times.
+    """Measure candidates of a network, and fit a model to their times.
 
     Args:
         model: the network, in evaluation mode; its weights do not matter, and it is not changed.
         batch: inputs of a pass.
-        runtime: what it runs in.
+        timer: what times them, in turns with the network itself.
         exclude: layers that keep all their output channels, as in `prune.exclude`.
         seconds: time for it, at most.
         target: mean relative error on unseen candidates at which it stops before.
         seed: of the candidates and of their order.
         reporter: where progress goes.
-        clock: see `measure`.
 
     Raises:
         ModelError: the runtime lacks an operator of the network.
@@ -80,13 +65,19 @@ def profile_network(
         raise CouplingError("profile: nothing in the network is prunable, so there is nothing to measure")
     shapes, geometry = {name: tuple(one.shape) for name, one in model.named_parameters()}, geometries(model)
     features = Features(coupling, shapes, geometry)
-    dense, build = runtime.prepare(model, batch), builder(model, coupling)
-    structures, found = random_structures(coupling, seed), _Found(coupling)
-    with reporter.stage("profile", round(seconds)) as stage:
+    build, structures = builder(model, coupling), random_structures(coupling, seed)
+    found, chunks = _Found(coupling), deque[list[Ints]]()
+
+    def sets() -> Iterator[list[nn.Module]]:
         while chunk := list(islice(structures, AT_ONCE)):
-            passes = {index: runtime.prepare(build(counts), batch) for index, counts in enumerate(chunk)}
-            times = measure(passes, dense, runtime, rounds=ROUNDS, seed=seed + len(found.counts), clock=clock)
-            found.add(chunk, [times.ms[index] / times.dense_ms for index in passes], times.dense_ms, times.noise)
+            chunks.append(chunk)
+            yield [build(counts) for counts in chunk]
+
+    with reporter.stage("profile", round(seconds)) as stage, closing(timer.times(sets(), seed)) as measured:
+        for times in measured:
+            chunk = chunks.popleft()
+            parts = [times.ms[place] / times.dense_ms for place in range(len(chunk))]
+            found.add(chunk, parts, times.dense_ms, times.noise)
             spent = time.monotonic() - started
             error = found.judge(features)
             known = f"error {error:.1%}, " if np.isfinite(error) else ""
@@ -95,7 +86,7 @@ def profile_network(
             enough = len(found.counts) >= LEAST
             if (enough and error <= target) or spent >= seconds or len(found.counts) >= MOST:
                 break
-    return found.profile(features, network_digest(coupling, shapes, geometry), setting_of(runtime, len(batch)), started)
+    return found.profile(features, network_digest(coupling, shapes, geometry), timer.setting, started)
 
 
 class _Found:

@@ -11,7 +11,7 @@ from typing import Any
 from filelock import FileLock, Timeout
 from pydantic import ValidationError
 
-from mendsearch.config import Spec, overridden, parse_spec
+from mendsearch.config import Spec, overridden
 from mendsearch.errors import SpecError, UsageError
 from mendsearch.files import read_json, write_json
 
@@ -80,20 +80,20 @@ def locked(path: Path) -> Iterator[None]:
                 folder.rmdir()
 
 
-def spec_of(path: Path, overrides: tuple[str, ...] = ()) -> Spec:
-    """The spec of the run in a folder.
+def table_of(path: Path, overrides: tuple[str, ...] = ()) -> dict[str, Any]:
+    """The spec of the run in a folder, before its keys and values are checked.
 
     Args:
         path: run folder.
         overrides: `key=value` pairs, as for `load_spec`.
 
     Raises:
-        SpecError: the folder holds no run, or an override is wrong.
+        SpecError: the folder holds no run, or an override is no such pair.
     """
     table = read_json(path / "spec.json")
     if table is None:
         raise SpecError(f"{path} is a folder without a run: it holds no spec.json; give the path of a spec file")
-    return parse_spec(overridden(table, overrides), origin=str(path / "spec.json"))
+    return overridden(table, overrides)
 
 
 def check_spec(spec: Spec, path: Path) -> None:

@@ -39,7 +39,7 @@ def beside(spec: Spec, folder: Path) -> tuple[Spec, Path, str]:
 
 def _names(name: str, changed: dict[str, Any]) -> Iterator[str]:
     """Names to try: by what is changed, then numbered."""
-    keys = {key.rpartition(".")[2]: _word(value) for key, value in changed.items()}
+    keys = {key.rpartition(".")[2]: word(value) for key, value in changed.items()}
     words = "-".join(f"{key}-{word}" for key, word in keys.items())
     if len(keys) == len(changed) <= 2 and len(words) <= LONGEST:
         name = f"{name}-{words}"
@@ -50,5 +50,6 @@ def _names(name: str, changed: dict[str, Any]) -> Iterator[str]:
         number += 1
 
 
-def _word(value: Any) -> str:
-    return re.sub(r"[^A-Za-z0-9._]+", "-", str(value)).strip("-.") or "none"
+def word(value: Any) -> str:
+    """A value as part of a name."""
+    return re.sub(r"[^A-Za-z0-9._]+", "-", str(value).replace("%", "-percent")).strip("-.") or "none"

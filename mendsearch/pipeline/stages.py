@@ -25,6 +25,7 @@ from mendsearch.fleet.ladder import Climber
 from mendsearch.fleet.local_workers import run_local_workers
 from mendsearch.fleet.tuner import Tuner, imported_by_workers, recipe_of, tuner_of
 from mendsearch.mending.search import Search
+from mendsearch.pipeline.devices import measurable
 from mendsearch.pipeline.export import export
 from mendsearch.pipeline.finetuning import finetuned, with_leads
 from mendsearch.pipeline.folder import RunFolder, check_spec, different, locked
@@ -57,7 +58,7 @@ class Outcome:
 
 
 def finished(spec: Spec, out: Path, storage: str) -> Outcome | None:
-    """The outcome of a run of this spec that is already done, or None.
+    """The outcome of a run of this spec that is already done, or None; also None where a device can measure it now.
 
     Raises:
         SpecError: the folder holds a run of another spec.
@@ -72,6 +73,8 @@ def finished(spec: Spec, out: Path, storage: str) -> Outcome | None:
     asked = {"trials": spec.mend.trials, "seconds": spec.mend.seconds}
     # with a time limit, a result may be of fewer trials than asked for, if the same was asked for
     over = spec.mend.seconds is not None and stages.get("export", {}).get("asked") == asked
+    if measurable(result, spec.name, storage):
+        return None
     return Outcome(result, stages["score"]["dense"]) if over or ended >= spec.mend.trials else None
 
 
@@ -96,6 +99,15 @@ def run_spec(
     """
     with locked(out):
         return finished(spec, out, storage) or _run(spec, out, storage, reporter, workers, stopping or Stopping())
+
+
+def check(spec: Spec) -> None:
+    """Check that a spec can be run, before any work is done.
+
+    Raises:
+        UsageError: spec, data or budget cannot be used.
+    """
+    check_targets(spec, read_inputs(spec))
 
 
 def create_search(spec: Spec, out: Path, storage: str, store: str | None, reporter: Reporter) -> mendstore.Registered:

@@ -1,4 +1,4 @@
-"""The finalists of a run, measured where its latency budget was profiled."""
+"""The finalists of a run, measured where its latency budget was profiled: here, or by a device worker."""
 
 from __future__ import annotations
 
@@ -6,24 +6,26 @@ import statistics
 from collections.abc import Mapping
 
 import torch
+from torch import nn
 
+from mendsearch.batches import Batch
 from mendsearch.budget import LatencyProfile, read_profile
 from mendsearch.errors import UsageError
 from mendsearch.files import write_text
-from mendsearch.latency.measuring import measure
-from mendsearch.latency.profiling import setting_of
-from mendsearch.latency.runtimes import Runtime, open_runtime
+from mendsearch.latency.measuring import Times, measure
+from mendsearch.latency.runtimes import open_runtime
+from mendsearch.latency.timers import setting_of
 from mendsearch.mending.search import Search
 from mendsearch.modes import to_network
+from mendsearch.pipeline.budgets import CORRECTED
+from mendsearch.pipeline.devices import measured_by_device
 from mendsearch.pipeline.finetuning import Finetuned
 from mendsearch.pipeline.run import Run
 from mendstore.records import Timing, title
 
-CORRECTED = "latency.json"
-"""File in the run's folder: the latency profile as corrected by a network that was slower than predicted."""
-ROUNDS = 7
-LEAST_NOISE = 0.01
-"""Noise below which a machine is not trusted to be."""
+ROUNDS = 11
+LEAST_NOISE, MOST_NOISE = 0.01, 0.03
+"""Fraction by which a network may be above its budget, at least and at most; between, the standard error of a time."""
 
 
 def timed(run: Run, search: Search, tuned: Mapping[str, Finetuned]) -> Timing | None:
@@ -50,23 +52,35 @@ def timed(run: Run, search: Search, tuned: Mapping[str, Finetuned]) -> Timing | 
         error=profile.model.error,
         asked_ms=asked,
         predicted_ms=predicted,
+        layers_ms={name: costs.layer_ms(one) for name, one in counts.items()},
+        measured_ms={},
+        noise=None,
     )
-    runtime = _runtime(run, profile)
-    if runtime is None:
-        return timing
     inputs = run.inputs.splits.calibration
     items = inputs[torch.arange(profile.setting.batch) % len(inputs)]
     models = {"dense": search.problem.model} | {name: row.model for name, row in tuned.items()}
-    passes = {name: runtime.prepare(model, to_network(items, model)) for name, model in models.items()}
-    times = measure(passes, passes["dense"], runtime, rounds=ROUNDS, seed=run.spec.seed)
-    return timing.model_copy(update={"measured_ms": times.ms, "noise": times.noise})
+    times = _measured(run, profile, models, items)
+    if times is None:
+        return timing
+    part = run.spec.budget.latency_part  # of what the dense network takes now, not in the minute of the profile
+    asked = asked if part is None else part * times.ms["dense"]
+    return timing.model_copy(update={"asked_ms": asked, "measured_ms": times.ms, "noise": times.error})
 
 
 def meets(timing: Timing, name: str) -> bool | None:
     """Whether a network meets the budget by measurement, within the noise; None where nothing was measured."""
     if timing.noise is None:
         return None
-    return timing.measured_ms[name] <= timing.asked_ms * (1 + max(timing.noise, LEAST_NOISE))
+    return timing.measured_ms[name] <= timing.asked_ms * (1 + allowance(timing.noise))
+
+
+def allowance(noise: float) -> float:
+    """By what fraction a network may be measured above its budget and meet it.
+
+    Args:
+        noise: standard error of a time, as a fraction. A noisy machine excuses no more than `MOST_NOISE`.
+    """
+    return min(max(noise, LEAST_NOISE), MOST_NOISE)
 
 
 def fastest_enough(run: Run, timing: Timing, tuned: Mapping[str, Finetuned], best: str) -> str:
@@ -101,6 +115,8 @@ def _correct(run: Run, timing: Timing) -> None:
     profile = read_profile(run.spec.budget.profile)
     pruned = timing.measured_ms.keys() - {"dense"}
     factor = statistics.median(timing.measured_ms[name] / timing.predicted_ms[name] for name in pruned)
+    if run.spec.budget.latency_part is not None:
+        factor *= profile.dense_ms / timing.measured_ms["dense"]
     model = profile.model.model_copy(update={"correction": profile.model.correction * factor})
     write_text(run.folder.path / CORRECTED, profile.model_copy(update={"model": model}).model_dump_json(indent=2))
 
@@ -110,15 +126,23 @@ def _worth(row: Finetuned) -> tuple[float, float, float]:
     return row.validation[-1], row.part, row.score
 
 
-def _runtime(run: Run, profile: LatencyProfile) -> Runtime | None:
-    """The runtime of a profile, if this is its device; None, and a line that says why, if not."""
-    setting = profile.setting
+def _measured(run: Run, profile: LatencyProfile, models: Mapping[str, nn.Module], items: Batch) -> Times | None:
+    """Times of networks on the device of a profile: here if it is this one, else by a device worker if one is there.
+
+    Where there is neither, a line says why, and what to start.
+    """
+    setting, rounds, seed = profile.setting, ROUNDS, run.spec.seed
     try:
         runtime = open_runtime(setting.runtime, setting.threads, setting.dtype)
+        differing = setting.differing(setting_of(runtime, setting.batch))
+        why = f"the profile has {differing}" if differing else None
     except UsageError as error:
-        run.reporter.say(f"times of the finalists are predicted, not measured: {error}")
+        why = str(error)
+    if why is None:
+        passes = {name: runtime.prepare(model, to_network(items, model)) for name, model in models.items()}
+        return measure(passes, passes["dense"], runtime, rounds=rounds, seed=seed)
+    times = measured_by_device(run, setting, models, items, rounds)
+    if isinstance(times, str):
+        run.reporter.say(f"times of the finalists are predicted, not measured: {why}; {times}")
         return None
-    if differing := setting.differing(setting_of(runtime, setting.batch)):
-        run.reporter.say(f"times of the finalists are predicted, not measured: the profile has {differing}")
-        return None
-    return runtime
+    return times

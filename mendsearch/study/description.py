@@ -54,9 +54,7 @@ def description(search: Search) -> dict[str, str]:
 
 def _dense(search: Search) -> dict[str, float]:
     """Costs of the dense network that a limit is of, beside MACs and parameters."""
-    limits, widths = search.problem.limits, search.problem.coupling.widths
-    further = limits.costs.costs(widths, set(limits.absolute) - {"macs", "params"})
-    return {name: float(value) for name, value in further.items()}
+    return {name: value for name, value in search.problem.limits.dense.items() if name not in ("macs", "params")}
 
 
 def _controls(search: Search) -> dict[str, Scored]:

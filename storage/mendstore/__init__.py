@@ -3,7 +3,8 @@
 A worker finishes the candidate that it claims, fails it, or is considered dead and the candidate waits again; each
 result counts once. `queue.py` states these promises, and `migrations/versions/0002_functions.sql` keeps them: each is
 one SQL function and one transaction. `tasks.py` does the same for what comes after the trials, with
-`0003_functions.sql`. `heartbeat.py` renews leases. `spool.py` keeps results on disk while the database
+`0003_functions.sql`; `measurements.py` and `devices.py` do for networks that a device measures, with
+`0004_functions.sql`. `heartbeat.py` renews leases. `spool.py` keeps results on disk while the database
 cannot be reached. `queries/` answers every question to a database, and `records/` are the JSON values that a search
 stores for its readers.
 
@@ -17,11 +18,13 @@ import importlib
 import logging
 from typing import TYPE_CHECKING, Any
 
-from mendstore.commands import EMBEDDED, command, launch_command
+from mendstore.commands import EMBEDDED, command, device_command, launch_command
 from mendstore.database import Database, failures_named
+from mendstore.devices import Device, Measurement
 from mendstore.errors import SearchNameError, StorageError
-from mendstore.heartbeat import Heartbeat, working
+from mendstore.heartbeat import Heartbeat, beating, working
 from mendstore.processes import surely_dead, this_process
+from mendstore.queries.devices import DeviceWorker
 from mendstore.queries.ladder import Ladder
 from mendstore.queries.registered import Registered
 from mendstore.queries.studies import StudySummary
@@ -59,15 +62,18 @@ from mendstore.workers import (
 
 if TYPE_CHECKING:
     from mendstore.blobs import Blobs, Collected, collect
+    from mendstore.measurements import Asked, Measurements
     from mendstore.schema import check_version, upgrade
     from mendstore.storage import MendStorage
     from mendstore.tasks import ChosenFinalist, Kind, Task, Tasks, Tuned
 
 _HOMES = {
+    "Asked": "mendstore.measurements",
     "Blobs": "mendstore.blobs",
     "ChosenFinalist": "mendstore.tasks",
     "Collected": "mendstore.blobs",
     "Kind": "mendstore.tasks",
+    "Measurements": "mendstore.measurements",
     "MendStorage": "mendstore.storage",
     "Task": "mendstore.tasks",
     "Tasks": "mendstore.tasks",
@@ -83,15 +89,20 @@ logging.getLogger(__name__).addHandler(logging.NullHandler())
 __all__ = [
     "EMBEDDED",
     "STORAGE_VARIABLE",
+    "Asked",
     "Blobs",
     "ChosenFinalist",
     "Claim",
     "Collected",
     "Database",
+    "Device",
+    "DeviceWorker",
     "EmbeddedServer",
     "Heartbeat",
     "Kind",
     "Ladder",
+    "Measurement",
+    "Measurements",
     "MendStorage",
     "Queue",
     "Reader",
@@ -106,12 +117,14 @@ __all__ = [
     "Tuned",
     "alive",
     "ask_for_workers",
+    "beating",
     "begin_with_workers",
     "check_version",
     "collect",
     "command",
     "describe",
     "described",
+    "device_command",
     "end_trials",
     "enlarge",
     "failures_named",

@@ -45,6 +45,17 @@ def launch_command(url: str, name: str, spec: Mapping[str, Any], data: Path | No
     return command("launch", url, name, "--workers", "2", *allow, *folder)
 
 
+def device_command(url: str, name: str, setting: Mapping[str, Any]) -> str:
+    """The command that starts a device worker of a search.
+
+    Args:
+        url: URL of the database.
+        name: name of the search.
+        setting: `runtime` and `threads` of it.
+    """
+    return command("device", url, name, "--runtime", str(setting["runtime"]), "--threads", str(setting["threads"]))
+
+
 def _packages(spec: Mapping[str, Any]) -> list[str]:
     """Top-level packages of the import paths that a spec names for workers; all but two are for fine-tuning alone."""
     tables = {name: table for name, table in spec.items() if isinstance(table, Mapping)}

@@ -11,6 +11,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Protocol
 
 from mendstore.database import Database
 from mendstore.errors import StorageError
@@ -21,6 +22,20 @@ HUNG = 4
 """Exit code of a worker that was ended because a candidate hung."""
 
 
+class Leases(Protocol):
+    """What one worker holds, as its heartbeat sees it."""
+
+    @property
+    def lease_s(self) -> float:
+        """Seconds that they last without being renewed."""
+
+    def renew(self) -> bool:
+        """Renew them; returns whether the worker is asked to end."""
+
+    def leave(self, ending: str, log: str = "", *, counts: bool = False) -> None:
+        """End the worker and give back what it holds."""
+
+
 class Heartbeat(threading.Thread):
     """Renews a worker's leases four times in a lease, whatever the main thread does, and also after an outage.
 
@@ -28,15 +43,15 @@ class Heartbeat(threading.Thread):
     failed, and the process ends with `HUNG`, since there is no other way to stop native code that hangs.
 
     Args:
-        queue: queue of the worker.
-        limit_s: seconds that one candidate may take.
+        queue: what the worker holds.
+        limit_s: seconds that one candidate, or one measurement, may take.
         on_stop: called once, when the search asks its workers to end.
         say: prints a line for people.
     """
 
     def __init__(
         self,
-        queue: Queue,
+        queue: Leases,
         limit_s: float,
         on_stop: Callable[[], None] = lambda: None,
         say: Callable[[str], None] = lambda line: None,
@@ -67,7 +82,7 @@ class Heartbeat(threading.Thread):
 
     def run(self) -> None:
         """Renew until `close`."""
-        lease_s, pause_s, stopping = self._queue.search.lease_s, 0.0, False
+        lease_s, pause_s, stopping = self._queue.lease_s, 0.0, False
         while not self._stop_event.wait(min(pause_s, self._allowed_s)):
             pause_s = lease_s / 4
             try:
@@ -93,6 +108,35 @@ class Heartbeat(threading.Thread):
             self._say(f"its leases expire by themselves: {error}")
         sys.stderr.flush()
         os._exit(HUNG)
+
+
+@contextmanager
+def beating(
+    queue: Leases, limit_s: float, stop_event: threading.Event, say: Callable[[str], None]
+) -> Iterator[Heartbeat]:
+    """Within the scope the leases of a worker are renewed; what it holds is given back however the scope ends.
+
+    Args:
+        queue: what the worker holds.
+        limit_s: seconds that one candidate, or one measurement, may take.
+        stop_event: event to set when the search asks its workers to end.
+        say: prints a line for people.
+    """
+    heartbeat = Heartbeat(queue, limit_s, on_stop=stop_event.set, say=say)
+    heartbeat.start()
+    ending = "finished"
+    try:
+        yield heartbeat
+        ending = "stopped" if stop_event.is_set() else ending
+    except BaseException as error:
+        ending = f"{type(error).__name__}: {error}".splitlines()[0]
+        raise
+    finally:
+        heartbeat.close()
+        try:
+            queue.leave(ending)
+        except StorageError as error:
+            say(f"the worker's end could not be recorded: {error}")
 
 
 @contextmanager
@@ -123,18 +167,5 @@ def working(
         StorageError: the database could not be reached.
     """
     queue = Queue(database, search, device, spool)
-    heartbeat = Heartbeat(queue, trial_limit_s, on_stop=stop_event.set, say=say)
-    heartbeat.start()
-    ending = "finished"
-    try:
+    with beating(queue, trial_limit_s, stop_event, say) as heartbeat:
         yield queue, heartbeat
-        ending = "stopped" if stop_event.is_set() else ending
-    except BaseException as error:
-        ending = f"{type(error).__name__}: {error}".splitlines()[0]
-        raise
-    finally:
-        heartbeat.close()
-        try:
-            queue.leave(ending)
-        except StorageError as error:
-            say(f"the worker's end could not be recorded: {error}")

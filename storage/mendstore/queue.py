@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, field
 from functools import partial
@@ -13,7 +12,7 @@ from mendstore.database import Database
 from mendstore.errors import SearchNameError
 from mendstore.processes import surely_dead, this_process
 from mendstore.queries.registered import Registered
-from mendstore.spool import Spool
+from mendstore.spool import Spool, folder_name
 from mendstore.workers import open_workers
 
 Status = Literal["claimed", "wait", "finished", "stopping"]
@@ -93,11 +92,16 @@ class Queue:
             database.call("mend_leave", worker_id, "lost: its process has ended", "", True)
         joined = database.call("mend_join", search.study_id, own.host, own.boot, own.pid, device)
         self.worker_id, self.ordinal, self.done = (int(joined[key]) for key in ("worker_id", "ordinal", "done"))
-        self.folder = _folder_name(database, search)
+        self.folder = folder_name(database.engine.url, f"{search.study_id}/{search.fingerprint}")
         self._spool, self._holding = Spool(spool / self.folder), set[int]()
         with self._spool.left_behind() as results:
             for result in results:
                 self._write(Result(**result))
+
+    @property
+    def lease_s(self) -> float:
+        """Seconds that a claim lasts without being renewed."""
+        return self.search.lease_s
 
     def claim(self, proposals: Sequence[tuple[str, dict[str, float]]]) -> tuple[Status, list[Claim]]:
         """Claim as many items as there are proposals; waiting items come first, then the proposals.
@@ -168,10 +172,3 @@ class Queue:
                 "mend_finish", *values, result.params, result.attrs, result.steps, on_outage=on_outage
             )
         return how
-
-
-def _folder_name(database: Database, search: Registered) -> str:
-    """A folder name for a search of a database, without secrets."""
-    url = database.engine.url
-    named = f"{url.host}/{url.port}/{url.database}/{sorted(url.query.items())}/{search.study_id}/{search.fingerprint}"
-    return hashlib.sha256(named.encode()).hexdigest()[:16]

@@ -119,6 +119,11 @@ class Snapshot:
         """Whether the tables of the last rungs exist."""
         return bool(self.one("SELECT to_regclass('mend_tasks') IS NOT NULL AS found")["found"])
 
+    @cached_property
+    def devices(self) -> bool:
+        """Whether the tables of device workers and measurements exist."""
+        return "mend_devices" in tables_of(self._connection, "mend_devices")
+
     def all(self, query: str, **values: Any) -> list[Row]:
         """Every row of a query with bound values."""
         return [dict(row) for row in self._connection.execute(sa.text(query), values).mappings()]

@@ -34,6 +34,7 @@ _searches = sa.table(
     *(sa.column(name, JSONB) for name in ("distributions", "spec", "versions", "blobs")),
 )
 _events = sa.table("mend_events", *(sa.column(name) for name in ("study_id", "kind", "detail")))
+_measurements = sa.table("mend_measurements", sa.column("name"), sa.column("state"))
 _items = sa.table("mend_items", *(sa.column(name) for name in ("study_id", "key", "state")), sa.column("params", JSONB))
 
 
@@ -182,6 +183,9 @@ def remove(database: Database, name: str) -> None:
 
     with failures_named(database.url):
         optuna.delete_study(study_name=name, storage=MendStorage(database))
+    over = _measurements.c.state.not_in(("waiting", "leased"))
+    statement = sa.delete(_measurements).where(_measurements.c.name == name, over)
+    database.run(lambda connection: connection.execute(statement))
 
 
 def _change(connection: sa.Connection, same: sa.ColumnElement[bool], **values: Any) -> None:

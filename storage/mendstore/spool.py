@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
 from collections.abc import Iterator
@@ -9,9 +10,16 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+import sqlalchemy as sa
 from filelock import FileLock, Timeout
 
 SUFFIX = ".jsonl"
+
+
+def folder_name(url: sa.URL, of: str) -> str:
+    """Name of a folder for something in a database, without secrets."""
+    named = f"{url.host}/{url.port}/{url.database}/{sorted(url.query.items())}/{of}"
+    return hashlib.sha256(named.encode()).hexdigest()[:16]
 
 
 class Spool:

@@ -1,7 +1,7 @@
 -- Roles of a study database, each with the least that it needs:
 --
 --   mend_owner   owns the tables: for people, who migrate, create and remove searches, back up and restore
---   mend_worker  runs trials: reads, inserts, updates; no DELETE, no TRUNCATE, no change of schema
+--   mend_worker  runs trials, and measures on devices: reads, inserts, updates; no DELETE, no TRUNCATE, no change of schema
 --   mend_viewer  dashboards: reads
 --
 -- Run it as an administrator on a database of its own, before or after the first migration, and as often as wanted:
@@ -99,7 +99,8 @@ GRANT USAGE, SELECT ON ALL SEQUENCES IN SCHEMA public TO mend_worker;
 GRANT SELECT ON ALL TABLES IN SCHEMA public TO mend_viewer;
 REVOKE EXECUTE ON ALL ROUTINES IN SCHEMA public FROM PUBLIC;
 GRANT EXECUTE ON ALL ROUTINES IN SCHEMA public TO mend_worker, mend_viewer; -- with their caller's rights, but for
--- mend_forget, which removes checkpoints that later ones have replaced
+-- mend_forget and mend_forget_networks, which remove checkpoints that later ones have replaced, and networks that a device
+-- has measured
 
 ALTER DEFAULT PRIVILEGES FOR ROLE mend_owner IN SCHEMA public GRANT SELECT, INSERT, UPDATE ON TABLES TO mend_worker;
 ALTER DEFAULT PRIVILEGES FOR ROLE mend_owner IN SCHEMA public GRANT USAGE, SELECT ON SEQUENCES TO mend_worker;

@@ -56,6 +56,29 @@ def test_a_budget_that_cannot_be_meant_is_one_line_and_exit_2(folder, override, 
     assert len(done.stderr.strip().splitlines()) == 1
 
 
+@pytest.mark.timeout(600)
+def test_a_search_goes_on_with_the_model_corrected_where_all_networks_are_too_slow(folder, storage, name):
+    profile = json.loads((folder / "latency.json").read_text())
+    hopeful = [0.6 * value for value in profile["model"]["coefficients"]]
+    (folder / "hopeful.json").write_text(json.dumps(profile | {"model": profile["model"] | {"coefficients": hopeful}}))
+    words = ("--set", f"name={name}", "--set", "budget.profile=hopeful.json", "--set", "finetune.epochs=0")
+    done = mendsearch("run", "spec.toml", *words, "--json", cwd=folder, storage=storage)
+    assert done.returncode == 0, done.stderr
+    assert f"no network meets its latency: the search goes on as `{name}-corrected`" in done.stderr
+    first = json.loads((folder / "runs" / name / "result.json").read_text())["timing"]
+    assert first["met"] is False
+    assert first["measured_ms"].keys() == first["predicted_ms"].keys() == first["layers_ms"].keys()
+    assert all(sum(first["layers_ms"][key].values()) <= ms for key, ms in first["predicted_ms"].items())
+    assert first["asked_ms"] == pytest.approx(0.9 * first["measured_ms"]["dense"])
+    correction = json.loads((folder / "runs" / name / "latency.json").read_text())["model"]["correction"]
+    assert 1.2 < correction < 2.5
+    last = json.loads(done.stdout)
+    assert last["search"].startswith(f"{name}-corrected")
+    assert last["timing"]["predicted_ms"]["dense"] > 1.2 * first["predicted_ms"]["dense"]
+    again = mendsearch("run", "spec.toml", *words, "--json", cwd=folder, storage=storage)
+    assert json.loads(again.stdout) == last
+
+
 def test_a_runtime_that_is_not_there_is_one_line_and_exit_2(tmp_path):
     done = mendsearch("profile", "cifar-resnet", "--runtime", "tensorrt", cwd=tmp_path)
     assert done.returncode == 2

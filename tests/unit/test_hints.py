@@ -13,7 +13,7 @@ from mendsearch.fleet.tuner import imported_by_workers
 from mendstore.commands import launch_command
 
 ROOT = Path(__file__).parents[2]
-VERBS = "create|run|launch|resize|worker|resume|stop|delete|gc|status|report|dashboard|export|db (start|stop|upgrade)"
+VERBS = "create|run|device|launch|resize|worker|resume|stop|delete|gc|status|report|dashboard|export|db (start|stop|upgrade)"
 WRITTEN_OUT = re.compile(rf"mendsearch ({VERBS})\b")
 HELP = {
     "mendsearch/cli/target.py": "the form of a command, with URL and NAME for what the user has to give",

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 from mendview.figures.fleet import throughput
 from mendview.figures.front import front, scatter
 from mendview.figures.history import by_worker, endings, fidelity, history
+from mendview.figures.latency import layer_times, predictions
 from mendview.figures.network import agreement, channels, errors, importance, macs
 from mendview.figures.style import PALETTE, Figure, resolved
 from mendview.words import COSTS
@@ -16,7 +17,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "COSTS", "PALETTE", "Figure", "agreement", "by_worker", "channels", "endings", "errors", "fidelity", "front",
-    "history", "importance", "macs", "plotly_figure", "resolved", "scatter", "throughput",
+    "history", "importance", "layer_times", "macs", "plotly_figure", "predictions", "resolved", "scatter", "throughput",
 ]  # fmt: skip
 
 

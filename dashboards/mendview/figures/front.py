@@ -12,6 +12,7 @@ from mendview.figures.network import labels
 from mendview.figures.style import Figure, amounts, figure, rounded
 from mendview.words import COSTS, plural
 
+RELATIVE = "time of a pass, of the dense network's"
 KINDS = ("exported", "dense", "uniform", "pre_pruned")
 """Networks of a run that are shown, the largest mark first, below the others."""
 
@@ -21,17 +22,19 @@ def front(runs: Mapping[str, RunResult], cost: str) -> Figure:
 
     Args:
         runs: results by the name of the search, all measured alike.
-        cost: `macs`, `params` or `latency_ms`.
+        cost: `macs` or `params`; or `latency_ms`, relative to the dense network's in the same run, since a machine is
+            not equally fast at all times.
     """
     data = []
     percents = all(result.metric is None for result in runs.values())
     value = "%{y:.2%}" if percents else "%{y:.4f}"
+    at = " at %{x:.1%}<extra>" if cost == "latency_ms" else " at %{x:.4s}<extra>"
     name_of_figure = next((result.figure_name for result in runs.values()), "accuracy")
     for kind in KINDS if runs else ():
         shown = title(kind)
         named = {name: result.exported if kind == "exported" else kind for name, result in runs.items()}
-        rows = [(result.rows[named[name]], result.figures[named[name]], name) for name, result in runs.items()]
-        points = sorted((getattr(row, cost), reached, name) for row, reached, name in rows if reached is not None)
+        rows = [(_cost(result, named[name], cost), result.figures[named[name]], name) for name, result in runs.items()]
+        points = sorted((spent, reached, name) for spent, reached, name in rows if reached is not None)
         colour = colour_of(kind)
         data.append(
             {
@@ -40,13 +43,21 @@ def front(runs: Mapping[str, RunResult], cost: str) -> Figure:
                 "text": labels([point[2] for point in points]),
                 "line": {"color": colour, "width": 2, "dash": "solid" if kind == "exported" else "dot"},
                 "marker": {"symbol": symbol_of(kind), "size": 12 if kind in KINDS[:2] else 9, "color": colour},
-                "hovertemplate": value + " at %{x:.4s}<extra>" + shown + ", %{text}</extra>",
+                "hovertemplate": value + at + shown + ", %{text}</extra>",
             }
         )  # fmt: skip
-    alt = f"Test {name_of_figure} against {COSTS[cost]} of {plural(len(runs), 'finished search', 'finished searches')}."
-    xaxis = {"rangemode": "tozero"} | ({} if cost == "latency_ms" else {"tickformat": ".3~s"})
+    against = RELATIVE if cost == "latency_ms" else COSTS[cost]
+    alt = f"Test {name_of_figure} against {against} of {plural(len(runs), 'finished search', 'finished searches')}."
+    xaxis = {"rangemode": "tozero", "tickformat": ".0%" if cost == "latency_ms" else ".3~s"}
     yaxis = {"tickformat": ".2~%"} if percents else {}
-    return figure(data, alt, x=COSTS[cost], y=f"test {name_of_figure}", height=360, xaxis=xaxis, yaxis=yaxis)
+    return figure(data, alt, x=against, y=f"test {name_of_figure}", height=360, xaxis=xaxis, yaxis=yaxis)
+
+
+def _cost(result: RunResult, name: str, cost: str) -> float:
+    if cost != "latency_ms":
+        return float(getattr(result.rows[name], cost))
+    times = result.times_ms
+    return times[name] / times["dense"] if times["dense"] else 1.0
 
 
 class Known(NamedTuple):

@@ -73,7 +73,7 @@ def channels(
                 }
             )  # fmt: skip
     alt = f"Channels that {title} keeps in {plural(len(names), 'coupling group')}, as fractions of the dense width."
-    return _by_group(
+    return by_group(
         data,
         names,
         alt,
@@ -83,42 +83,54 @@ def channels(
     )
 
 
-def macs(structure: Structure, kept: Counts) -> Figure:
-    """MACs of every layer, before and after."""
+def macs(structure: Structure, kept: Counts, title: str = "mended") -> Figure:
+    """MACs of every layer, before and after.
+
+    Args:
+        structure: the network.
+        kept: channels that stay in the structure shown beside the dense one.
+        title: title of that structure.
+    """
     layers = structure.layers
     names = [layer.name for layer in layers]
     after = [layer.macs * structure.share(layer, kept) for layer in layers]
     data: list[dict[str, Any]] = [
         {
-            "type": "bar", "name": title, "x": labels(names), "y": [round(value) for value in values], "width": width,
-            "marker": {"color": colour}, "hovertemplate": "%{y:.3s} MACs<extra>" + title + ", %{x}</extra>",
+            "type": "bar", "name": name, "x": labels(names), "y": [round(value) for value in values], "width": width,
+            "marker": {"color": colour}, "hovertemplate": "%{y:.3s} MACs<extra>" + name + ", %{x}</extra>",
         }
-        for title, values, colour, width in (
+        for name, values, colour, width in (
             ("dense", [layer.macs for layer in layers], "--dense", 0.9),
-            ("mended", after, "--mended", 0.62),
+            (title, after, "--mended", 0.62),
         )
     ]  # fmt: skip
     before = sum(layer.macs for layer in layers)
     alt = f"MACs of {plural(len(names), 'layer')}: {amount(before)} before, {amount(sum(after))} after."
-    return _by_group(data, names, alt, "MACs", barmode="overlay", yaxis={"exponentformat": "SI", "tickformat": ".2~s"})
+    return by_group(data, names, alt, "MACs", barmode="overlay", yaxis={"exponentformat": "SI", "tickformat": ".2~s"})
 
 
-def errors(structure: Structure, kept: Counts) -> Figure:
-    """Reconstruction error of each coupling group alone: the other groups keep all their channels."""
+def errors(structure: Structure, kept: Counts, title: str = "mended") -> Figure:
+    """Reconstruction error of each coupling group alone: the other groups keep all their channels.
+
+    Args:
+        structure: the network.
+        kept: channels that stay in the structure shown beside the pre-pruned one.
+        title: title of that structure.
+    """
     names = [name for name in structure.groups if name in kept and name in structure.error_curves]
     data = []
-    rows = (("pre-pruned", structure.pre_pruned, "diamond", "--pre-pruned"), ("mended", kept, "circle", "--mended"))
-    for title, counts, symbol, colour in rows:
+    rows = (("pre-pruned", structure.pre_pruned, "diamond", "--pre-pruned"), (title, kept, "circle", "--mended"))
+    for shown, counts, symbol, colour in rows:
         values = [_at(structure.error_curves[name], counts.get(name)) for name in names]
         data.append(
             {
-                "type": "scatter", "mode": "markers", "name": title, "x": labels(names), "y": rounded(values),
+                "type": "scatter", "mode": "markers", "name": shown, "x": labels(names), "y": rounded(values),
                 "marker": {"symbol": symbol, "size": 9, "color": colour},
-                "hovertemplate": "error %{y:.3g}<extra>" + title + ", %{x}</extra>",
+                "hovertemplate": "error %{y:.3g}<extra>" + shown + ", %{x}</extra>",
             }
         )  # fmt: skip
-    alt = f"Reconstruction error of {plural(len(names), 'coupling group')}, pre-pruned and mended."
-    return _by_group(data, names, alt, "error", yaxis={"rangemode": "tozero"})
+    alt = f"Reconstruction error of {plural(len(names), 'coupling group')}, pre-pruned and {title}."
+    return by_group(data, names, alt, "error", yaxis={"rangemode": "tozero"})
 
 
 def agreement(structure: Structure, top: Sequence[Counts]) -> Figure:
@@ -147,7 +159,7 @@ def agreement(structure: Structure, top: Sequence[Counts]) -> Figure:
         },
     ]  # fmt: skip
     alt = f"Channels that the best {plural(len(top), 'trial')} keep, by coupling group: median, least and most."
-    return _by_group(data, names, alt, "of the dense width", yaxis={"tickformat": ".0%", "range": [0, 1.03]})
+    return by_group(data, names, alt, "of the dense width", yaxis={"tickformat": ".0%", "range": [0, 1.03]})
 
 
 def importance(names: Sequence[str], values: Mapping[str, float]) -> Figure:
@@ -161,7 +173,7 @@ def importance(names: Sequence[str], values: Mapping[str, float]) -> Figure:
     ]  # fmt: skip
     first = max(values, key=lambda name: values[name], default="none")
     alt = f"Importance of {plural(len(shown), 'parameter')}; the largest is {html.escape(first)}."
-    return _by_group(
+    return by_group(
         data, shown, alt, "importance", showlegend=False, yaxis={"tickformat": ".0%", "rangemode": "tozero"}
     )
 
@@ -178,7 +190,8 @@ def labels(names: Sequence[str]) -> list[str]:
     return [html.escape(name if len(name) <= 40 else f"{name[:18]}…{name[-20:]}") for name in names]
 
 
-def _by_group(data: list[dict[str, Any]], names: Sequence[str], alt: str, title: str, **layout: Any) -> Figure:
+def by_group(data: list[dict[str, Any]], names: Sequence[str], alt: str, title: str, **layout: Any) -> Figure:
+    """A figure with a place for each coupling group or layer, in network order."""
     longest = max((len(label) for label in labels(names)), default=0)
     made = figure(
         data, alt, y=title, height=HEIGHT + LETTER * longest, **layout,

@@ -52,6 +52,7 @@ def _runs(snapshot: Snapshot, search: Search) -> dict[str, RunResult]:
         if other is None or other.result is None:
             continue
         alike = search.result is None or other.result.metric == search.result.metric
-        if other.model == search.model and other.structure.dense == search.structure.dense and alike:
+        same = all(other.structure.dense.get(cost) == search.structure.dense.get(cost) for cost in ("macs", "params"))
+        if other.model == search.model and same and alike:
             runs[other.name] = other.result
     return runs

@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from mendstore import Snapshot
 from mendstore.queries import trials
 from mendstore.queries.searches import Search
+from mendstore.records import title
 from mendview import figures, overview, words
 from mendview.importance import LEAST
 from mendview.pages.base import Importances, Page, Panel, begin, render
@@ -24,17 +25,27 @@ def network_page(snapshot: Snapshot, search: Search, importances: Importances, n
         page.parts["none"] = f'<p class="empty">{text}</p>'
         page.layout.append(Panel("none"))
     else:
+        shown = title(search.result.exported) if search.result else "mended"
         best = "the result" if search.result else f"trial {seen.best.number if seen.best else '?'}"
-        page.figures["channels"] = figures.channels(structure, kept)
-        page.parts["groups"] = render("groups", changes=seen.changes, title="mended")
+        page.figures["channels"] = figures.channels(structure, kept, shown)
+        page.parts["groups"] = render("groups", changes=seen.changes, title=shown)
         restored = sum(max(0, change.kept - change.floor) for change in seen.changes)
         note = f"Of {best}, in network order. Hatched: {words.count(restored)} channels restored above the floor."
         page.layout += [Panel("channels", "Channels", note, whole=True), Panel("groups")]
         if structure.layers:
-            page.figures["macs"] = figures.macs(structure, kept)
+            page.figures["macs"] = figures.macs(structure, kept, shown)
             page.layout.append(Panel("macs", "MACs by layer", "Before and after."))
+        timing = search.result.timing if search.result else None
+        if search.result and timing and timing.layers_ms:
+            page.figures["layer_times"] = figures.layer_times(timing, search.result.exported)
+            note = f"As the latency model says for {timing.setting.get('runtime')} on {timing.setting.get('device')}."
+            page.layout.append(Panel("layer_times", "Time by layer", note))
+        if timing and timing.measured_ms:
+            page.figures["predictions"] = figures.predictions(timing)
+            noise = "" if timing.noise is None else f" The noise of the machine was {timing.noise:.1%}."
+            page.layout.append(Panel("predictions", "Measured against predicted time", f"Of the finalists.{noise}"))
         if structure.error_curves:
-            page.figures["errors"] = figures.errors(structure, kept)
+            page.figures["errors"] = figures.errors(structure, kept, shown)
             note = "The error that each coupling group causes alone, with all other groups at full width."
             page.layout.append(Panel("errors", "Reconstruction error", note))
         top = [trial.keep_counts for trial in trials.top(snapshot, search, AGREEING)]

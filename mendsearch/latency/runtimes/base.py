@@ -2,20 +2,16 @@
 
 from __future__ import annotations
 
-import platform
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
-from pathlib import Path
 
 import torch
 from torch import nn
 
 from mendsearch.batches import Batch
 from mendsearch.errors import UsageError
-
-Pass = Callable[[], None]
-"""Runs one forward pass, and returns when its outputs are there."""
+from mendsearch.latency.machine import Pass, cpu_name
 
 
 class Runtime(ABC):
@@ -77,13 +73,3 @@ class Runtime(ABC):
 def written(dtype: torch.dtype) -> str:
     """The name of a dtype without `torch.`."""
     return str(dtype).removeprefix("torch.")
-
-
-def cpu_name() -> str:
-    """The CPU as its maker calls it, or what Python knows of it."""
-    try:
-        lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
-    except OSError:
-        lines = []
-    names = (line.partition(":")[2].strip() for line in lines if line.startswith("model name"))
-    return next(names, "") or platform.processor() or platform.machine()

@@ -8,7 +8,7 @@ from torch import nn
 from mendsearch.batches import Batch
 from mendsearch.coupling.copying import copy_network
 from mendsearch.errors import ModelError, UsageError
-from mendsearch.latency.runtimes.base import Pass
+from mendsearch.latency.machine import Pass
 from mendsearch.latency.runtimes.eager import Eager
 from mendsearch.modes import to_network
 

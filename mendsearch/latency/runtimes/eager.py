@@ -9,7 +9,8 @@ from torch import nn
 
 from mendsearch.batches import Batch
 from mendsearch.coupling.copying import copy_network
-from mendsearch.latency.runtimes.base import Pass, Runtime, cpu_name
+from mendsearch.latency.machine import Pass, cpu_name
+from mendsearch.latency.runtimes.base import Runtime
 from mendsearch.modes import to_network
 
 

@@ -1,4 +1,4 @@
-"""Removing blobs that no search or task names, and what interrupted uploads left in a store."""
+"""Removing blobs that no search, task or measurement names, and what interrupted uploads left in a store."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from datetime import timedelta
 import sqlalchemy as sa
 
 from mendstore.blobs import objects
-from mendstore.blobs.tables import BLOBS, DIGEST, SEARCHES, TASKS, lock, own_folder
+from mendstore.blobs.tables import BLOBS, DIGEST, MEASUREMENTS, SEARCHES, TASKS, lock, own_folder
 from mendstore.database import Database
 
 GRACE_S = 3600.0
@@ -90,10 +90,16 @@ def _folders(database: Database, own: str, store: str | None) -> set[str]:
 
 def _removable(grace_s: float) -> sa.ColumnElement[bool]:
     named = sa.func.jsonb_each_text(SEARCHES.c.blobs).table_valued("key", "value")
+    before = sa.func.clock_timestamp() - timedelta(seconds=grace_s)
     return sa.and_(
-        BLOBS.c.created_at < sa.func.clock_timestamp() - timedelta(seconds=grace_s),
+        BLOBS.c.created_at < before,
         ~sa.exists().select_from(sa.join(SEARCHES, named, named.c.value == BLOBS.c.digest)),
         ~sa.exists().where(sa.or_(TASKS.c.checkpoint == BLOBS.c.digest, TASKS.c.weights == BLOBS.c.digest)),
+        ~sa.exists().where(  # a measurement that nobody waits for is never handed out
+            MEASUREMENTS.c.blobs.has_key(BLOBS.c.digest),
+            MEASUREMENTS.c.state.in_(("waiting", "leased")),
+            MEASUREMENTS.c.wanted_at > before,
+        ),
     )
 
 

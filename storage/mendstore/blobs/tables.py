@@ -19,6 +19,12 @@ BLOBS = sa.table(
 )
 CHUNKS = sa.table("mend_chunks", sa.column("digest"), sa.column("number"), sa.column("content", sa.LargeBinary))
 SEARCHES = sa.table("mend_searches", sa.column("blobs", JSONB))
+MEASUREMENTS = sa.table(
+    "mend_measurements",
+    *(sa.column(name) for name in ("name", "state")),
+    sa.column("blobs", JSONB),
+    sa.column("wanted_at", sa.DateTime(timezone=True)),
+)
 TASKS = sa.table("mend_tasks", *(sa.column(name) for name in ("task_id", "checkpoint", "weights", "spent")))
 
 

@@ -79,12 +79,18 @@ class Timing(Record):
     setting: dict[str, Any] = Field(description="Runtime, device, batch, threads, dtype and versions of the profile.")
     profile: str = Field(description="Digest of the latency profile.")
     error: Number = Field(description="Mean relative error of the profile's model on candidates it had not seen.")
-    asked_ms: Number = Field(description="The budget.")
+    asked_ms: Number = Field(
+        description="The budget. A percentage is of the dense network's time, in the same measurement if there is one."
+    )
     predicted_ms: dict[str, Number] = Field(description="By network, as the model says.")
+    layers_ms: dict[str, dict[str, Number]] = Field(
+        default_factory=dict,
+        description="By network, what the model gives to each layer; the rest of a pass is of no layer.",
+    )
     measured_ms: dict[str, Number] = Field(
         default_factory=dict, description="By network, measured in turns; empty where the run was on another device."
     )
-    noise: Number | None = Field(None, description="Noise of the machine in that measurement, as a fraction.")
+    noise: Number | None = Field(None, description="Standard error of these medians, as a fraction.")
     met: bool | None = Field(
         None, description="Whether the exported network meets the budget by measurement, within the noise."
     )
@@ -177,6 +183,14 @@ class RunResult(Record):
     def figure_name(self) -> str:
         """What that figure is, for people: `accuracy`, `agreement`, or the name of the user's function."""
         return "accuracy" if self.metric is None else self.metric.rpartition(":")[2].rpartition(".")[2]
+
+    @property
+    def times_ms(self) -> dict[str, float]:
+        """Milliseconds of a pass, by row, all taken alike: on the device of the budget, measured or else predicted;
+        without such a budget, on the machine of the run."""
+        if self.timing is None:
+            return {name: row.latency_ms for name, row in self.rows.items()}
+        return {**(self.timing.measured_ms or self.timing.predicted_ms)}
 
     @property
     def scored_trials(self) -> int:

@@ -11,6 +11,7 @@ import pytest
 from psycopg2.errors import InsufficientPrivilege, ReadOnlySqlTransaction
 
 import mendstore
+from mendstore.records import Answer
 from tests.integration.postgres.access import ask, connected
 from tests.integration.postgres.fleet_server import SHIPPED, FleetServer
 from tests.integration.postgres.searches import as_stock_optuna_sees_it, work
@@ -31,6 +32,7 @@ REFUSED_TO_A_WORKER = [
     "DELETE FROM trials",
     "DELETE FROM mend_items",
     "DELETE FROM mend_blobs",
+    "DELETE FROM mend_measurements",
     "SET ROLE mend_owner",
     "SELECT pg_read_file('/etc/passwd')",
     "COPY (SELECT 1) TO PROGRAM 'true'",
@@ -42,6 +44,7 @@ REFUSED_TO_A_VIEWER = [
     "DELETE FROM trials",
     "SELECT nextval('trials_trial_id_seq')",
     "SELECT mend_join(1, 'host', 'boot', 1, 'cpu')",
+    "SELECT mend_measure('token', 'name', '{}', '{}', '[]')",
     "SELECT mend_event(1, 1, 'kind', 'detail')",
     "SELECT * FROM trials FOR UPDATE",
     "CREATE TABLE mine (n integer)",
@@ -56,6 +59,27 @@ def test_a_worker_makes_a_search_and_works_it_to_its_end(fleet: FleetServer, nam
     database = mendstore.Database(fleet.url("mend_viewer"))
     assert mendstore.progress(database, mendstore.find(database, name).study_id)[0] == 3
     database.close()
+
+
+def test_a_device_worker_measures_and_the_networks_go(fleet: FleetServer, name: str, tmp_path: Path) -> None:
+    owner, worker, viewer = (mendstore.Database(fleet.url(f"mend_{role}")) for role in ("owner", "worker", "viewer"))
+    for number, asking in enumerate((owner, worker)):
+        asker = mendstore.Measurements(asking, name)
+        files = {"a": f"network {number}".encode()}
+        asked = asker.ask({"threads": 1}, files, b"dense", b"inputs", rounds=1, seed=0)
+        setting = {"device": "a board", "threads": 1}
+        device = mendstore.Device(worker, name, setting, tmp_path)
+        measurement = device.claim()
+        assert measurement is not None
+        assert device.renew() is False
+        answer = Answer(ms={"a": 1.0}, dense_ms=1.0, noise=0.0, setting=setting)
+        assert device.answer(measurement, answer) == "recorded"
+        assert asker.look([asked])[asked].answer == answer
+        assert mendstore.Measurements(viewer, name).devices({"threads": 1})
+        device.leave("finished")
+    assert ask(fleet.url("mend_viewer"), "SELECT count(*) FROM mend_blobs") == 0
+    for database in (owner, worker, viewer):
+        database.close()
 
 
 def test_stock_optuna_works_as_a_worker(fleet: FleetServer, name: str) -> None:

@@ -61,7 +61,7 @@ class Stairs(LatencyModel):
     """Time that falls where a width comes onto a multiple of 4, as on devices that pad other widths."""
 
     def __init__(self, widths):
-        self.widths = widths
+        self.widths, self.dense_ms = widths, None
 
     def ms(self, counts):
         return 1 + (np.ceil(counts / 4) * 4 / self.widths).sum(axis=-1) + 0.3 * (counts % 4 != 0).sum(axis=-1)

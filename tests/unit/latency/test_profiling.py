@@ -12,18 +12,20 @@ from mendsearch.errors import BudgetError, UsageError
 from mendsearch.latency.candidates import builder, random_structures
 from mendsearch.latency.measuring import measure
 from mendsearch.latency.profiling import profile_network
+from mendsearch.latency.timers import Here
 from mendsearch.models.resnet import ResNet
 from tests.unit.latency.synthetic import Synthetic, milliseconds
 
 torch.manual_seed(0)
 MODEL = ResNet(depth=8, width=32, in_channels=3).eval()
 IMAGES = torch.randn(2, 3, 16, 16)
+ITEM = Batch.of(IMAGES[:1])
 COUPLING = find_coupling(MODEL, IMAGES)
 
 
 def profiled(**given):
     device = Synthetic(**given)
-    return profile_network(MODEL, Batch.of(IMAGES[:1]), device, seconds=60, target=0.03, clock=device.clock)
+    return profile_network(MODEL, ITEM, Here(device, MODEL, ITEM, device.clock), seconds=60, target=0.03)
 
 
 PROFILE = profiled()
@@ -57,7 +59,7 @@ def test_a_machine_too_noisy_is_refused_with_its_spread():
         return device.now
 
     with pytest.raises(UsageError, match=r"too noisy to measure: .* differ by \d+%"):
-        profile_network(MODEL, Batch.of(IMAGES[:1]), device, seconds=1, clock=clock)
+        profile_network(MODEL, ITEM, Here(device, MODEL, ITEM, clock), seconds=1)
 
 
 def test_a_profile_is_read_back_as_it_was(tmp_path):
@@ -90,10 +92,26 @@ def limits(**budget):
 
 
 def test_milliseconds_are_absolute_and_percentages_of_the_dense_network():
-    dense = float(build_cost_model(MODEL, COUPLING, PROFILE).costs(COUPLING.widths, ["latency_ms"])["latency_ms"])
+    dense = PROFILE.dense_ms
     assert limits(latency_ms=dense / 2).absolute["latency_ms"] == pytest.approx(dense / 2)
     assert limits(latency_ms="50%").absolute["latency_ms"] == pytest.approx(dense / 2)
     assert limits(latency_ms=0.9).absolute["latency_ms"] == 0.9
+
+
+def test_a_correction_leaves_a_percentage_where_it_was():
+    slower = PROFILE.model_copy(update={"model": PROFILE.model.model_copy(update={"correction": 1.2})})
+    costs = build_cost_model(MODEL, COUPLING, slower)
+    corrected = Limits(Budget(profile=slower.model_dump(mode="json"), latency_ms="50%"), costs)
+    assert corrected.absolute == limits(latency_ms="50%").absolute
+    assert corrected.usage(COUPLING.widths) == pytest.approx(1.2 * limits(latency_ms="50%").usage(COUPLING.widths))
+
+
+def test_the_layers_and_what_is_outside_them_make_the_time():
+    costs = build_cost_model(MODEL, COUPLING, PROFILE)
+    layers = costs.layer_ms(COUPLING.widths)
+    assert layers.keys() == costs.layer_macs().keys()
+    whole = costs.costs(COUPLING.widths, ["latency_ms"])["latency_ms"]
+    assert whole - sum(layers.values()) == pytest.approx(PROFILE.model.coefficients[0])
 
 
 def test_a_budget_below_the_fastest_network_says_how_fast_that_is():

@@ -1,3 +1,5 @@
+import shutil
+
 import numpy as np
 import pytest
 import torch
@@ -7,15 +9,16 @@ from mendsearch.batches import Batch
 from mendsearch.coupling.graph import find_coupling
 from mendsearch.errors import ModelError, UsageError
 from mendsearch.latency.candidates import builder, random_structures
+from mendsearch.latency.graphs import Graphs, _exchanged
 from mendsearch.latency.runtimes import open_runtime
-from mendsearch.latency.runtimes.onnx import _exchanged
+from mendsearch.latency.sessions import Sessions
 from mendsearch.models.resnet import ResNet
 
 MODEL = ResNet(depth=8, width=8, in_channels=3).eval()
 IMAGES = torch.randn(2, 3, 16, 16)
 
 
-@pytest.mark.parametrize("name", ["torch", "onnxruntime"])
+@pytest.mark.parametrize("name", ["torch", "onnxruntime", "openvino"])
 def test_a_runtime_runs_candidates(name):
     runtime = open_runtime(name)
     coupling = find_coupling(MODEL, IMAGES)
@@ -26,23 +29,48 @@ def test_a_runtime_runs_candidates(name):
     assert runtime.device()
 
 
-@torch.no_grad()
-def test_a_graph_with_exchanged_weights_is_the_candidate():
-    runtime = open_runtime("onnxruntime")
-    runtime.prepare(MODEL, Batch.of(IMAGES))
+@pytest.fixture(scope="module")
+def graphs():
+    """With the graph of the dense network."""
+    made = Graphs(Sessions())
+    made.graph(MODEL, Batch.of(IMAGES))
+    return made
+
+
+def pruned():
     coupling = find_coupling(MODEL, IMAGES)
-    candidate = builder(MODEL, coupling)(next(random_structures(coupling, 1)))
-    _, outputs = runtime._session(_exchanged(runtime._first, candidate), [IMAGES.numpy()])
+    return builder(MODEL, coupling)(next(random_structures(coupling, 1)))
+
+
+def trained():
+    """The dense network with other weights of the same shapes."""
+    return ResNet(depth=8, width=8, in_channels=3).eval()
+
+
+@pytest.mark.skipif(shutil.which("g++") is None, reason="torch.compile needs a C++ compiler")
+def test_a_small_network_is_compiled():
+    runtime = open_runtime("compile")
+    model = nn.Sequential(nn.Conv2d(3, 4, 3), nn.ReLU()).eval()
+    runtime.prepare(model, Batch.of(IMAGES[:1]))()
+    assert (runtime.name, runtime.versions()) == ("compile", {"torch": str(torch.__version__)})
+
+
+@pytest.mark.parametrize("make", [pruned, trained])
+@torch.no_grad()
+def test_a_graph_with_exchanged_weights_is_the_candidate(graphs, make):
+    candidate = make()
+    exchanged = _exchanged(graphs._first, candidate).SerializeToString()
+    _, outputs = Sessions().open(exchanged, [IMAGES.numpy()])
     np.testing.assert_allclose(outputs[0], candidate(IMAGES).numpy(), atol=1e-4)
 
 
 @pytest.mark.parametrize(
     ("name", "words"),
     [
-        ("openvino", "runtime openvino is not supported"),
+        ("openvino:NPU", "got device NPU, expected one of CPU"),
         ("tensorrt", "runtime tensorrt is not supported"),
         ("onnxruntime:NoProvider", "got provider NoProvider, expected one of"),
-        ("tvm", "expected one of torch, compile, onnxruntime"),
+        ("tvm", "expected one of torch, compile, onnxruntime, openvino"),
     ],
 )
 def test_a_runtime_that_is_not_there_is_refused_in_one_line(name, words):

@@ -7,7 +7,7 @@ import pytest
 import mendview
 from bench.fleet.synthetic import results_of, structure_of
 from mendstore.queries.trials import Point
-from mendstore.records import RunResult, Structure
+from mendstore.records import RunResult, Structure, Timing
 from mendview import figures
 from mendview.figures.style import PALETTE
 
@@ -50,6 +50,28 @@ def test_names_in_figures_are_text():
     name = "<b>bold</b>"
     structure = Structure.read({"widths": {name: 4}})
     assert figures.channels(structure, {name: 2})["data"][0]["x"] == ["&lt;b&gt;bold&lt;/b&gt;"]
+
+
+TIMING = Timing(
+    setting={}, profile="digest", error=0.04, asked_ms=6.0,
+    predicted_ms={"dense": 10.0, "uniform": 6.0}, measured_ms={"dense": 10.5, "uniform": 6.5}, noise=0.01,
+    layers_ms={"dense": {"conv1": 7.0, "fc": 2.0}, "uniform": {"conv1": 4.0, "fc": 1.5}},
+)  # fmt: skip
+
+
+def test_times_of_layers_add_up_to_the_predicted_times():
+    dense, pruned = figures.layer_times(TIMING, "uniform")["data"]
+    assert dense["x"] == pruned["x"] == ["conv1", "fc", "outside the layers"]
+    assert (dense["y"], pruned["y"]) == ([7.0, 2.0, 1.0], [4.0, 1.5, 0.5])
+
+
+def test_measured_times_are_shown_against_predicted_ones_and_the_budget():
+    figure = figures.predictions(TIMING)
+    assert figure["data"][1]["y"] == [6.0, 6.0]
+    assert [(trace["name"], trace["x"], trace["y"]) for trace in figure["data"][2:]] == [
+        ("dense", [10.0], [10.5]),
+        ("uniform", [6.0], [6.5]),
+    ]
 
 
 def test_the_front_of_trials_is_what_nothing_beats_in_both():

@@ -1,7 +1,7 @@
 from rich.console import Console
 
 from mendstore.records import RunResult
-from mendview.tables import caption, headings, outputs_table, result_rows, result_table
+from mendview.tables import budgets_table, caption, headings, outputs_table, result_rows, result_table
 from mendview.words import cost
 
 ROW = {"accuracy": 0.975, "macs": 2000, "params": 300, "latency_ms": 0.25}
@@ -41,6 +41,21 @@ def test_the_table_has_every_row_and_figure():
     console = Console(width=140, record=True)
     console.print(result_table(result, -0.1))
     assert "pre-pruned" in console.export_text()
+
+
+def test_budgets_are_compared_at_the_speed_of_their_own_run():
+    slower = RESULT | {"search": "demo-2", "exported": "mended", "dense": RESULT["dense"] | {"latency_ms": 0.5}}
+    console = Console(width=160, record=True)
+    console.print(budgets_table([RunResult.read(RESULT), RunResult.read(slower)]))
+    rows = [
+        [cell.strip() for cell in line.split("│")[1:-1]] for line in console.export_text().splitlines() if "│" in line
+    ]
+    measured = "97.50 ± 0.74%"
+    assert rows == [
+        ["", "dense", measured, "", "", "10,000 (100.0%)", "300", "0.25 ms"],
+        ["demo", "pre-pruned", *3 * [measured], "2,000 (20.0%)", "300", "0.25 ms (100.0%)"],
+        ["demo-2", "mended", *3 * [measured], "2,000 (20.0%)", "300", "0.25 ms (50.0%)"],
+    ]
 
 
 def test_a_metric_takes_the_place_of_accuracy():

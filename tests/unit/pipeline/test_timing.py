@@ -27,11 +27,11 @@ PROFILE = LatencyProfile(
 TUNED = {"uniform": finalist(0.7), "pre_pruned": finalist(0.8, 0.5), "mended": finalist(0.9)}
 
 
-def settled(folder, noise=0.02, **measured):
+def settled(folder, noise=0.02, latency_part=None, **measured):
     said = []
     run = SimpleNamespace(
         reporter=SimpleNamespace(say=said.append),
-        spec=SimpleNamespace(budget=SimpleNamespace(profile=PROFILE)),
+        spec=SimpleNamespace(budget=SimpleNamespace(profile=PROFILE, latency_part=latency_part)),
         folder=SimpleNamespace(path=folder),
     )
     timing = Timing(
@@ -61,6 +61,12 @@ def test_where_none_does_the_best_is_exported_and_it_is_said(tmp_path):
     corrected = read_profile(tmp_path / CORRECTED)
     assert corrected.model.correction == pytest.approx(1.5 * 9 / 7.9), "the median of three"
     assert corrected.digest != PROFILE.digest
+
+
+def test_the_speed_of_the_day_does_not_correct_a_percentage(tmp_path):
+    settled(tmp_path, latency_part=0.8, dense=11.0, uniform=9.0, pre_pruned=9.0, mended=10.0)
+    corrected = read_profile(tmp_path / CORRECTED)
+    assert corrected.model.correction == pytest.approx(1.5 * 9 / 7.9 * PROFILE.dense_ms / 11.0)
 
 
 @pytest.mark.parametrize("best", TUNED)

@@ -160,6 +160,13 @@ def test_every_database_ends_with_the_same_functions(server, url, name):
     fresh.close()
 
 
+def test_a_database_of_before_has_no_device_workers(url, name):
+    mendstore.upgrade(url, "0003")
+    database = Database(url)
+    assert mendstore.Measurements(database, name).devices({}) == []
+    database.close()
+
+
 def test_a_database_that_cannot_hold_every_letter_is_refused(server):
     shared = Database(server.start())
     made = "CREATE DATABASE letters ENCODING 'LATIN1' LC_COLLATE 'C' LC_CTYPE 'C' TEMPLATE template0"

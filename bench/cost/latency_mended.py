@@ -1,0 +1,197 @@
+"""Time at equal accuracy: networks mended by a budget in time, beside those mended by MACs, and by rules. Resumable.
+
+All structures get our ranking and reconstruction, so that structure alone is compared. The budgets in time are those
+that the networks mended by MACs were measured to take. All networks of a runtime are measured in turns, one thread.
+The control `uniform` keeps multiples of 8; Torch-Pruning, `round_to=8`, has the L2 norm and one threshold for all
+groups.
+"""
+
+from __future__ import annotations
+
+import copy
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import nn
+
+import mendsearch
+from bench.accuracy.torch_pruning_peer import Way, pruned_by_peer
+from bench.files import WORK, kept, read_figures, write_figures
+from bench.networks import Trained, parser, trained
+from bench.remembered import Remembered
+from mendsearch.batches import Batch
+from mendsearch.budget import LatencyProfile, Limits, build_cost_model
+from mendsearch.config import Budget, FinetuneSpec, MendSpec, PruneSpec
+from mendsearch.coupling.layout import Ints
+from mendsearch.latency.calling import profile
+from mendsearch.latency.measuring import measure
+from mendsearch.latency.runtimes import open_runtime
+from mendsearch.mending.search import Problem, Search
+from mendsearch.pipeline.export import versions
+from mendsearch.training.loop import accuracy, train
+
+TAKES = "3 hours on one core"
+NETWORKS = ("resnet20", "mobilenetv2")
+RUNTIMES = ("torch", "onnxruntime")
+RATES = (0.7, 0.5, 0.35, 0.25)
+"""Fractions of the dense MACs."""
+TRIALS = 60
+MINUTES = 3
+ROUNDS = 15
+TUNING = FinetuneSpec(epochs=1, images=20_000, learning_rate=0.02)
+"""A third of a pass."""
+MENDED = "mended by time"
+
+
+class Structures:
+    """The structures of a network by method, each at all rates."""
+
+    def __init__(self, name: str, network: Trained) -> None:
+        self._name, self._network = name, network
+        self._folder = WORK / "latency-mended"
+
+    def at(self, rate: float) -> dict[str, Ints]:
+        """Of the methods that need no device."""
+        found = self._kept(f"structures-{rate}", lambda: self._at(rate))
+        return {method: np.array(counts, dtype=np.int64) for method, counts in found.items()}
+
+    def _at(self, rate: float) -> dict[str, list[int]]:
+        peer = pruned_by_peer(self._network.model, self._network.calibration, rate, Way(2, True, round_to=8))
+        found = {
+            "mended by MACs": self._mended(Budget(macs=rate), 1),
+            "uniform, multiples of 8": self._search(Budget(macs=rate), 8).uniform,
+            "Torch-Pruning, round_to=8": self._network.counts_of(peer.state_dict()),
+        }
+        return {method: counts.tolist() for method, counts in found.items()}
+
+    def in_time(self, ms: float, found: LatencyProfile) -> Ints:
+        """Of the method whose budget is in time, in the setting of a profile."""
+        budget = Budget(latency_ms=ms, profile=found)
+        title = f"in-time-{found.setting.runtime}-{ms:.4g}"
+        return np.array(self._kept(title, lambda: self._mended(budget, "auto").tolist()), dtype=np.int64)
+
+    def _mended(self, budget: Budget, multiple: int | str) -> Ints:
+        network = self._network
+        pruned = mendsearch.mend(
+            network.model,
+            calibration=network.calibration,
+            validation=network.splits.validation[0],
+            budget=budget,
+            prune=PruneSpec(multiple=multiple),
+            n_trials=TRIALS,
+            seed=0,
+            quiet=True,
+        )
+        return np.array([pruned.keep_counts[group.name] for group in network.coupling.groups], dtype=np.int64)
+
+    def _search(self, budget: Budget, multiple: int) -> Search:
+        network = self._network
+        limits = Limits(budget, build_cost_model(network.model, network.coupling), multiple)
+        return Search(
+            Problem(network.model, network.coupling, limits),
+            network.ranking,
+            network.statistics,
+            calibration=network.calibration,
+            validation=network.splits.validation[0],
+            labels=None,
+            prune=PruneSpec(),
+            mend=MendSpec(),
+        )
+
+    def build(self, counts: Ints) -> nn.Module:
+        """The network of a structure, reconstructed from all calibration images."""
+        return self._network.search(0.5).scorer.build(counts)
+
+    def tuned(self, counts: Ints, teacher: nn.Module) -> dict[str, float]:
+        """Test accuracy before and after a third of a pass."""
+
+        def work() -> dict[str, float]:
+            network, model = self._network, copy.deepcopy(self.build(counts))
+            before = accuracy(model, network.splits.test)
+            train(model, network.splits.train, TUNING, seed=0, augment=network.splits.augment, teacher=teacher)
+            return {"before": float(before or 0), "after": float(accuracy(model, network.splits.test) or 0)}
+
+        return self._kept("tuned-" + "-".join(map(str, counts)), work)  # type: ignore[no-any-return]
+
+    def _kept(self, title: str, work: Any) -> Any:
+        return kept(self._folder / f"{self._name}-{title}.json"[:200], work)
+
+
+def cell(name: str, network: Trained, runtime_name: str) -> dict[str, Any]:
+    """All structures of a network, measured in turns in one runtime, with their accuracies."""
+    structures, runtime = Structures(name, network), open_runtime(runtime_name)
+    one, teacher = network.calibration[:1], Remembered(network.model)
+    found = profile(network.model, one, runtime=runtime_name, minutes=MINUTES, target=0.0, quiet=True)
+    by_method: dict[str, list[Ints]] = {}
+    for rate in RATES:
+        for method, counts in structures.at(rate).items():
+            by_method.setdefault(method, []).append(counts)
+    times = _measured(structures, network, runtime, {"mended by MACs": by_method["mended by MACs"]})
+    asked = [times.ms["mended by MACs", index] * found.dense_ms / times.dense_ms for index in range(len(RATES))]
+    by_method[MENDED] = [structures.in_time(ms, found) for ms in asked]
+    times = _measured(structures, network, runtime, by_method)
+    rows = {
+        method: [
+            {"ms": round(times.ms[method, index], 4), **structures.tuned(counts, teacher)}
+            for index, counts in enumerate(chosen)
+        ]
+        for method, chosen in by_method.items()
+    }
+    about = {"error": round(found.model.error, 4), "tau": round(found.model.tau, 4), "noise": round(times.error, 4)}
+    return {"dense_ms": round(times.dense_ms, 4), "model": about, "rows": rows, "ratios": ratios(rows)}
+
+
+def _measured(structures: Structures, network: Trained, runtime: Any, by_method: dict[str, list[Ints]]) -> Any:
+    one = Batch.of(network.calibration[:1])
+    passes = {
+        (method, index): runtime.prepare(structures.build(counts), one)
+        for method, chosen in by_method.items()
+        for index, counts in enumerate(chosen)
+    }
+    return measure(passes, runtime.prepare(network.model, one), runtime, rounds=ROUNDS)
+
+
+def ratios(rows: dict[str, list[dict[str, float]]]) -> dict[str, dict[str, list[float]]]:
+    """By figure and method, its time over that of `MENDED` at the same accuracy, between the points of the latter.
+
+    Times are interpolated in their logarithms; a method's points outside the range are left out.
+    """
+    found: dict[str, dict[str, list[float]]] = {}
+    for figure in ("before", "after"):
+        ours = sorted((row[figure], np.log(row["ms"])) for row in rows[MENDED])
+        levels, logs = (np.array(column) for column in zip(*ours, strict=True))
+        found[figure] = {
+            method: [
+                round(float(row["ms"] / np.exp(np.interp(row[figure], levels, logs))), 3)
+                for row in theirs
+                if levels[0] <= row[figure] <= levels[-1]
+            ]
+            for method, theirs in rows.items()
+            if method != MENDED
+        }
+    return found
+
+
+def main() -> None:
+    options = parser(__doc__)
+    options.add_argument("--network", choices=NETWORKS, action="append", help="default: all")
+    options.add_argument("--runtime", choices=RUNTIMES, action="append", help="default: all")
+    given = options.parse_args()
+    torch.set_num_threads(1)
+    cells = (read_figures(Path(__file__).stem) or {"cells": {}})["cells"]
+    for name in given.network or NETWORKS:
+        network = trained(name, given.data)
+        for runtime in given.runtime or RUNTIMES:
+            cells[f"{name}, {runtime}"] = found = cell(name, network, runtime)
+            write_figures(Path(__file__).stem, {"threads": 1, "trials": TRIALS, "versions": versions(), "cells": cells})
+            print(f"{name}, {runtime}: dense {found['dense_ms']} ms, {found['model']}")
+            for method, rows in found["rows"].items():
+                shown = (f"{one['ms']:.3f} ms {one['before']:.4f} {one['after']:.4f}" for one in rows)
+                print(f"  {method:26} {'  '.join(shown)}")
+            print(f"  {found['ratios']}", flush=True)
+
+
+if __name__ == "__main__":
+    main()

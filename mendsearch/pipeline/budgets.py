@@ -1,0 +1,98 @@
+"""Several budgets in one spec: a run for each, in the order given."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from itertools import pairwise
+from pathlib import Path
+from typing import Any
+
+from mendsearch.config import Spec, parse_spec, read_table
+from mendsearch.errors import SpecError
+from mendsearch.pipeline.folder import table_of
+from mendsearch.pipeline.naming import word
+
+CORRECTED = "latency.json"
+"""File in the run's folder: the latency profile as corrected by networks that were slower than predicted."""
+SUFFIX, CORRECTIONS = "-corrected", 3
+"""What the name of a search with such a profile ends with, and how many follow each other."""
+
+
+def specs_in(path: Path, overrides: tuple[str, ...] = ()) -> list[Spec]:
+    """The specs of a spec file or a run folder, one for each budget.
+
+    Args:
+        path: a TOML file, or the folder of a run.
+        overrides: `key=value` pairs, as for `load_spec`. A limit of the budget may be a list, here or in the file.
+
+    Returns:
+        one spec where no limit is a list; else one for each entry, whose name ends with it.
+
+    Raises:
+        SpecError: the file or the folder cannot be read, a value is wrong, or lists have different lengths.
+    """
+    table = table_of(path, overrides) if path.is_dir() else read_table(path, overrides)
+    origin = str(path / "spec.json" if path.is_dir() else path)
+    found = []
+    for name, budget in _each(table.get("budget"), origin):
+        own = table | {"budget": budget}
+        if name and isinstance(table.get("name"), str):
+            own["name"] = f"{table['name']}-{name}"
+        found.append(parse_spec(own, origin))
+    return found
+
+
+def chained(runs: Sequence[tuple[Spec, Path]]) -> list[tuple[Spec, Path]]:
+    """The same runs; the search of each starts from the best structures of the one before, unless its spec names one.
+
+    Args:
+        runs: specs and their folders, in order.
+    """
+    found = list(runs[:1])
+    for (before, _), (spec, folder) in pairwise(runs):
+        mend = spec.mend.model_copy(update={"warm_start": spec.mend.warm_start or before.name})
+        found.append((spec.model_copy(update={"mend": mend}), folder))
+    return found
+
+
+def corrected(spec: Spec, folder: Path, met: bool | None) -> tuple[Spec, Path] | None:
+    """The run that goes on from one whose networks were all slower than predicted, with the latency model corrected.
+
+    Args:
+        spec: spec of that run.
+        folder: its folder.
+        met: whether the exported network met its latency; None if nothing was measured.
+
+    Returns:
+        spec and folder; None if the latency was met, or after `CORRECTIONS` of them.
+    """
+    base, _, rounds = spec.name.partition(SUFFIX)
+    number = 1 if base == spec.name else int(rounds.removeprefix("-") or 1) + 1
+    profile = folder / CORRECTED
+    if met is not False or number > CORRECTIONS or not profile.is_file():
+        return None
+    name = base + SUFFIX + (f"-{number}" if number > 1 else "")
+    budget = spec.budget.model_copy(update={"profile": profile})
+    mend = spec.mend.model_copy(update={"warm_start": spec.name})
+    return spec.model_copy(update={"name": name, "budget": budget, "mend": mend}), folder.parent / name
+
+
+def _each(budget: Any, origin: str) -> list[tuple[str, Any]]:
+    """By what to add to the name, each budget; nothing is added where no limit is a list."""
+    lists = {key: value for key, value in budget.items() if isinstance(value, list)} if _is_table(budget) else {}
+    if not lists:
+        return [("", budget)]
+    lengths = {len(values) for values in lists.values()}
+    if len(lengths) > 1 or 0 in lengths:
+        got = ", ".join(f"{len(values)} of budget.{key}" for key, values in lists.items())
+        raise SpecError(f"spec {origin}: got {got}, expected lists of equal length; each entry is one budget")
+    (length,) = lengths
+    chosen = [{key: values[index] for key, values in lists.items()} for index in range(length)]
+    if len({str(one) for one in chosen}) < length:
+        got = ", ".join(f"budget.{key} = {values}" for key, values in lists.items())
+        raise SpecError(f"spec {origin}: got {got}, expected each budget once")
+    return [("-".join(f"{key}-{word(value)}" for key, value in one.items()), budget | one) for one in chosen]
+
+
+def _is_table(value: Any) -> bool:
+    return isinstance(value, Mapping)

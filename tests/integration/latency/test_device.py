@@ -1,0 +1,165 @@
+"""A device worker as a process without PyTorch: it is killed, stopped and cut off like a worker, and loses nothing."""
+
+import signal
+import time
+
+import pytest
+import sqlalchemy as sa
+import torch
+
+import mendstore
+from bench.fleet.delay_proxy import proxied
+from mendsearch.batches import Batch
+from mendsearch.errors import MendsearchError, UsageError
+from mendsearch.latency.asking import DeviceTimer, NoDeviceError, find_device, wanted
+from mendsearch.latency.graphs import Graphs, inputs_file
+from mendsearch.latency.sessions import Sessions
+from mendsearch.models.resnet import ResNet
+from tests.integration.latency.device_workers import BOARD, device_worker, until
+from tests.integration.mendstore.test_queue import execute
+
+MODEL, ITEM = ResNet(depth=8, width=8, in_channels=3).eval(), Batch.of(torch.randn(1, 3, 16, 16))
+SMALL = ResNet(depth=8, width=4, in_channels=3).eval()
+WANTED = wanted("onnxruntime", 1, BOARD)
+LONG = 120
+"""Rounds that take many seconds."""
+SHORT, SHORT_S = 30, 5.0
+"""Rounds that take fewer seconds than that."""
+
+
+@pytest.fixture(scope="module")
+def files():
+    """The network as ONNX, a smaller one, and their inputs."""
+    dense, small = (Graphs(Sessions()).graph(model, ITEM).content for model in (MODEL, SMALL))
+    return {"networks": {"small": small, "dense": dense}, "dense": dense, "inputs": inputs_file(MODEL, ITEM)}
+
+
+@pytest.fixture
+def asker(database, name):
+    return mendstore.Measurements(database, name)
+
+
+def state(asker, number):
+    return asker.look([number])[number].state
+
+
+def rows(database, name):
+    query = "SELECT state, attempts, blobs FROM mend_measurements WHERE name = :n"
+    return [tuple(row) for row in execute(database, query, n=name)]
+
+
+def test_networks_are_timed_where_there_is_no_torch(database, asker, name, storage, files, tmp_path):
+    with device_worker(storage, name, tmp_path):
+        assert find_device(asker, wanted("onnxruntime", 1), storage, 60, print) == BOARD
+        number = asker.ask(WANTED, **files, rounds=3, seed=0)
+        until(lambda: state(asker, number) == "done")
+    answer = asker.look([number])[number].answer
+    assert answer.ms["small"] > 0
+    assert answer.ms["dense"] == pytest.approx(answer.dense_ms, rel=0.5)
+    assert answer.setting["device"] == BOARD
+    assert rows(database, name) == [("done", 1, [])]
+
+
+def test_what_a_killed_device_worker_held_is_measured_by_another(database, asker, name, storage, files, tmp_path):
+    number = asker.ask(WANTED, **files, rounds=LONG, seed=0)
+    with device_worker(storage, name, tmp_path) as first:
+        until(lambda: state(asker, number) == "leased")
+        first.send_signal(signal.SIGKILL)
+    with device_worker(storage, name, tmp_path):
+        until(lambda: state(asker, number) == "done")
+    assert rows(database, name) == [("done", 2, [])]
+
+
+def test_one_that_is_stopped_gives_back_and_says_so(database, asker, name, storage, files, tmp_path):
+    number = asker.ask(WANTED, **files, rounds=10_000, seed=0)
+    with device_worker(storage, name, tmp_path) as worker:
+        until(lambda: state(asker, number) == "leased")
+        worker.send_signal(signal.SIGTERM)
+        _, said = worker.communicate(timeout=30)
+    assert worker.returncode == 128 + signal.SIGTERM
+    assert "the current work was given back" in said
+    assert rows(database, name)[0][:2] == ("waiting", 0)
+    asker.withdraw([number])
+
+
+def test_an_idle_one_ends_at_once(storage, asker, name, tmp_path):
+    with device_worker(storage, name, tmp_path) as worker:
+        until(lambda: asker.devices(WANTED))
+        worker.send_signal(signal.SIGINT)
+        worker.communicate(timeout=10)
+    assert worker.returncode == 128 + signal.SIGINT
+    assert asker.devices(WANTED) == []
+
+
+def test_one_that_is_cut_off_brings_its_answer_when_the_network_is_back(
+    database, asker, name, storage, files, tmp_path
+):
+    url = sa.make_url(mendstore.normalised(storage))
+    with proxied(f"{url.query['host']}/.s.PGSQL.{url.port or 5432}") as proxy:
+        through = url.set(host="127.0.0.1", port=proxy.port, query={}).render_as_string(hide_password=False)
+        number = asker.ask(WANTED, **files, rounds=SHORT, seed=0)
+        with device_worker(through, name, tmp_path, "--lease", "2"):
+            until(lambda: state(asker, number) == "leased")
+            proxy.cut()
+            until(lambda: state(asker, number) == "waiting")  # its lease ran out
+            time.sleep(SHORT_S)  # the answer is there, and cannot be sent
+            proxy.restore()
+            until(lambda: state(asker, number) == "done")
+            until(lambda: asker.devices(WANTED))
+    assert rows(database, name) == [("done", 1, [])]
+
+
+def test_what_the_runtime_cannot_open_has_failed_with_the_reason(asker, name, storage, files, tmp_path):
+    with device_worker(storage, name, tmp_path):
+        number = asker.ask(WANTED, {"broken": b"no network"}, files["dense"], files["inputs"], rounds=1, seed=0)
+        until(lambda: state(asker, number) == "failed")
+        assert f"onnxruntime on {BOARD}: " in asker.look([number])[number].log
+        timer = DeviceTimer(asker, WANTED, MODEL, ITEM, 60)
+        again = timer.together({"small": SMALL}, 1, 0)  # and it goes on
+        assert set(again.ms) == {"small"}
+
+
+def test_sets_are_timed_in_order_and_what_is_not_needed_is_withdrawn(database, asker, name, storage, tmp_path):
+    timer = DeviceTimer(asker, WANTED, MODEL, ITEM, 60)
+    with device_worker(storage, name, tmp_path):
+        times = timer.times(([MODEL, SMALL] for _ in range(5)), seed=0)
+        assert set(next(times).ms) == set(next(times).ms) == {0, 1}
+        times.close()
+    assert timer.setting.device == BOARD
+    assert set(timer.setting.versions) == {"torch", "onnxruntime"}
+    assert {
+        blobs for _, _, blobs in ((state, attempts, str(blobs)) for state, attempts, blobs in rows(database, name))
+    } == {"[]"}
+    assert [state for state, *_ in rows(database, name)].count("withdrawn") == 1
+
+
+def test_without_a_device_worker_the_command_is_said_and_it_ends(asker, name, storage):
+    said = []
+    with pytest.raises(NoDeviceError, match="no device worker has come") as caught:
+        find_device(asker, wanted("onnxruntime", 2), storage, 0.2, said.append)
+    assert caught.value.exit_code == 4
+    command = mendstore.command("device", storage, name, "--runtime", "onnxruntime", "--threads", "2")
+    assert said[0].endswith(f": {command}")
+    assert str(caught.value).endswith(f": {command}")
+
+
+def test_a_device_worker_that_went_is_waited_for_and_missed(asker):
+    timer = DeviceTimer(asker, WANTED, MODEL, ITEM, 0.5)
+    with pytest.raises(NoDeviceError, match="none has come for"):
+        timer.together({"small": SMALL}, 1, 0)
+
+
+def test_device_workers_on_two_devices_are_refused(database, asker, name, storage, tmp_path):
+    setting = WANTED | {"versions": {}}
+    for device in ("one", "two"):
+        mendstore.Device(database, name, setting | {"device": device}, tmp_path)
+    with pytest.raises(UsageError, match="got device workers on one, two, expected one device"):
+        find_device(asker, wanted("onnxruntime", 1), storage, 1, print)
+
+
+def test_a_runtime_with_torch_is_refused():
+    with pytest.raises(
+        UsageError, match="device: got runtime 'torch', expected one that needs no PyTorch: onnxruntime, openvino"
+    ):
+        wanted("torch", 1)
+    assert issubclass(NoDeviceError, MendsearchError)
