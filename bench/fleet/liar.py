@@ -2,9 +2,9 @@
 
 A fleet is simulated in one process: every worker has a sampler of its own and proposes while the others score, and
 trials take between half and one and a half times the mean. Candidates are structures of a digits network at two rates,
-and all begin with the same ones. Their scores are made up, which costs nothing: for each coupling group a convex loss of
-the part that is removed, and products of pairs of these parts. At the first rate they are real, too. With one worker no
-trial runs while it proposes, so both settings give the same.
+and all begin with the same ones. Their scores are made up, which costs nothing: for each coupling group a convex loss
+of the part that is removed, and products of pairs of these parts. At the first rate they are real, too. With one worker
+no trial runs while it proposes, so both settings give the same.
 """
 
 from __future__ import annotations
