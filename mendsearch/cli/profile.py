@@ -14,6 +14,8 @@ from mendsearch.errors import UsageError
 from mendsearch.progress import Reporter
 from mendstore.devices import LEASE_S
 
+DEVICE_RUNTIME = "onnxruntime"
+
 
 @guarded
 def profile(
@@ -58,15 +60,15 @@ def profile(
 
     They are measured on this machine, or with --device on the one that a device worker runs on.
     """
-    from mendsearch.latency.sessions import KIND
     from mendsearch.pipeline.profiling import profile_named, profile_on_device
 
     if device:
         if input_ or exclude or dtype != "float32":
             raise UsageError("profile: got --input, --exclude or --dtype with --device, expected none of them")
         found = profile_on_device(
-            target, set_ or [], mendstore.normalised(storage_of(storage)), runtime=runtime or KIND, batch=batch,
-            threads=threads, minutes=minutes, target=target_error, wait_minutes=wait, out=out, reporter=Reporter(),
+            target, set_ or [], mendstore.normalised(storage_of(storage)), runtime=runtime or DEVICE_RUNTIME,
+            batch=batch, threads=threads, minutes=minutes, target=target_error, wait_minutes=wait, out=out,
+            reporter=Reporter(),
         )  # fmt: skip
     else:
         found = profile_named(
@@ -92,9 +94,8 @@ def device(
     url: Url = None,
     name: Name = None,
     runtime: Annotated[
-        str | None,
-        typer.Option(help="onnxruntime or openvino; after a colon a provider or device of it. Default: onnxruntime."),
-    ] = None,
+        str, typer.Option(help="onnxruntime or openvino; after a colon a provider or device of it.")
+    ] = DEVICE_RUNTIME,
     threads: Annotated[int, typer.Option(min=1, help="Threads of a pass on a CPU.")] = 1,
     lease: Annotated[
         float, typer.Option(min=1, help="Seconds without a heartbeat before this worker is considered dead.")
@@ -109,8 +110,7 @@ def device(
     are runs beside it. On Ctrl-C, SIGTERM or SIGUSR1 it gives back its work.
     """
     from mendsearch.latency.device import run_device
-    from mendsearch.latency.sessions import KIND
 
     given, name = search_named("device", url, name)
     url = mendstore.normalised(existing_storage("device", given))
-    raise typer.Exit(run_device(url, name, runtime or KIND, threads, lease, outage, Reporter()))
+    raise typer.Exit(run_device(url, name, runtime, threads, lease, outage, Reporter()))

@@ -20,7 +20,6 @@ from typing import TYPE_CHECKING, Any
 
 from mendstore.commands import EMBEDDED, command, device_command, launch_command
 from mendstore.database import Database, failures_named
-from mendstore.devices import Device, Measurement
 from mendstore.errors import SearchNameError, StorageError
 from mendstore.heartbeat import Heartbeat, beating, working
 from mendstore.processes import surely_dead, this_process
@@ -62,6 +61,7 @@ from mendstore.workers import (
 
 if TYPE_CHECKING:
     from mendstore.blobs import Blobs, Collected, collect
+    from mendstore.devices import Device, Measurement
     from mendstore.measurements import Asked, Measurements
     from mendstore.schema import check_version, upgrade
     from mendstore.storage import MendStorage
@@ -72,7 +72,9 @@ _HOMES = {
     "Blobs": "mendstore.blobs",
     "ChosenFinalist": "mendstore.tasks",
     "Collected": "mendstore.blobs",
+    "Device": "mendstore.devices",
     "Kind": "mendstore.tasks",
+    "Measurement": "mendstore.devices",
     "Measurements": "mendstore.measurements",
     "MendStorage": "mendstore.storage",
     "Task": "mendstore.tasks",
