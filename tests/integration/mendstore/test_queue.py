@@ -193,6 +193,25 @@ def test_after_an_outage_every_lease_starts_anew(database, name, queue_of):
     )
 
 
+@pytest.mark.parametrize(("started", "noted"), [("2 h", 1), ("0 h", 0)])
+def test_an_outage_is_noted_and_a_pause_that_new_workers_end_is_not(database, name, queue_of, started, noted):
+    search = registered(database, name, 1)
+    gone, here = queue_of(search), queue_of(search)
+    gone.renew()
+    gone.leave("finished")
+    execute(
+        database,
+        "UPDATE mend_searches SET heard_at = now() - interval '1 h' WHERE study_id = :s; "
+        "UPDATE mend_workers SET started_at = now() - CAST(:i AS interval) WHERE worker_id = :w",
+        s=search.study_id,
+        w=here.worker_id,
+        i=started,
+    )
+    here.renew()
+    query = "SELECT count(*) FROM mend_events WHERE study_id = :s AND kind = 'outage'"
+    assert execute(database, query, s=search.study_id).scalar() == noted
+
+
 def test_an_item_that_fails_three_times_is_set_aside_with_its_log_and_replaced(url, database, name, queue_of):
     queue = queue_of(registered(database, name, 1))
     for attempt in (1, 2, 3):

