@@ -106,7 +106,7 @@ class _Crew:
         return self._supervisor.poll()
 
     def follow(self) -> None:
-        """Have as many workers as people ask for by `mendsearch workers`."""
+        """Have as many workers as `mendsearch resize` asks for."""
         asked = mendstore.workers_asked_for(self._database, self._registered) or self._workers
         if asked != self._workers:
             self._workers = asked
