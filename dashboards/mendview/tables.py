@@ -25,7 +25,7 @@ def result_rows(result: RunResult | None, dense_score: float | None) -> list[tup
         pruned = row if isinstance(row, PrunedRow) else None
         rows.append(
             (
-                f"{title(name)}, exported" if name == result.exported else title(name),
+                _named(result, name),
                 words.measured(result.figures[name], result),
                 "" if pruned is None else words.percent(pruned.part, 0),
                 "" if pruned is None else " → ".join(words.figure(value, result, 1) for value in pruned.validation),
@@ -36,6 +36,15 @@ def result_rows(result: RunResult | None, dense_score: float | None) -> list[tup
             )
         )
     return rows
+
+
+def _named(result: RunResult, name: str) -> str:
+    """The name of a row: with the row above that is the same network, if there is one, and whether it was exported."""
+    rows = list(result.finalists)
+    above = rows[: rows.index(name)] if name in rows else []
+    same = [one for one in above if result.finalists[one].keep_counts == result.finalists[name].keep_counts]
+    shown = f"{title(name)} (= {title(same[0])})" if same else title(name)
+    return f"{shown}, exported" if name == result.exported else shown
 
 
 def _latency(result: RunResult, name: str) -> str:
@@ -65,7 +74,8 @@ def caption(result: RunResult | None) -> str:
         score = f"{figure} on the validation split"
     return (
         f"test {figure}: {error}after as much of the fine-tuning as the next column says. on validation: {figure} "
-        f"before fine-tuning and at each rung, by which finalists went on; the exported network ended best. score: "
+        f"before fine-tuning and at each rung, by which finalists went on; the exported network ended best. "
+        f"before fine-tuning: test {figure} then. score: "
         f"{score}, before fine-tuning, with refined weights, unlike a trial's. latency: {_latency_of(result)}."
     )
 
@@ -73,7 +83,7 @@ def caption(result: RunResult | None) -> str:
 def _latency_of(result: RunResult | None) -> str:
     """What the times are of."""
     if result is None or result.timing is None:
-        return "one image on this machine"
+        return "one image on this machine, as exact as the machine is quiet"
     timing, setting = result.timing, result.timing.setting
     met = {None: "", True: ", met", False: ", not met"}[timing.met]
     of = f"a pass of {setting.get('batch')} in {setting.get('runtime')} on {setting.get('device')}"

@@ -122,9 +122,9 @@ def chosen(result: RunResult) -> tuple[Tone, str]:
     ahead, noise = scale * lead.value, scale * lead.noise
     by = f"{signed(ahead, digits)}{f' ± {noise:.{digits}f}' if noise else ''} {unit}"
     if ahead > noise:
-        return "good", f"Finished: mended, {by} over {title(name)}{lead.images}."
+        return "good", f"Finished: {title(result.exported)}, {by} over {title(name)}{lead.images}."
     side = "behind" if ahead < -noise else "level with"
-    return "fair", f"Finished: mended, {side} {title(name)} ({by}{lead.images})."
+    return "fair", f"Finished: {title(result.exported)}, {side} {title(name)} ({by}{lead.images})."
 
 
 @dataclass(frozen=True, order=True)

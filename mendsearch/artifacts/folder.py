@@ -90,6 +90,11 @@ def read_folder(folder: str | Path) -> Saved:
             )
         name, kwargs = description["model"]["name"], dict(description["model"]["kwargs"])
         state = load_file(folder / WEIGHTS)
+    except FileNotFoundError as error:
+        raise ModelError(
+            f"{folder} holds no pruned network: it has no {Path(error.filename or DESCRIPTION).name}; give "
+            f"the folder of a finished run, such as runs/mine, or one that `mendsearch.save` wrote"
+        ) from error
     except (OSError, SafetensorError, UnicodeDecodeError, KeyError, TypeError, ValueError) as error:
         raise ModelError(
             f"{folder} holds no pruned network: {type(error).__name__}: {error}; try a folder that `save` wrote"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable
 
 import numpy as np
@@ -47,8 +48,7 @@ class Limits:
             if value < least[name]:
                 raise BudgetError(
                     f"{given} cannot be met: {'one channel' if multiple == 1 else f'{multiple} channels'} in every "
-                    f"coupling group still costs {_said(name, least[name])}, "
-                    f"{least[name] / dense[name]:.4f} of the dense {name}; "
+                    f"coupling group still costs {_at_least(name, least[name], dense[name])}; "
                     f"ask for that or more, or exclude fewer layers{'' if multiple == 1 else ', or lower the multiple'}"
                 )
         if all(dense[name] <= value for name, value in self.absolute.items()):
@@ -73,6 +73,15 @@ def _one(costs: CostModel, counts: Ints, quantities: Iterable[str]) -> dict[str,
     """Costs of one candidate; those that are counted are whole numbers."""
     found = {name: float(value) for name, value in costs.costs(counts, quantities).items()}
     return {name: value if name == "latency_ms" else round(value) for name, value in found.items()}
+
+
+def _at_least(name: str, least: float, dense: float) -> str:
+    """The least cost, as a limit that is met: rounded up, in milliseconds and percent or absolute and as a fraction."""
+    if name == "latency_ms":
+        digits = 2 - math.floor(math.log10(least))
+        ms = math.ceil(least * 10**digits) / 10**digits
+        return f"{ms:.10g} ms, {math.ceil(1000 * least / dense) / 10:.1f}% of the dense network's time"
+    return f"{_said(name, least)}, {math.ceil(10_000 * least / dense) / 10_000:.4f} of the dense {name}"
 
 
 def _said(name: str, value: float) -> str:

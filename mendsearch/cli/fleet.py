@@ -128,7 +128,9 @@ def resume(
     workers = mendstore.alive(database, search.study_id)
     print(f"search `{name}`: {done} of {wanted} trials done, {plural(workers, 'worker')} at work")
     ladder = mendstore.ladder(database, search)
-    if (done < wanted or (ladder is not None and not ladder.over)) and not workers:
+    if done >= wanted and (ladder is None or ladder.over):
+        print(f"nothing is left to do; to add trials: {mendstore.command('resume', url, name)} --trials +100")
+    elif not workers:
         print(f"start some: {mendstore.launch_command(url, name, search.spec)}")
 
 

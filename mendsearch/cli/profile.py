@@ -84,8 +84,10 @@ def profile(
     print(f"dense: {found.dense_ms:.3g} ms; noise of the machine {found.noise:.1%}")
     print(
         f"{len(found.measured)} candidates in {found.seconds:.0f} s; on {model.held_out} unseen ones the model errs by "
-        f"{model.error:.1%} (Kendall's tau {model.tau:.2f}); step {model.step}"
+        f"{model.error:.1%} (Kendall's tau {model.tau:.2f})"
     )
+    if model.step > 1:
+        print(f'widths in multiples of {model.step} are faster: prune.multiple = "auto" keeps to them where it can')
     print(f'use it: --set \'budget={{latency_ms="50%", profile="{out}"}}\'')
 
 

@@ -58,7 +58,7 @@ def run(
 ) -> None:
     """Train, pre-prune, mend and fine-tune. Run it again to resume: no finished stage or trial is repeated.
 
-    A limit of the budget may be a list, as in `--set budget.macs=[0.5,0.3]`: one run follows the other, each
+    A limit of the budget may be a list, as in `--set 'budget.macs=[0.5, 0.3]'`: one run follows the other, each
     starting from the structures of the one before, and one table shows them all.
     """
     run_all(chained(runs_of(spec, out, set_)), storage, as_json, workers)

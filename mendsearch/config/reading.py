@@ -72,7 +72,12 @@ def _apply(table: dict[str, Any], override: str) -> None:
         raise SpecError(f"--set {override}: expected key=value, such as mend.trials=200")
     try:
         value = tomllib.loads(f"value = {text}")["value"]
-    except tomllib.TOMLDecodeError:
+    except tomllib.TOMLDecodeError as error:
+        if text.lstrip().startswith(("[", "{")):
+            raise SpecError(
+                f"--set {override}: expected a value in TOML, such as 'budget.macs=[0.5, 0.3]', in quotes where the "
+                f"shell needs them: {error}"
+            ) from error
         value = text
     *parents, last = key.strip().split(".")
     for parent in parents:

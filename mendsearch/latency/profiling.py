@@ -73,7 +73,7 @@ def profile_network(
             chunks.append(chunk)
             yield [build(counts) for counts in chunk]
 
-    with reporter.stage("profile", round(seconds)) as stage, closing(timer.times(sets(), seed)) as measured:
+    with reporter.stage("profile, seconds", round(seconds)) as stage, closing(timer.times(sets(), seed)) as measured:
         for times in measured:
             chunk = chunks.popleft()
             parts = [times.ms[place] / times.dense_ms for place in range(len(chunk))]

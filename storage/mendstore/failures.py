@@ -55,7 +55,8 @@ KINDS = (
     Kind(
         ("25006",),
         "cannot execute .* in a read-only transaction|session is read-only",
-        "give the URL of the primary server, which may be written to (or unset default_transaction_read_only)",
+        "give the URL of a role that may write, and of the primary server (or unset default_transaction_read_only); "
+        "storage/postgres/README.md lists what each role can do",
     ),
     Kind(
         ("42501",),

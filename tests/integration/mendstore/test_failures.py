@@ -135,7 +135,7 @@ def test_a_server_that_reads_only(make, administrator, name):
     )
     database.close()
     assert "read-only transaction" in said
-    assert "URL of the primary server" in said
+    assert "URL of a role that may write, and of the primary server" in said
 
 
 @pytest.mark.parametrize(

@@ -1,3 +1,5 @@
+import re
+
 import numpy as np
 import pytest
 import torch
@@ -117,6 +119,14 @@ def test_the_layers_and_what_is_outside_them_make_the_time():
 def test_a_budget_below_the_fastest_network_says_how_fast_that_is():
     with pytest.raises(BudgetError, match=r"latency_ms=0\.0001 cannot be met: one channel .* costs 0\.\d+ ms"):
         limits(latency_ms=0.0001)
+
+
+@pytest.mark.parametrize("pattern", [r"costs ([\d.]+) ms", r"ms, ([\d.]+%)"])
+def test_what_is_said_to_be_least_is_accepted(pattern):
+    with pytest.raises(BudgetError) as caught:
+        limits(latency_ms=0.0001)
+    least = re.search(pattern, str(caught.value))[1]
+    assert limits(latency_ms=least if least.endswith("%") else float(least)).absolute
 
 
 def test_all_limits_hold_at_once():

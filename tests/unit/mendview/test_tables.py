@@ -32,11 +32,11 @@ RESULT = {
 def test_the_table_has_every_row_and_figure():
     result = RunResult.read(RESULT)
     rows = result_rows(result, -0.1)
-    assert [row[0] for row in rows] == ["dense", "uniform", "pre-pruned, exported", "mended"]
+    assert [row[0] for row in rows] == ["dense", "uniform", "pre-pruned (= uniform), exported", "mended (= uniform)"]
     measured = "97.50 ± 0.74%"  # the standard error of 450 images
     assert rows[0] == ("dense", measured, "", "", "", "−0.1000", "10,000 (100.0%)", "300", "0.25 ms")
     assert rows[3] == (
-        "mended", measured, "50%", "95.0% → 96.0% → 97.0%", "95.00%", "−0.4321", "2,000 (20.0%)", "300", "0.25 ms",
+        "mended (= uniform)", measured, "50%", "95.0% → 96.0% → 97.0%", "95.00%", "−0.4321", "2,000 (20.0%)", "300", "0.25 ms",
     )  # fmt: skip
     console = Console(width=140, record=True)
     console.print(result_table(result, -0.1))
@@ -65,7 +65,7 @@ def test_a_metric_takes_the_place_of_accuracy():
     result = RunResult.read(RESULT | change | {"dense": dense, "metric": "shapes.scores:mean_iou"})
     rows = result_rows(result, 0.91)
     assert rows[0][:3] == ("dense", "0.9000", "")
-    assert rows[3][:5] == ("mended", "0.8123", "50%", "0.9500 → 0.9600 → 0.9700", "0.7000")
+    assert rows[3][:5] == ("mended (= uniform)", "0.8123", "50%", "0.9500 → 0.9600 → 0.9700", "0.7000")
     assert headings(result)[1] == "test mean_iou"
     assert "score: mean_iou on the validation split" in caption(result)
     agreement = RunResult.read(RESULT | change | {"dense": dense, "metric": "agreement"})
