@@ -198,7 +198,7 @@ def summary(seen: Overview) -> dict[str, Any]:
         "budget": dict(seen.search.structure.budget),
         "wanted": seen.search.wanted, "done": seen.pace.done, "best": None if best is None else best.score,
         "best_trial": None if best is None else best.number, "controls": dict(seen.controls),
-        "working": seen.fleet.leased, "waiting": seen.fleet.waiting,
+        "working": seen.fleet.working, "waiting": seen.fleet.waiting,
         "workers": {"alive": seen.fleet.alive, "silent": seen.fleet.silent, "lost": seen.fleet.lost},
         "local_workers": seen.search.local_workers.number if seen.search.local_workers else None,
         "trials_per_hour": None if seen.pace.rate is None else round(3600 * seen.pace.rate, 1),

@@ -76,7 +76,7 @@ def searches_table(found: Iterable[Overview]) -> Table:
             overview.budget(seen),
             Text(seen.state, style=STYLES[seen.tone]),
             overview.progress(seen).removesuffix(" trials"),
-            count(fleet.leased if ours else seen.pace.states.get("running", 0)),
+            count(fleet.working if ours else seen.pace.states.get("running", 0)),
             count(fleet.waiting if ours else seen.pace.states.get("waiting", 0)),
             count(seen.pace.states.get("failed", 0)),
             "" if seen.best is None else score(seen.best.score),

@@ -106,6 +106,7 @@ def launch(
         _hide_password(url)
         if backend == "local" and not _wanting(url, name):
             return
+        _say(f"how far it is: {mendstore.command('status', url, name)}")
     raise typer.Exit(asked.launch(_say))
 
 

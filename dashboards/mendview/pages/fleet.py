@@ -45,7 +45,7 @@ def _cards(seen: Overview, gaps: Gaps, again: int) -> list[tuple[str, str, str]]
     return [
         ("Workers alive" if seen.live else "Workers", known, f"{where}{fleet.ended} ended by themselves"),
         ("Pace", words.count(3600 * rate) if rate and seen.state == "running" else "–", "trials per hour, recently"),
-        ("Candidates", str(fleet.leased), f"being scored; {fleet.waiting} waiting, {again} tried again"),
+        ("Candidates", str(fleet.working), f"being scored; {fleet.waiting} waiting, {again} tried again"),
         ("Between two trials", words.span(gaps.p50), f"from result to claim; 99% in {words.span(gaps.p99)}"),
         ("Faults survived", str(sum(faults.values())), named),
     ]  # fmt: skip

@@ -28,7 +28,7 @@ class FleetStatus:
         ended: workers that ended by themselves.
         hosts: hosts of those alive.
         here_s: seconds since the first of those alive joined.
-        leased: candidates being scored.
+        leased: candidates that a worker holds, or held until it died.
         waiting: candidates that wait for a worker.
         set_aside: candidates that failed three times.
         faults: number of events by kind.
@@ -44,6 +44,11 @@ class FleetStatus:
     waiting: int = 0
     set_aside: int = 0
     faults: Mapping[str, int] = field(default_factory=dict)
+
+    @property
+    def working(self) -> int:
+        """Candidates that are being scored: none where no worker is alive, whatever leases say."""
+        return self.leased if self.alive else 0
 
     @property
     def all(self) -> int:

@@ -1,4 +1,4 @@
-from mendstore.queries.fleet import events, fleet_status, set_aside
+from mendstore.queries.fleet import FleetStatus, events, fleet_status, set_aside
 from mendstore.queries.searches import find_search
 from tests.integration.conftest import ASIDE, LOST, WORKERS
 
@@ -42,3 +42,8 @@ def test_a_study_of_stock_optuna_has_no_fleet(reader, storage, name):
     for question, nothing in ((fleet_status, 0), (events, []), (set_aside, [])):
         answer = reader.read(lambda snapshot, ask=question: ask(snapshot, find_search(snapshot, name=name)))
         assert (answer.all if question is fleet_status else answer) == nothing
+
+
+def test_nothing_is_being_scored_where_no_worker_is_alive():
+    assert FleetStatus(alive=1, leased=3).working == 3
+    assert FleetStatus(silent=1, leased=3).working == 0
