@@ -57,7 +57,7 @@ def test_from_a_profile_to_a_network_that_was_measured_on_the_device(tmp_path, s
 @pytest.mark.parametrize(
     ("words", "said", "code"),
     [
-        (("--device", "--runtime", "torch"), "got runtime 'torch', expected onnxruntime", 2),
+        (("--device", "--runtime", "torch"), "got runtime 'torch', expected one that needs no PyTorch", 2),
         (("--device", "--input", "3x8x8"), "got --input, --exclude or --dtype with --device", 2),
         (("--device", "--wait", "0"), "no device worker has come within 0 min; start one: mendsearch device", 4),
     ],
