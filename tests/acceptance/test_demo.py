@@ -14,6 +14,7 @@ import pytest
 
 from mendsearch.study.finalists import POOL
 from mendstore import EmbeddedServer
+from mendstore.records import title
 from tests.acceptance.cli import mendsearch
 
 TRIALS, STARTS = 60, 6
@@ -51,7 +52,8 @@ def test_the_table_and_the_progress_are_printed(demo):
 
 def test_who_won_is_said_and_how_to_export_it(demo, result):
     paid = result["exported"].startswith("mended")
-    assert ("Finished: mended, " if paid else "Finished: mending did not pay here.") in demo[1].stderr
+    won = f"Finished: {title(result['exported'])}, "
+    assert (won if paid else "Finished: mending did not pay here.") in demo[1].stderr
     assert "export it: mendsearch export demo-out" in demo[1].stderr
 
 
