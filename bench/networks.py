@@ -88,8 +88,12 @@ class Trained:
 
     def search(self, rate: float) -> Search:
         """A search at a fraction of the dense MACs, with default settings and without labels."""
+        return self.search_within(self.limits(rate))
+
+    def search_within(self, limits: Limits) -> Search:
+        """The same within any limits."""
         return Search(
-            Problem(self.model, self.coupling, self.limits(rate)),
+            Problem(self.model, self.coupling, limits),
             self.ranking,
             self.statistics,
             calibration=self.calibration,

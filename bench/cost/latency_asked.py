@@ -13,10 +13,9 @@ from itertools import islice
 from typing import Any
 
 import numpy as np
-import torch
 from torch import nn
 
-from bench.cost.latency_model import NETWORKS, RUNTIMES
+from bench.cost.latency_model import NETWORKS, RUNTIMES, profiled
 from bench.files import read_figures, write_figures
 from mendsearch.batches import Batch
 from mendsearch.budget import LatencyProfile, Limits, build_cost_model, project
@@ -25,13 +24,10 @@ from mendsearch.coupling.graph import find_coupling
 from mendsearch.errors import BudgetError
 from mendsearch.latency.candidates import builder, random_structures
 from mendsearch.latency.measuring import measure
-from mendsearch.latency.profiling import profile_network
-from mendsearch.latency.runtimes import Runtime, open_runtime
-from mendsearch.latency.timers import Here
+from mendsearch.latency.runtimes import Runtime
 from mendsearch.pipeline.budgets import CORRECTIONS
 from mendsearch.pipeline.export import versions
 from mendsearch.pipeline.timing import ROUNDS, allowance
-from mendsearch.progress import Reporter
 
 TAKES = "an hour on one core"
 PARTS = tuple(round(float(part), 3) for part in np.linspace(0.2, 0.8, 20))
@@ -42,12 +38,7 @@ CLOSE = 0.03
 
 
 def row(title: str, runtime_name: str, minutes: float) -> dict[str, Any]:
-    factory, size = NETWORKS[title]
-    torch.manual_seed(0)
-    model, batch = factory().eval(), Batch.of(torch.randn(1, 3, size, size))
-    runtime = open_runtime(runtime_name)
-    here = Here(runtime, model, batch)
-    profile = profile_network(model, batch, here, seconds=60 * minutes, target=0.0, reporter=Reporter())
+    model, batch, runtime, profile = profiled(title, runtime_name, minutes)
     asked = _Asked(model, batch, runtime)
     budgets = [asked.budget(part, profile) for part in PARTS]
     ratios = [one["exported"] for one in budgets if one["exported"] is not None]

@@ -23,12 +23,11 @@ from bench.networks import Trained, parser, trained
 from bench.remembered import Remembered
 from mendsearch.batches import Batch
 from mendsearch.budget import LatencyProfile, Limits, build_cost_model
-from mendsearch.config import Budget, FinetuneSpec, MendSpec, PruneSpec
+from mendsearch.config import Budget, FinetuneSpec, PruneSpec
 from mendsearch.coupling.layout import Ints
 from mendsearch.latency.calling import profile
 from mendsearch.latency.measuring import measure
 from mendsearch.latency.runtimes import open_runtime
-from mendsearch.mending.search import Problem, Search
 from mendsearch.pipeline.export import versions
 from mendsearch.training.loop import accuracy, train
 
@@ -59,9 +58,10 @@ class Structures:
 
     def _at(self, rate: float) -> dict[str, list[int]]:
         peer = pruned_by_peer(self._network.model, self._network.calibration, rate, Way(2, True, round_to=8))
+        eights = Limits(Budget(macs=rate), build_cost_model(self._network.model, self._network.coupling), 8)
         found = {
             "mended by MACs": self._mended(Budget(macs=rate), 1),
-            "uniform, multiples of 8": self._search(Budget(macs=rate), 8).uniform,
+            "uniform, multiples of 8": self._network.search_within(eights).uniform,
             "Torch-Pruning, round_to=8": self._network.counts_of(peer.state_dict()),
         }
         return {method: counts.tolist() for method, counts in found.items()}
@@ -85,20 +85,6 @@ class Structures:
             quiet=True,
         )
         return np.array([pruned.keep_counts[group.name] for group in network.coupling.groups], dtype=np.int64)
-
-    def _search(self, budget: Budget, multiple: int) -> Search:
-        network = self._network
-        limits = Limits(budget, build_cost_model(network.model, network.coupling), multiple)
-        return Search(
-            Problem(network.model, network.coupling, limits),
-            network.ranking,
-            network.statistics,
-            calibration=network.calibration,
-            validation=network.splits.validation[0],
-            labels=None,
-            prune=PruneSpec(),
-            mend=MendSpec(),
-        )
 
     def build(self, counts: Ints) -> nn.Module:
         """The network of a structure, reconstructed from all calibration images."""

@@ -13,18 +13,19 @@ from typing import Any
 import numpy as np
 import torch
 from scipy.stats import kendalltau
+from torch import nn
 from torchvision.models import mobilenet_v2, resnet50
 
 from bench.files import read_figures, write_figures
 from mendsearch.batches import Batch
-from mendsearch.budget import build_cost_model
+from mendsearch.budget import LatencyProfile, build_cost_model
 from mendsearch.budget.features import Features, geometries
 from mendsearch.budget.latency import accuracy
 from mendsearch.coupling.graph import find_coupling
 from mendsearch.latency.candidates import builder, random_structures
 from mendsearch.latency.measuring import measure
 from mendsearch.latency.profiling import profile_network
-from mendsearch.latency.runtimes import open_runtime
+from mendsearch.latency.runtimes import Runtime, open_runtime
 from mendsearch.latency.timers import Here
 from mendsearch.models.resnet import cifar_resnet
 from mendsearch.pipeline.export import versions
@@ -42,14 +43,20 @@ AT_ONCE = 10
 ROUNDS = 5
 
 
-def row(title: str, runtime_name: str, minutes: float) -> dict[str, Any]:
+def profiled(title: str, runtime_name: str, minutes: float) -> tuple[nn.Module, Batch, Runtime, LatencyProfile]:
+    """A network, one item, a runtime, and the latency profile of the network in it."""
     factory, size = NETWORKS[title]
     torch.manual_seed(0)
     model, batch = factory().eval(), Batch.of(torch.randn(1, 3, size, size))
     runtime = open_runtime(runtime_name)
     here = Here(runtime, model, batch)
     profile = profile_network(model, batch, here, seconds=60 * minutes, target=0.0, reporter=Reporter())
-    coupling = find_coupling(model, torch.randn(2, 3, size, size))
+    return model, batch, runtime, profile
+
+
+def row(title: str, runtime_name: str, minutes: float) -> dict[str, Any]:
+    model, batch, runtime, profile = profiled(title, runtime_name, minutes)
+    coupling = find_coupling(model, Batch.cat([batch, batch]))
     features = Features(coupling, {name: tuple(one.shape) for name, one in model.named_parameters()}, geometries(model))
     build, dense = builder(model, coupling), runtime.prepare(model, batch)
     seen = {one.counts for one in profile.measured}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from itertools import pairwise
 from pathlib import Path
@@ -66,8 +67,8 @@ def corrected(spec: Spec, folder: Path, met: bool | None) -> tuple[Spec, Path] |
     Returns:
         spec and folder; None if the latency was met, or after `CORRECTIONS` of them.
     """
-    base, _, rounds = spec.name.partition(SUFFIX)
-    number = 1 if base == spec.name else int(rounds.removeprefix("-") or 1) + 1
+    found = re.fullmatch(rf"(.+){SUFFIX}(?:-(\d+))?", spec.name)
+    base, number = (spec.name, 1) if found is None else (found[1], int(found[2] or 1) + 1)
     profile = folder / CORRECTED
     if met is not False or number > CORRECTIONS or not profile.is_file():
         return None

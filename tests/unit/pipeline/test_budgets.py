@@ -74,6 +74,14 @@ def test_each_search_starts_from_the_one_before_unless_its_spec_names_another(wr
     assert [spec.mend.warm_start for spec, _ in chained(runs)] == ["old", "old"]
 
 
+def test_a_name_that_only_looks_like_a_corrected_one_is_no_number(write, tmp_path):
+    (spec,) = specs_in(write(0.4), ("name=mine-corrected-by-hand",))
+    write_json(tmp_path / CORRECTED, {})
+    following = corrected(spec, tmp_path, False)
+    assert following is not None
+    assert following[0].name == "mine-corrected-by-hand-corrected"
+
+
 def test_a_search_with_the_model_corrected_follows_as_long_as_it_is_too_slow(write, tmp_path):
     (spec,), folder, names = specs_in(write(0.4)), tmp_path / "mine", []
     assert corrected(spec, folder, False) is None, "nothing was corrected"
