@@ -45,6 +45,11 @@ class Limits:
             given = f"budget {name}={asked if isinstance(asked, str) else format(asked, 'g')}"
             if value > dense[name]:
                 raise BudgetError(f"{given} is above the dense network's {_said(name, dense[name])}; ask for less")
+            if value < least[name] and name == "latency_ms" and least[name] >= dense[name]:
+                raise BudgetError(
+                    f"{given} cannot be met: by the latency model no pruned network is faster than the dense one, "
+                    f"{_said(name, dense[name])}; try another runtime, or more items of a pass"
+                )
             if value < least[name]:
                 raise BudgetError(
                     f"{given} cannot be met: {'one channel' if multiple == 1 else f'{multiple} channels'} in every "

@@ -129,6 +129,14 @@ def test_what_is_said_to_be_least_is_accepted(pattern):
     assert limits(latency_ms=least if least.endswith("%") else float(least)).absolute
 
 
+def test_a_device_on_which_pruning_gains_nothing_is_told_apart():
+    costs = build_cost_model(MODEL, COUPLING, PROFILE)
+    none = [PROFILE.dense_ms, *[0.0] * (len(PROFILE.model.coefficients) - 1)]
+    costs.latency = LatencyModel(costs.latency.features, 1, none, PROFILE.dense_ms)
+    with pytest.raises(BudgetError, match="no pruned network is faster than the dense one"):
+        Limits(Budget(profile=PROFILE.model_dump(mode="json"), latency_ms="80%"), costs)
+
+
 def test_all_limits_hold_at_once():
     both = limits(latency_ms="60%", macs=0.5, size_bytes=0.4, activation_bytes=0.8)
     counts = project(COUPLING.widths, both.steps, both)
