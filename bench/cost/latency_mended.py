@@ -9,6 +9,7 @@ groups.
 from __future__ import annotations
 
 import copy
+import time
 from pathlib import Path
 from typing import Any
 
@@ -42,6 +43,16 @@ ROUNDS = 15
 TUNING = FinetuneSpec(epochs=1, images=20_000, learning_rate=0.02)
 """A third of a pass."""
 MENDED = "mended by time"
+
+
+class Progress:
+    """Prints what begins, and after how many seconds."""
+
+    def __init__(self, title: str) -> None:
+        self._title, self._start = title, time.monotonic()
+
+    def __call__(self, step: str) -> None:
+        print(f"{self._title}: {step} ({time.monotonic() - self._start:.0f} s)", flush=True)
 
 
 class Structures:
@@ -109,15 +120,22 @@ def cell(name: str, network: Trained, runtime_name: str) -> dict[str, Any]:
     """All structures of a network, measured in turns in one runtime, with their accuracies."""
     structures, runtime = Structures(name, network), open_runtime(runtime_name)
     one, teacher = network.calibration[:1], Remembered(network.model)
+    begin = Progress(f"{name}, {runtime_name}")
+    begin("profile")
     found = profile(network.model, one, runtime=runtime_name, minutes=MINUTES, target=0.0, quiet=True)
     by_method: dict[str, list[Ints]] = {}
+    begin("structures by MACs and by rules")
     for rate in RATES:
         for method, counts in structures.at(rate).items():
             by_method.setdefault(method, []).append(counts)
+    begin("measure")
     times = _measured(structures, network, runtime, {"mended by MACs": by_method["mended by MACs"]})
+    begin("structures by time")
     asked = [times.ms["mended by MACs", index] * found.dense_ms / times.dense_ms for index in range(len(RATES))]
     by_method[MENDED] = [structures.in_time(ms, found) for ms in asked]
+    begin("measure all")
     times = _measured(structures, network, runtime, by_method)
+    begin("fine-tune")
     rows = {
         method: [
             {"ms": round(times.ms[method, index], 4), **structures.tuned(counts, teacher)}
