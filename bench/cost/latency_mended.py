@@ -52,6 +52,7 @@ class Progress:
         self._title, self._start = title, time.monotonic()
 
     def __call__(self, step: str) -> None:
+        """Print a step."""
         print(f"{self._title}: {step} ({time.monotonic() - self._start:.0f} s)", flush=True)
 
 
