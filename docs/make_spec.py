@@ -55,6 +55,8 @@ def describe(annotation: Any) -> str:
         return describe(arguments[0])
     if origin in (typing.Union, types.UnionType):
         return " or ".join(describe(argument) for argument in arguments if argument is not type(None))
+    if _is_part(annotation):
+        return "table"
     if origin is tuple:
         return f"list of {describe(arguments[0])}"
     if origin is dict:
@@ -89,13 +91,24 @@ def page() -> str:
     for name, field in Spec.model_fields.items():
         part = _part(field)
         if part is not None:
-            parts.append(f"## `[{name}]`\n\n{(part.__doc__ or '').strip()}\n\n{table(part.model_fields)}")
+            parts.append(_section(f"[{name}]", part))
+            for key, inner in part.model_fields.items():
+                many = typing.get_origin(inner.annotation) is tuple
+                heading = f"[[{name}.{key}]]" if many else f"[{name}.{key}.NAME]"
+                parts += [_section(heading, kind) for kind in typing.get_args(inner.annotation) if _is_part(kind)]
     return "\n\n".join(part.strip() for part in parts) + "\n"
 
 
+def _section(heading: str, part: type[SpecPart]) -> str:
+    return f"## `{heading}`\n\n{(part.__doc__ or '').strip()}\n\n{table(part.model_fields)}"
+
+
 def _part(field: FieldInfo) -> type[SpecPart] | None:
-    kind = field.annotation
-    return kind if isinstance(kind, type) and issubclass(kind, SpecPart) else None
+    return field.annotation if _is_part(field.annotation) else None
+
+
+def _is_part(kind: Any) -> typing.TypeGuard[type[SpecPart]]:
+    return isinstance(kind, type) and issubclass(kind, SpecPart)
 
 
 if __name__ == "__main__":

@@ -16,6 +16,8 @@ from mendsearch.coupling.graph import find_coupling
 
 STEPS = 14
 """Halvings of the interval that the pruning ratio is looked for in."""
+RATIOS = 50
+"""Ratios of the grid where no interval can be halved."""
 BATCH = 128
 """Images per pass of the BN recalibration."""
 
@@ -64,6 +66,19 @@ def pruned_by_peer(model: nn.Module, images: Tensor, rate: float, way: Way, labe
             low = ratio
     assert best is not None  # at a ratio of nearly 1 everything goes
     return best.eval()
+
+
+def rounded_by_peer(model: nn.Module, images: Tensor, rate: float, way: Way) -> nn.Module | None:
+    """As `pruned_by_peer`, with widths in multiples; None if the peer has no network that small.
+
+    MACs do not fall with the ratio then: a group of which all would go stays whole. So all ratios of a grid are tried.
+    """
+    heads = list(find_coupling(model, images[:2]).whole)
+    dense = macs_of(model, images)
+    networks = [_pruned(model, images, number / RATIOS, way, None, heads) for number in range(1, RATIOS)]
+    parts = {index: macs_of(network, images) / dense for index, network in enumerate(networks)}
+    fitting = {index: part for index, part in parts.items() if part <= rate}
+    return networks[max(fitting, key=lambda index: fitting[index])].eval() if fitting else None
 
 
 def _pruned(

@@ -84,7 +84,7 @@ class _Asked:
         return {"part": part, "first": first, "exported": exported, "corrections": correction, "noise": round(error, 4)}
 
     def _measured(self, part: float, profile: LatencyProfile) -> tuple[list[float], float]:
-        costs = build_cost_model(self._model, self._coupling, profile)
+        costs = build_cost_model(self._model, self._coupling, {"latency_ms": profile})
         limits = Limits(Budget(latency_ms=f"{100 * part:g}%", profile=profile), costs)
         drawn = islice(random_structures(self._coupling, round(1000 * part)), STRUCTURES)
         counts = [project(one, limits.steps, limits) for one in drawn]

@@ -3,7 +3,7 @@
 All structures get our ranking and reconstruction, so that structure alone is compared. The budgets in time are those
 that the networks mended by MACs were measured to take. All networks of a runtime are measured in turns, one thread.
 The control `uniform` keeps multiples of 8; Torch-Pruning, `round_to=8`, has the L2 norm and one threshold for all
-groups.
+groups; where it has no network as small as a rate asks for, that one is missing.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ import torch
 from torch import nn
 
 import mendsearch
-from bench.accuracy.torch_pruning_peer import Way, pruned_by_peer
+from bench.accuracy.torch_pruning_peer import Way, rounded_by_peer
 from bench.files import WORK, kept, read_figures, write_figures
 from bench.networks import Trained, parser, trained
 from bench.remembered import Remembered
@@ -69,13 +69,14 @@ class Structures:
         return {method: np.array(counts, dtype=np.int64) for method, counts in found.items()}
 
     def _at(self, rate: float) -> dict[str, list[int]]:
-        peer = pruned_by_peer(self._network.model, self._network.calibration, rate, Way(2, True, round_to=8))
+        peer = rounded_by_peer(self._network.model, self._network.calibration, rate, Way(2, True, round_to=8))
         eights = Limits(Budget(macs=rate), build_cost_model(self._network.model, self._network.coupling), 8)
         found = {
             "mended by MACs": self._mended(Budget(macs=rate), 1),
             "uniform, multiples of 8": self._network.search_within(eights).uniform,
-            "Torch-Pruning, round_to=8": self._network.counts_of(peer.state_dict()),
         }
+        if peer is not None:
+            found["Torch-Pruning, round_to=8"] = self._network.counts_of(peer.state_dict())
         return {method: counts.tolist() for method, counts in found.items()}
 
     def in_time(self, ms: float, found: LatencyProfile) -> Ints:

@@ -7,8 +7,9 @@ from typing import Any
 
 from rich.table import Table
 
-from mendstore.records import CONTROLS, PrunedRow, RunResult, title
+from mendstore.records import CONTROLS, PrunedRow, RunResult, Timing, title
 from mendview import words
+from mendview.words import device
 
 
 def result_rows(result: RunResult | None, dense_score: float | None) -> list[tuple[str, ...]]:
@@ -48,11 +49,18 @@ def _named(result: RunResult, name: str) -> str:
 
 
 def _latency(result: RunResult, name: str) -> str:
-    """Where the budget is in time, that on its device; else that on the machine of the run."""
-    if result.timing is None:
+    """Where the budget is in time, that on each of its devices; else that on the machine of the run."""
+    if not result.timings:
         return f"{result.times_ms[name]:.2f} ms"
-    predicted, measured = result.timing.predicted_ms[name], result.timing.measured_ms.get(name)
-    return f"{predicted:.3g} ms predicted" if measured is None else f"{measured:.3g} ms ({predicted:.3g} predicted)"
+    return ", ".join(_of_device(limit, timing, name) for limit, timing in result.timings.items())
+
+
+def _of_device(limit: str, timing: Timing, name: str) -> str:
+    """The time of a network on a device of the budget."""
+    predicted, measured = timing.predicted_ms[name], timing.measured_ms.get(name)
+    if measured is None:
+        return f"{words.cost(limit, predicted)} predicted"
+    return f"{words.cost(limit, measured)} ({predicted:.3g} predicted)"
 
 
 def headings(result: RunResult | None) -> tuple[str, ...]:
@@ -82,12 +90,14 @@ def caption(result: RunResult | None) -> str:
 
 def _latency_of(result: RunResult | None) -> str:
     """What the times are of."""
-    if result is None or result.timing is None:
+    if result is None or not result.timings:
         return "one image on this machine, as exact as the machine is quiet"
-    timing, setting = result.timing, result.timing.setting
-    met = {None: "", True: ", met", False: ", not met"}[timing.met]
-    of = f"a pass of {setting.get('batch')} in {setting.get('runtime')} on {setting.get('device')}"
-    return f"{of}; {timing.asked_ms:.3g} ms were asked for{met}"
+    found = []
+    for limit, timing in result.timings.items():
+        met, named, setting = {None: "", True: ", met", False: ", not met"}[timing.met], device(limit), timing.setting
+        of = f"a pass of {setting.get('batch')} in {setting.get('runtime')} on {setting.get('device')}"
+        found.append(f"{f'{named}: ' if named else ''}{of}; {timing.asked_ms:.3g} ms were asked for{met}")
+    return ". ".join(found)
 
 
 def result_table(result: RunResult, dense_score: float) -> Table:
@@ -116,7 +126,7 @@ def budgets_table(results: Sequence[RunResult]) -> Table:
     caption = (
         f"{figure}: of the exported network, and of the controls at the same budget, each after as much of the "
         f"fine-tuning as the table of its search says. Percentages are of the dense network: its MACs, and its latency "
-        f"in the same run."
+        f"in the same run, on the first device of a budget that names several."
     )
     table = Table(title="budgets", caption=caption, caption_justify="left")
     for heading in ("search", "exported"):

@@ -47,8 +47,15 @@ def amount(value: float | None) -> str:
 
 
 def cost(name: str, value: float) -> str:
-    """A cost with its name: `31.0 M MACs`, `0.65 ms`."""
-    return f"{value:.3g} ms" if name == "latency_ms" else f"{amount(value)} {COSTS.get(name, name)}"
+    """A cost with its name: `31.0 M MACs`, `0.65 ms`, `0.65 ms on board`."""
+    if name.partition(".")[0] != "latency_ms":
+        return f"{amount(value)} {COSTS.get(name, name)}"
+    return f"{value:.3g} ms on {device(name)}" if device(name) else f"{value:.3g} ms"
+
+
+def device(limit: str) -> str:
+    """The device that a limit in time is named after: `board` of `latency_ms.board`, nothing of `latency_ms`."""
+    return limit.partition(".")[2]
 
 
 def percent(part: float | None, digits: int = 1) -> str:

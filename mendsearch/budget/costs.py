@@ -10,7 +10,8 @@ from torch import nn
 
 from mendsearch.budget.features import Features, Floats, geometries
 from mendsearch.budget.latency import LatencyModel
-from mendsearch.budget.profile import LatencyProfile, network_digest
+from mendsearch.budget.profile import LatencyProfile, key_of, network_digest
+from mendsearch.config import LATENCY
 from mendsearch.coupling.copying import dtype_of
 from mendsearch.coupling.layout import Coupling, Ints, Layout
 from mendsearch.errors import BudgetError
@@ -31,14 +32,15 @@ class CostModel:
     them (two FLOPs a MAC). Norms, activations and sums are not counted, as in the field's tables. `params` are its
     parameters, and `size_bytes` their bytes. `activation_bytes` are those of the largest inputs and outputs of one
     convolution or linear layer, for one item: what a device must hold at once that runs layer after layer. Branches
-    that wait for their sum are not counted. `latency_ms` is what a latency model says, if there is one.
+    that wait for their sum are not counted. `latency_ms` is what a latency model says, if there is one;
+    `latency_ms.NAME` what that of a named device says.
 
     Args:
         coupling: coupling groups of the network, with the operations of its forward pass.
         shapes: shape of every parameter, by name.
         features: sizes of what its operations read and write; without them there are no `activation_bytes`.
         item_bytes: bytes of one value of the weights and activations.
-        latency: model of the time of candidates, or None.
+        latencies: models of the time of candidates, by the names of these costs.
     """
 
     def __init__(
@@ -48,9 +50,9 @@ class CostModel:
         features: Features | None = None,
         *,
         item_bytes: int = 4,
-        latency: LatencyModel | None = None,
+        latencies: Mapping[str, LatencyModel] | None = None,
     ) -> None:
-        self.coupling, self.latency = coupling, latency
+        self.coupling, self.latencies = coupling, dict(latencies or {})
         self._features, self._item_bytes = features, item_bytes
         count = len(coupling.groups)
         used: dict[Layout, int] = {}
@@ -84,17 +86,18 @@ class CostModel:
             found[operation.layer] = found.get(operation.layer, 0.0) + operation.macs
         return {layer: round(macs) for layer, macs in found.items()}
 
-    def layer_ms(self, counts: Ints) -> dict[str, float]:
-        """Milliseconds of each module, in the order in which they run first, as the latency model says.
+    def layer_ms(self, counts: Ints, name: str = LATENCY) -> dict[str, float]:
+        """Milliseconds of each module, in the order in which they run first, as a latency model says.
 
         The constant of a call, and what the runtime does between layers, are in none of them.
 
         Args:
             counts: (G,) int64.
+            name: of the cost in time.
         """
-        assert self.latency is not None
         found: dict[str, float] = {}
-        for operation, ms in zip(self.coupling.operations, self.latency.by_operation(counts), strict=True):
+        parts = self.latencies[name].by_operation(counts)
+        for operation, ms in zip(self.coupling.operations, parts, strict=True):
             found[operation.layer] = found.get(operation.layer, 0.0) + float(ms)
         return found
 
@@ -113,9 +116,8 @@ class CostModel:
         return {quantity: self._cost(quantity, counts, padded) for quantity in quantities}
 
     def _cost(self, quantity: str, counts: Ints, padded: Floats) -> Floats:
-        if quantity == "latency_ms":
-            assert self.latency is not None  # `Limits` refuses such a budget without a profile
-            return self.latency.ms(counts)
+        if quantity in self.latencies:
+            return self.latencies[quantity].ms(counts)
         if quantity == "activation_bytes":
             assert self._features is not None  # every cost model of a network has them
             largest: Floats = self._item_bytes * self._features.activations(counts).max(axis=-1)
@@ -144,27 +146,28 @@ def _pack(terms: list[Term]) -> tuple[Floats, Ints]:
     return np.array(list(factors.values())), dims
 
 
-def build_cost_model(model: nn.Module, coupling: Coupling, profile: LatencyProfile | None = None) -> CostModel:
+def build_cost_model(
+    model: nn.Module, coupling: Coupling, profiles: Mapping[str, LatencyProfile] | None = None
+) -> CostModel:
     """The cost model of a network whose coupling groups are known.
 
     Args:
         model: the network.
         coupling: its coupling groups.
-        profile: a latency profile of it, or None.
+        profiles: latency profiles of it, by the names of the costs in time: `latency_ms`, `latency_ms.NAME`.
 
     Raises:
-        BudgetError: the profile is of another network.
+        BudgetError: a profile is of another network.
     """
     shapes = {name: tuple(parameter.shape) for name, parameter in model.named_parameters()}
     geometry = geometries(model)
     features = Features(coupling, shapes, geometry)
-    latency = None
-    if profile is not None:
-        digest = network_digest(coupling, shapes, geometry)
+    digest = network_digest(coupling, shapes, geometry)
+    for name, profile in (profiles or {}).items():
         if profile.network != digest:
             raise BudgetError(
-                f"budget.profile: got the profile of another network or input shape ({profile.network}, this is "
+                f"{key_of(name)}: got the profile of another network or input shape ({profile.network}, this is "
                 f"{digest}); make one of this network and these `prune.exclude` with `mendsearch profile`"
             )
-        latency = profile.latency_model(features)
-    return CostModel(coupling, shapes, features, item_bytes=dtype_of(model).itemsize, latency=latency)
+    latencies = {name: profile.latency_model(features) for name, profile in (profiles or {}).items()}
+    return CostModel(coupling, shapes, features, item_bytes=dtype_of(model).itemsize, latencies=latencies)

@@ -9,7 +9,7 @@ import numpy as np
 
 from mendsearch.budget.costs import CostModel
 from mendsearch.budget.features import Floats
-from mendsearch.config import Budget
+from mendsearch.config import Budget, is_latency
 from mendsearch.coupling.layout import Ints
 from mendsearch.errors import BudgetError
 
@@ -37,15 +37,14 @@ class Limits:
         self.steps: Ints = np.where(widths % multiple == 0, multiple, 1)
         dense, least = (_one(costs, counts, budget.limits()) for counts in (widths, self.steps))
         self.dense = dense
-        if costs.latency is not None and costs.latency.dense_ms is not None:
-            dense["latency_ms"] = costs.latency.dense_ms
+        measured = {name: model.dense_ms for name, model in costs.latencies.items()}
+        dense.update({name: ms for name, ms in measured.items() if ms is not None})
         self.absolute = budget.absolute(dense)
         for name, value in self.absolute.items():
-            asked = getattr(budget, name)
-            given = f"budget {name}={asked if isinstance(asked, str) else format(asked, 'g')}"
+            given = f"budget {budget.said(name)}"
             if value > dense[name]:
                 raise BudgetError(f"{given} is above the dense network's {_said(name, dense[name])}; ask for less")
-            if value < least[name] and name == "latency_ms" and least[name] >= dense[name]:
+            if value < least[name] and is_latency(name) and least[name] >= dense[name]:
                 raise BudgetError(
                     f"{given} cannot be met: by the latency model no pruned network is faster than the dense one, "
                     f"{_said(name, dense[name])}; try another runtime, or more items of a pass"
@@ -77,12 +76,12 @@ class Limits:
 def _one(costs: CostModel, counts: Ints, quantities: Iterable[str]) -> dict[str, float]:
     """Costs of one candidate; those that are counted are whole numbers."""
     found = {name: float(value) for name, value in costs.costs(counts, quantities).items()}
-    return {name: value if name == "latency_ms" else round(value) for name, value in found.items()}
+    return {name: value if is_latency(name) else round(value) for name, value in found.items()}
 
 
 def _at_least(name: str, least: float, dense: float) -> str:
     """The least cost, as a limit that is met: rounded up, in milliseconds and percent or absolute and as a fraction."""
-    if name == "latency_ms":
+    if is_latency(name):
         digits = 2 - math.floor(math.log10(least))
         ms = math.ceil(least * 10**digits) / 10**digits
         return f"{ms:.10g} ms, {math.ceil(1000 * least / dense) / 10:.1f}% of the dense network's time"
@@ -90,4 +89,4 @@ def _at_least(name: str, least: float, dense: float) -> str:
 
 
 def _said(name: str, value: float) -> str:
-    return f"{value:.3g} ms" if name == "latency_ms" else f"{value:,}"
+    return f"{value:.3g} ms" if is_latency(name) else f"{value:,}"

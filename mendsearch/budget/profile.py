@@ -11,6 +11,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from mendsearch.budget.features import Features, Geometry
 from mendsearch.budget.latency import LatencyModel
+from mendsearch.config import Budget
 from mendsearch.coupling.layout import Coupling
 from mendsearch.errors import BudgetError, UsageError
 from mendsearch.files import read_json
@@ -99,8 +100,23 @@ def network_digest(coupling: Coupling, shapes: Mapping[str, tuple[int, ...]], ge
     return digest.hexdigest()[:16]
 
 
-def read_profile(given: Path | Mapping[str, Any] | LatencyProfile) -> LatencyProfile:
+def key_of(name: str) -> str:
+    """The key of the spec that holds the profile of a limit in time, by the name of the limit."""
+    device = name.partition(".")[2]
+    return f"budget.device {device}: profile" if device else "budget.profile"
+
+
+def read_profiles(budget: Budget) -> dict[str, LatencyProfile]:
+    """The profiles of a budget, by the names of its limits in time; raises as `read_profile`."""
+    return {name: read_profile(limit.profile, key_of(name)) for name, limit in budget.latencies.items()}
+
+
+def read_profile(given: Path | Mapping[str, Any] | LatencyProfile, key: str = "budget.profile") -> LatencyProfile:
     """A profile from its file, or from what a file holds.
+
+    Args:
+        given: the file, or what it holds.
+        key: of the spec, for errors.
 
     Raises:
         BudgetError: there is no such file, or it is no profile.
@@ -113,12 +129,12 @@ def read_profile(given: Path | Mapping[str, Any] | LatencyProfile) -> LatencyPro
     except UsageError:  # not JSON, or not text
         value = {}
     if value is None:
-        raise BudgetError(f"budget.profile: {where} cannot be read; make it with `mendsearch profile SPEC --out FILE`")
+        raise BudgetError(f"{key}: {where} cannot be read; make it with `mendsearch profile SPEC --out FILE`")
     try:
         return LatencyProfile.model_validate(value)
     except ValidationError as error:
         first = error.errors()[0]
-        key = ".".join(map(str, first["loc"]))
+        field = ".".join(map(str, first["loc"]))
         raise BudgetError(
-            f"budget.profile: {where} is no latency profile: {key}: {first['msg']}; make one with `mendsearch profile`"
+            f"{key}: {where} is no latency profile: {field}: {first['msg']}; make one with `mendsearch profile`"
         ) from None

@@ -12,7 +12,7 @@ import mendstore
 from mendsearch.cli.common import look_up, show, stoppable, storage_of_folder
 from mendsearch.config import Spec
 from mendsearch.importing import is_import_path
-from mendsearch.pipeline.budgets import CORRECTED, corrected
+from mendsearch.pipeline.budgets import corrected, corrections, setting_of
 from mendsearch.progress import Reporter
 from mendsearch.stopping import Stopping
 from mendstore import Reader
@@ -79,8 +79,8 @@ def _settled(
         result = RunResult.read(outcome.result)
         if not as_json:
             show(outcome.result, result_table(result, outcome.dense_score))
-        further = corrected(spec, out, None if result.timing is None else result.timing.met)
-        _say(spec.name, out, url, result, further, reporter)
+        further = corrected(spec, out, result.met)
+        _say(spec, out, url, result, further, reporter)
         if further is None:
             return spec.name, url, outcome.result
         spec, out = further
@@ -101,7 +101,7 @@ def _outcome(spec: Spec, out: Path, url: str, workers: int, reporter: Reporter, 
 
 
 def _say(
-    name: str, out: Path, url: str, result: RunResult, further: tuple[Spec, Path] | None, reporter: Reporter
+    spec: Spec, out: Path, url: str, result: RunResult, further: tuple[Spec, Path] | None, reporter: Reporter
 ) -> None:
     """What a run came to, and how it goes on from there."""
     reporter.say(chosen(result)[1])
@@ -109,8 +109,9 @@ def _say(
     reporter.say(f"export it: {_export_command(out, result.model.name)}")
     if further is not None:
         reporter.say(f"no network meets its latency: the search goes on as `{further[0].name}`, in {further[1]}")
-    elif (out / CORRECTED).is_file():
-        again = ("--set", f"budget.profile={out / CORRECTED}", "--set", f"mend.warm_start={name}")
+    elif profiles := corrections(spec, out):
+        values = [*setting_of(spec, profiles), f"mend.warm_start={spec.name}"]
+        again = [word for value in values for word in ("--set", value)]
         command = _run_command(out, mendstore.without_password(url), *again)
         reporter.say(f"go on with the latency model corrected: {command}")
 

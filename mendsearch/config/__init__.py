@@ -6,7 +6,9 @@
 from mendsearch.config.base import NAME as NAME
 from mendsearch.config.base import SpecPart as SpecPart
 from mendsearch.config.base import describe as describe
+from mendsearch.config.budget import LATENCY as LATENCY
 from mendsearch.config.budget import Budget as Budget
+from mendsearch.config.budget import is_latency as is_latency
 from mendsearch.config.fleet import FleetSpec as FleetSpec
 from mendsearch.config.inputs import DataSpec as DataSpec
 from mendsearch.config.inputs import ModelSpec as ModelSpec

@@ -6,16 +6,50 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated
 
-from pydantic import BaseModel, Field, JsonValue, field_validator, model_validator
+from pydantic import AfterValidator, BaseModel, BeforeValidator, Field, JsonValue, field_validator, model_validator
 
 from mendsearch.config.base import SpecPart
 
+
+def _within_the_dense(value: float | str) -> float | str:
+    if isinstance(value, str) and not 0 < float(value.removesuffix("%")) <= 100:
+        raise ValueError("expected milliseconds, or more than 0% and at most 100%")
+    return value
+
+
+def _as_table(value: object) -> object:
+    return value.model_dump(mode="json") if isinstance(value, BaseModel) else value
+
+
 Limit = Annotated[float, Field(gt=0)]
-
-
 Percentage = Annotated[str, Field(pattern=r"^[0-9]+(\.[0-9]+)?%$")]
+Latency = Annotated[Limit | Percentage, AfterValidator(_within_the_dense)]
+ProfileOf = Annotated[Path | dict[str, JsonValue], BeforeValidator(_as_table)]
+LATENCY = "latency_ms"
+"""Name of the limit in time; on a named device, with a dot and its name behind it."""
 FRACTIONS = ("macs", "params", "size_bytes", "activation_bytes")
 """Costs of which a number up to 1 is a fraction of the dense network's. Milliseconds are never: 0.8 is 0.8 ms."""
+
+
+class LatencyLimit(SpecPart):
+    """A limit in time, in the setting of a latency profile."""
+
+    latency_ms: Latency = Field(description="As `budget.latency_ms`, on this device.")
+    profile: ProfileOf = Field(description="Latency profile of this device, as `budget.profile`.")
+
+    @property
+    def part(self) -> float | None:
+        """`latency_ms` as a fraction of the dense network's; None where it is in milliseconds."""
+        given = self.latency_ms
+        return float(given.removesuffix("%")) / 100 if isinstance(given, str) else None
+
+
+class DeviceLimit(LatencyLimit):
+    """A limit in time on one of several devices, or in one of several runtimes; all of them hold at once."""
+
+    name: str = Field(
+        pattern=r"^[A-Za-z0-9][A-Za-z0-9_-]{0,31}$", description="Name of the device in tables and messages."
+    )
 
 
 class Budget(SpecPart):
@@ -28,47 +62,64 @@ class Budget(SpecPart):
         default=None,
         description="Bytes of the inputs and outputs of one layer, where they are largest, for one item.",
     )
-    latency_ms: Limit | Percentage | None = Field(
+    latency_ms: Latency | None = Field(
         default=None,
         description="Milliseconds of a pass as `budget.profile` was measured, any number; or a text such as `50%`, of "
         "the dense network's.",
     )
-    profile: Path | dict[str, JsonValue] | None = Field(
+    profile: ProfileOf | None = Field(
         default=None,
         description="Latency profile that `mendsearch profile` wrote: its file, or what it holds.",
     )
+    device: tuple[DeviceLimit, ...] = Field(
+        default=(), description="Limits in time on several devices, each a table `[[budget.device]]`."
+    )
 
-    @field_validator("profile", mode="before")
+    @field_validator("device")
     @classmethod
-    def _as_table(cls, value: object) -> object:
-        return value.model_dump(mode="json") if isinstance(value, BaseModel) else value
-
-    @field_validator("latency_ms")
-    @classmethod
-    def _above_zero(cls, value: float | str | None) -> float | str | None:
-        if isinstance(value, str) and not 0 < float(value.removesuffix("%")) <= 100:
-            raise ValueError("expected milliseconds, or more than 0% and at most 100%")
+    def _named_apart(cls, value: tuple[DeviceLimit, ...]) -> tuple[DeviceLimit, ...]:
+        names = [device.name for device in value]
+        if len(set(names)) < len(names):
+            raise ValueError(f"expected different names, got {', '.join(names)}")
         return value
 
     @model_validator(mode="after")
     def _needs_a_limit(self) -> Budget:
         if not self.limits():
-            raise ValueError("a budget needs `macs`, `params`, `latency_ms`, `size_bytes` or `activation_bytes`")
+            raise ValueError(
+                "a budget needs `macs`, `params`, `latency_ms`, `size_bytes`, `activation_bytes` or `device`"
+            )
         if self.latency_ms is not None and self.profile is None:
             raise ValueError("`latency_ms` needs `profile`; make one with `mendsearch profile`")
         return self
 
     def limits(self) -> dict[str, float]:
         """The limits that were given, by name; a percentage as a fraction."""
-        given = {name: getattr(self, name) for name in (*FRACTIONS, "latency_ms")}
-        given["latency_ms"] = self.latency_part or self.latency_ms
-        return {name: value for name, value in given.items() if value is not None}
+        counted = {name: getattr(self, name) for name in FRACTIONS}
+        timed = {name: limit.part or limit.latency_ms for name, limit in self.latencies.items()}
+        return {name: value for name, value in (counted | timed).items() if value is not None}
 
     @property
-    def latency_part(self) -> float | None:
-        """`latency_ms` as a fraction of the dense network's; None where it is in milliseconds, or not given."""
-        given = self.latency_ms
-        return float(given.removesuffix("%")) / 100 if isinstance(given, str) else None
+    def latencies(self) -> dict[str, LatencyLimit]:
+        """The limits in time, by the names that `limits` gives them: `latency_ms`, `latency_ms.NAME` of a device."""
+        found: dict[str, LatencyLimit] = {f"{LATENCY}.{limit.name}": limit for limit in self.device}
+        if self.latency_ms is None or self.profile is None:
+            return found
+        return {LATENCY: LatencyLimit(latency_ms=self.latency_ms, profile=self.profile)} | found
+
+    def with_profiles(self, profiles: Mapping[str, Path | dict[str, JsonValue]]) -> Budget:
+        """The same limits with other latency profiles, by the names of the limits."""
+        device = tuple(
+            limit.model_copy(update={"profile": profiles.get(f"{LATENCY}.{limit.name}", limit.profile)})
+            for limit in self.device
+        )
+        return self.model_copy(update={"profile": profiles.get(LATENCY, self.profile), "device": device})
+
+    def said(self, name: str) -> str:
+        """A limit as it was given, such as `macs=0.4` or `latency_ms.board=50%`, by its name."""
+        limit = self.latencies.get(name)
+        asked = getattr(self, name) if limit is None else limit.latency_ms
+        return f"{name}={asked if isinstance(asked, str) else format(asked, 'g')}"
 
     def absolute(self, dense: Mapping[str, float]) -> dict[str, float]:
         """The limits in absolute numbers, by name.
@@ -77,5 +128,10 @@ class Budget(SpecPart):
             dense: costs of the dense network, by name.
         """
         relative = {name for name, value in self.limits().items() if name in FRACTIONS and value <= 1}
-        relative |= {"latency_ms"} if self.latency_part is not None else set()
+        relative |= {name for name, limit in self.latencies.items() if limit.part is not None}
         return {name: value * dense[name] if name in relative else value for name, value in self.limits().items()}
+
+
+def is_latency(name: str) -> bool:
+    """Whether the limit of a name is one in time."""
+    return name.partition(".")[0] == LATENCY

@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 import mendstore
-from mendsearch.budget import read_profile
+from mendsearch.budget import read_profiles
 from mendsearch.config import ScoreSpec, Spec, parse_spec
 from mendsearch.coupling.copying import load_state, state_of
 from mendsearch.errors import UsageError
@@ -41,9 +41,8 @@ def portable_spec(spec: Spec, kwargs: Mapping[str, Any], outputs: Wishes) -> dic
     """
     model = spec.model.model_copy(update={"kwargs": dict(kwargs), "checkpoint": None})
     data = spec.data.model_copy(update={"path": None})
-    budget = spec.budget
-    if budget.profile is not None:
-        budget = budget.model_copy(update={"profile": read_profile(budget.profile).short.model_dump(mode="json")})
+    profiles = {name: found.short.model_dump(mode="json") for name, found in read_profiles(spec.budget).items()}
+    budget = spec.budget.with_profiles(profiles)
     score = ScoreSpec.model_validate({"outputs": dict(outputs)})
     return spec.model_copy(update={"model": model, "data": data, "budget": budget, "score": score}).model_dump(
         mode="json"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
@@ -10,7 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from mendsearch.batches import Batch, BatchLike
-from mendsearch.budget import Limits, build_cost_model, read_profile
+from mendsearch.budget import Limits, build_cost_model, read_profiles
 from mendsearch.config import Budget, MendSpec, PruneSpec
 from mendsearch.coupling.copying import bytes_of, unwrapped
 from mendsearch.coupling.graph import find_coupling
@@ -82,12 +83,12 @@ def build_problem(
     with evaluating(model), torch.no_grad():
         given = to_network(Batch.of(inputs)[:2], model).call(model)
     _check_outputs(given, {} if outputs is None else outputs)
-    profile = None if budget.profile is None else read_profile(budget.profile)
-    if prune.multiple == "auto" and profile is None:
+    profiles = read_profiles(budget)
+    if prune.multiple == "auto" and not profiles:
         raise BudgetError('prune.multiple "auto" takes the step of a latency profile; give budget.profile, or a number')
-    multiple = profile.model.step if prune.multiple == "auto" and profile is not None else prune.multiple
-    assert multiple != "auto"
-    limits = Limits(budget, build_cost_model(model, coupling, profile), multiple)
+    steps = [profile.model.step for profile in profiles.values()]
+    multiple = math.lcm(*steps) if prune.multiple == "auto" else prune.multiple
+    limits = Limits(budget, build_cost_model(model, coupling, profiles), multiple)
     return Problem(model, coupling, limits, outputs or {})
 
 
@@ -233,8 +234,7 @@ class Search:
         digest.update(self.space.floor.tobytes())
         digest.update(self.problem.limits.steps.tobytes())
         digest.update(repr(sorted(self.problem.limits.absolute.items())).encode())
-        latency = self.problem.limits.costs.latency
-        if latency is not None:
+        for _, latency in sorted(self.problem.limits.costs.latencies.items()):
             digest.update(latency.coefficients.tobytes())
         digest.update(repr(self.scorer.version).encode())
         return digest.hexdigest()

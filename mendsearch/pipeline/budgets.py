@@ -2,19 +2,18 @@
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Mapping, Sequence
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
-from mendsearch.config import Spec, parse_spec, read_table
+from mendsearch.config import LATENCY, Spec, parse_spec, read_table
 from mendsearch.errors import SpecError
 from mendsearch.pipeline.folder import table_of
 from mendsearch.pipeline.naming import word
 
-CORRECTED = "latency.json"
-"""File in the run's folder: the latency profile as corrected by networks that were slower than predicted."""
 SUFFIX, CORRECTIONS = "-corrected", 3
 """What the name of a search with such a profile ends with, and how many follow each other."""
 
@@ -56,6 +55,39 @@ def chained(runs: Sequence[tuple[Spec, Path]]) -> list[tuple[Spec, Path]]:
     return found
 
 
+def corrected_file(limit: str) -> str:
+    """The file in the run's folder for a latency profile as corrected by networks that were slower than predicted.
+
+    Args:
+        limit: name of the limit in time.
+    """
+    return f"{limit.replace(LATENCY, 'latency').replace('.', '-')}.json"
+
+
+def corrections(spec: Spec, folder: Path) -> dict[str, Path]:
+    """The corrected profiles that a run has left, by the names of the limits in time."""
+    files = {limit: folder / corrected_file(limit) for limit in spec.budget.latencies}
+    return {limit: file for limit, file in files.items() if file.is_file()}
+
+
+def setting_of(spec: Spec, profiles: Mapping[str, Path]) -> list[str]:
+    """What `--set` is given for other latency profiles.
+
+    Args:
+        spec: spec of the run.
+        profiles: by the names of the limits in time.
+    """
+    budget = spec.budget.with_profiles(profiles)
+    found = [f"budget.profile={budget.profile}"] if LATENCY in profiles else []
+    if budget.device and profiles.keys() - {LATENCY}:
+        tables = (
+            ", ".join(f"{key} = {json.dumps(value)}" for key, value in limit.model_dump(mode="json").items())
+            for limit in budget.device
+        )
+        found.append(f"budget.device=[{', '.join(f'{{{table}}}' for table in tables)}]")
+    return found
+
+
 def corrected(spec: Spec, folder: Path, met: bool | None) -> tuple[Spec, Path] | None:
     """The run that goes on from one whose networks were all slower than predicted, with the latency model corrected.
 
@@ -69,18 +101,19 @@ def corrected(spec: Spec, folder: Path, met: bool | None) -> tuple[Spec, Path] |
     """
     found = re.fullmatch(rf"(.+){SUFFIX}(?:-(\d+))?", spec.name)
     base, number = (spec.name, 1) if found is None else (found[1], int(found[2] or 1) + 1)
-    profile = folder / CORRECTED
-    if met is not False or number > CORRECTIONS or not profile.is_file():
+    profiles = corrections(spec, folder)
+    if met is not False or number > CORRECTIONS or not profiles:
         return None
     name = base + SUFFIX + (f"-{number}" if number > 1 else "")
-    budget = spec.budget.model_copy(update={"profile": profile})
+    budget = spec.budget.with_profiles(profiles)
     mend = spec.mend.model_copy(update={"warm_start": spec.name})
     return spec.model_copy(update={"name": name, "budget": budget, "mend": mend}), folder.parent / name
 
 
 def _each(budget: Any, origin: str) -> list[tuple[str, Any]]:
     """By what to add to the name, each budget; nothing is added where no limit is a list."""
-    lists = {key: value for key, value in budget.items() if isinstance(value, list)} if _is_table(budget) else {}
+    limits = budget if isinstance(budget, Mapping) else {}
+    lists = {key: value for key, value in limits.items() if isinstance(value, list) and key != "device"}
     if not lists:
         return [("", budget)]
     lengths = {len(values) for values in lists.values()}
@@ -93,7 +126,3 @@ def _each(budget: Any, origin: str) -> list[tuple[str, Any]]:
         got = ", ".join(f"budget.{key} = {values}" for key, values in lists.items())
         raise SpecError(f"spec {origin}: got {got}, expected each budget once")
     return [("-".join(f"{key}-{word(value)}" for key, value in one.items()), budget | one) for one in chosen]
-
-
-def _is_table(value: Any) -> bool:
-    return isinstance(value, Mapping)

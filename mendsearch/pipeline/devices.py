@@ -17,6 +17,7 @@ from mendsearch.latency.measuring import Times
 from mendsearch.latency.programs import is_program
 from mendsearch.pipeline.run import Run
 from mendsearch.study.worker import open_database
+from mendstore.records import RunResult
 
 PATIENCE_S = 120.0
 """Seconds without the device worker after which finalists stay predicted."""
@@ -62,11 +63,12 @@ def measurable(result: Mapping[str, Any], name: str, storage: str) -> bool:
         name: name of the search.
         storage: URL of the study database; a finished run is shown without it, too.
     """
-    timing = result.get("timing")
-    if timing is None or timing["noise"] is not None or not is_program(timing["setting"]["runtime"]):
+    unmeasured = [timing for timing in RunResult.read(result).timings.values() if timing.noise is None]
+    settings = [Setting.model_validate(timing.setting) for timing in unmeasured]
+    asked = [wanted(one.runtime, one.threads, one.device) for one in settings if is_program(one.runtime)]
+    if not asked:
         return False
-    setting = Setting.model_validate(timing["setting"])
     with suppress(mendstore.StorageError), closing(mendstore.Database(storage)) as database:
         measurements = mendstore.Measurements(database, name)
-        return bool(measurements.devices(wanted(setting.runtime, setting.threads, setting.device)))
+        return any(measurements.devices(setting) for setting in asked)
     return False

@@ -31,7 +31,7 @@ def export(
     tuned: Mapping[str, Finetuned],
     chosen: str,
     metric: str | None,
-    timing: Timing | None,
+    timings: Mapping[str, Timing],
 ) -> dict[str, Any]:
     """Write `model/` and `result.json`; dashboards find the result in the study.
 
@@ -42,7 +42,7 @@ def export(
         tuned: finalists after fine-tuning, by name.
         chosen: name of the one to export.
         metric: what the figure `metric` is (see `Measure`).
-        timing: times on the device that the budget is for; None without such a budget.
+        timings: times on the devices that the budget is for, by the names of its limits in time.
 
     Returns:
         the result, as `result.json` holds it.
@@ -93,7 +93,7 @@ def export(
         dense=dense,
         finalists=rows,
         exported=chosen,
-        timing=None if timing is None else timing.model_copy(update={"met": meets(timing, chosen)}),
+        timings={limit: timing.model_copy(update={"met": meets(timing, chosen)}) for limit, timing in timings.items()},
         trials=TrialCounts(**study_counts(study)),
         seconds={stage: round(values["seconds"], 3) for stage, values in run.folder.items() if "seconds" in values},
         seed=spec.seed,

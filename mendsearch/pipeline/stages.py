@@ -218,10 +218,10 @@ def _run(spec: Spec, out: Path, storage: str, reporter: Reporter, workers: int, 
         run.folder["mend"] = {"seconds": seconds}
         run.folder["finetune"] = {"seconds": sum(step.seconds or 0.0 for step in ladder.steps)}
         tuned, best = finetuned(run, tuner, database, ladder)
-        timing = timed(run, search, tuned)
-        chosen = best if timing is None else fastest_enough(run, timing, tuned, best)
+        timings = timed(run, search, tuned)
+        chosen = fastest_enough(run, timings, tuned, best)
         tuned = with_leads(tuner, database, ladder, tuned, chosen)
-    result = export(run, search, study, tuned, chosen, tuner.measure.metric, timing)
+    result = export(run, search, study, tuned, chosen, tuner.measure.metric, timings)
     return Outcome(result, run.folder["score"]["dense"])
 
 

@@ -1,4 +1,4 @@
-"""The finalists of a run, measured where its latency budget was profiled: here, or by a device worker."""
+"""The finalists of a run, measured where its latency budgets were profiled: here, or by device workers."""
 
 from __future__ import annotations
 
@@ -9,7 +9,8 @@ import torch
 from torch import nn
 
 from mendsearch.batches import Batch
-from mendsearch.budget import LatencyProfile, read_profile
+from mendsearch.budget import LatencyProfile, read_profile, read_profiles
+from mendsearch.budget.profile import key_of
 from mendsearch.coupling.copying import dtype_of
 from mendsearch.errors import UsageError
 from mendsearch.files import write_text
@@ -19,7 +20,7 @@ from mendsearch.latency.runtimes.eager import Eager
 from mendsearch.latency.timers import setting_of
 from mendsearch.mending.search import Search
 from mendsearch.modes import to_network
-from mendsearch.pipeline.budgets import CORRECTED
+from mendsearch.pipeline.budgets import corrected_file
 from mendsearch.pipeline.devices import measured_by_device
 from mendsearch.pipeline.finetuning import Finetuned
 from mendsearch.pipeline.run import Run
@@ -32,8 +33,8 @@ LEAST_NOISE, MOST_NOISE = 0.01, 0.03
 """Fraction by which a network may be above its budget, at least and at most; between, the standard error of a time."""
 
 
-def timed(run: Run, search: Search, tuned: Mapping[str, Finetuned]) -> Timing | None:
-    """Predicted and, on the profiled device, measured times of the finalists.
+def timed(run: Run, search: Search, tuned: Mapping[str, Finetuned]) -> dict[str, Timing]:
+    """Predicted and, on each profiled device that is there, measured times of the finalists.
 
     Args:
         run: the run.
@@ -41,22 +42,25 @@ def timed(run: Run, search: Search, tuned: Mapping[str, Finetuned]) -> Timing | 
         tuned: finalists by name.
 
     Returns:
-        None where the budget has no `latency_ms`.
+        by the names of the limits in time; none where the budget has none.
     """
-    limits, given = search.problem.limits, run.spec.budget.profile
-    asked = limits.absolute.get("latency_ms")
-    if asked is None or given is None:
-        return None
-    profile, costs, widths = read_profile(given), limits.costs, search.problem.coupling.widths
-    counts = {"dense": widths} | {name: row.counts for name, row in tuned.items()}
-    predicted = {name: float(costs.costs(one, ["latency_ms"])["latency_ms"]) for name, one in counts.items()}
+    profiles = read_profiles(run.spec.budget)
+    return {limit: _timed(run, search, tuned, limit, profile) for limit, profile in profiles.items()}
+
+
+def _timed(run: Run, search: Search, tuned: Mapping[str, Finetuned], limit: str, profile: LatencyProfile) -> Timing:
+    """The same on one device."""
+    limits = search.problem.limits
+    costs, asked = limits.costs, limits.absolute[limit]
+    counts = {"dense": search.problem.coupling.widths} | {name: row.counts for name, row in tuned.items()}
+    predicted = {name: float(costs.costs(one, [limit])[limit]) for name, one in counts.items()}
     timing = Timing(
         setting=profile.setting.model_dump(mode="json"),
         profile=profile.digest,
         error=profile.model.error,
         asked_ms=asked,
         predicted_ms=predicted,
-        layers_ms={name: costs.layer_ms(one) for name, one in counts.items()},
+        layers_ms={name: costs.layer_ms(one, limit) for name, one in counts.items()},
         measured_ms={},
         noise=None,
     )
@@ -66,8 +70,8 @@ def timed(run: Run, search: Search, tuned: Mapping[str, Finetuned]) -> Timing | 
     times = _measured(run, profile, models, items)
     if times is None:
         return timing
-    part = run.spec.budget.latency_part  # of what the dense network takes now, not in the minute of the profile
-    asked = asked if part is None else part * times.ms["dense"]
+    part = run.spec.budget.latencies[limit].part
+    asked = asked if part is None else part * times.ms["dense"]  # as it is now, not in the minute of the profile
     return timing.model_copy(update={"asked_ms": asked, "measured_ms": times.ms, "noise": times.error})
 
 
@@ -85,7 +89,7 @@ def latencies_ms(models: Mapping[str, nn.Module], item: Batch) -> dict[str, floa
 
 
 def meets(timing: Timing, name: str) -> bool | None:
-    """Whether a network meets the budget by measurement, within the noise; None where nothing was measured."""
+    """Whether a network meets a limit in time by measurement, within the noise; None where nothing was measured."""
     if timing.noise is None:
         return None
     return timing.measured_ms[name] <= timing.asked_ms * (1 + allowance(timing.noise))
@@ -100,42 +104,54 @@ def allowance(noise: float) -> float:
     return min(max(noise, LEAST_NOISE), MOST_NOISE)
 
 
-def fastest_enough(run: Run, timing: Timing, tuned: Mapping[str, Finetuned], best: str) -> str:
-    """The finalist to export: the best one, or else the best of those that meet the budget; a line says which and why.
+def fastest_enough(run: Run, timings: Mapping[str, Timing], tuned: Mapping[str, Finetuned], best: str) -> str:
+    """The finalist to export: the best one, or else the best of those that meet the budget; lines say which and why.
 
     Args:
         run: the run.
-        timing: times of the finalists.
+        timings: times of the finalists, by the names of the limits in time.
         tuned: finalists by name.
         best: name of the one that is best whatever it takes.
     """
-    if timing.noise is None:
+    known = {limit: timing for limit, timing in timings.items() if timing.noise is not None}
+    if not known:
         return best
-    enough = [name for name in tuned if meets(timing, name)]
+    enough = [name for name in tuned if all(meets(timing, name) for timing in known.values())]
     chosen = best if best in enough or not enough else max(enough, key=lambda name: _worth(tuned[name]))
-    if best not in enough:
-        _correct(run, timing)
+    for limit, timing in known.items():
+        if not meets(timing, best):
+            _correct(run, limit, timing)
     if chosen != best:
-        took = f"{title(best)} is best and takes {timing.measured_ms[best]:.3g} ms"
-        run.reporter.say(f"{took}; {title(chosen)} is the best that meets the budget")
-    measured = timing.measured_ms[chosen]
-    told = f"{measured:.3g} ms measured, {timing.predicted_ms[chosen]:.3g} ms predicted, {timing.asked_ms:.3g} ms asked"
-    run.reporter.say(
-        f"the exported network {'meets' if enough else 'does not meet'} its latency: {told}, noise {timing.noise:.1%}"
-    )
+        over = {limit: timing for limit, timing in known.items() if not meets(timing, best)}
+        took = " and ".join(f"{timing.measured_ms[best]:.3g} ms{_on(limit)}" for limit, timing in over.items())
+        run.reporter.say(f"{title(best)} is best and takes {took}; {title(chosen)} is the best that meets the budget")
+    for limit, timing in known.items():
+        told = (
+            f"{timing.measured_ms[chosen]:.3g} ms measured, {timing.predicted_ms[chosen]:.3g} ms predicted, "
+            f"{timing.asked_ms:.3g} ms asked, noise {timing.noise:.1%}"
+        )
+        met = "meets" if meets(timing, chosen) else "does not meet"
+        run.reporter.say(f"the exported network {met} its latency{_on(limit)}: {told}")
     return chosen
 
 
-def _correct(run: Run, timing: Timing) -> None:
-    """Write the profile with its model corrected by the finalists, for a search that goes on from here."""
-    assert run.spec.budget.profile is not None  # it predicted the times
-    profile = read_profile(run.spec.budget.profile)
+def _on(limit: str) -> str:
+    """`` on NAME`` for the limit of a named device."""
+    device = limit.partition(".")[2]
+    return f" on {device}" if device else ""
+
+
+def _correct(run: Run, limit: str, timing: Timing) -> None:
+    """Write a profile with its model corrected by the finalists, for a search that goes on from here."""
+    given = run.spec.budget.latencies[limit]
+    profile = read_profile(given.profile, key_of(limit))
     pruned = timing.measured_ms.keys() - {"dense"}
     factor = statistics.median(timing.measured_ms[name] / timing.predicted_ms[name] for name in pruned)
-    if run.spec.budget.latency_part is not None:
+    if given.part is not None:
         factor *= profile.dense_ms / timing.measured_ms["dense"]
     model = profile.model.model_copy(update={"correction": profile.model.correction * factor})
-    write_text(run.folder.path / CORRECTED, profile.model_copy(update={"model": model}).model_dump_json(indent=2))
+    text = profile.model_copy(update={"model": model}).model_dump_json(indent=2)
+    write_text(run.folder.path / corrected_file(limit), text)
 
 
 def _worth(row: Finetuned) -> tuple[float, float, float]:

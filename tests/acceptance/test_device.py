@@ -39,18 +39,18 @@ def test_from_a_profile_to_a_network_that_was_measured_on_the_device(tmp_path, s
     start, again = [hint for hint in hints(alone) if hint in line]
     assert start.startswith("mendsearch device ")
     result = tmp_path / "runs" / name / "result.json"
-    assert json.loads(result.read_text())["timing"]["measured_ms"] == {}
+    assert json.loads(result.read_text())["timings"]["latency_ms"]["measured_ms"] == {}
 
     url, served, *options = shlex.split(start)[2:]
     with device_worker(storage, served, tmp_path / "board", *options):
         measured = mendsearch(*shlex.split(again)[1:], cwd=tmp_path, storage=storage)
         assert measured.returncode == 0, measured.stderr
     assert mendstore.normalised(url) == mendstore.normalised(storage)
-    timing = json.loads(result.read_text())["timing"]
+    timing = json.loads(result.read_text())["timings"]["latency_ms"]
     assert set(timing["measured_ms"]) == set(timing["predicted_ms"])
     assert "its latency: " in measured.stderr
     once_more = mendsearch(*shlex.split(again)[1:], cwd=tmp_path, storage=storage)
-    assert json.loads(result.read_text())["timing"] == timing
+    assert json.loads(result.read_text())["timings"]["latency_ms"] == timing
     assert once_more.returncode == 0
 
 

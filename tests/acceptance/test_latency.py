@@ -65,7 +65,7 @@ def test_a_search_goes_on_with_the_model_corrected_where_all_networks_are_too_sl
     done = mendsearch("run", "spec.toml", *words, "--json", cwd=folder, storage=storage)
     assert done.returncode == 0, done.stderr
     assert f"no network meets its latency: the search goes on as `{name}-corrected`" in done.stderr
-    first = json.loads((folder / "runs" / name / "result.json").read_text())["timing"]
+    first = json.loads((folder / "runs" / name / "result.json").read_text())["timings"]["latency_ms"]
     assert first["met"] is False
     assert first["measured_ms"].keys() == first["predicted_ms"].keys() == first["layers_ms"].keys()
     assert all(sum(first["layers_ms"][key].values()) <= ms for key, ms in first["predicted_ms"].items())
@@ -74,9 +74,42 @@ def test_a_search_goes_on_with_the_model_corrected_where_all_networks_are_too_sl
     assert 1.2 < correction < 2.5
     last = json.loads(done.stdout)
     assert last["search"].startswith(f"{name}-corrected")
-    assert last["timing"]["predicted_ms"]["dense"] > 1.2 * first["predicted_ms"]["dense"]
+    assert last["timings"]["latency_ms"]["predicted_ms"]["dense"] > 1.2 * first["predicted_ms"]["dense"]
     again = mendsearch("run", "spec.toml", *words, "--json", cwd=folder, storage=storage)
     assert json.loads(again.stdout) == last
+
+
+TWO = """
+[[budget.device]]
+name = "eager"
+latency_ms = "90%"
+profile = "latency.json"
+
+[[budget.device]]
+name = "deployed"
+latency_ms = "95%"
+profile = "deployed.json"
+"""
+
+
+@pytest.mark.timeout(600)
+def test_a_budget_in_two_runtimes_is_measured_in_both(folder, storage, name):
+    words = ("profile", "spec.toml", "--runtime", "onnxruntime", "--out", "deployed.json")
+    made = mendsearch(*words, "--minutes", "0.5", "--error", "1", cwd=folder)
+    assert made.returncode == 0, made.stderr
+    (folder / "two.toml").write_text(SPEC + "finetune.epochs = 0\n" + TWO)
+    done = mendsearch("run", "two.toml", "--set", f"name={name}", cwd=folder, storage=storage)
+    assert done.returncode == 0, done.stderr
+    result = json.loads((folder / "runs" / name / "result.json").read_text())
+    assert result["budget"]["given"] == {"latency_ms.eager": 0.9, "latency_ms.deployed": 0.95}
+    for device in ("eager", "deployed"):
+        timing = result["timings"][f"latency_ms.{device}"]
+        assert timing["measured_ms"].keys() == {"dense", *result["finalists"]}
+        words = "meets" if timing["met"] else "does not meet"
+        assert f"the exported network {words} its latency on {device}: " in done.stderr
+    page = (folder / "runs" / name / "report.html").read_text()
+    assert "Time by layer on eager" in page
+    assert "Measured against predicted time on deployed" in page
 
 
 def test_a_runtime_that_is_not_there_is_one_line_and_exit_2(tmp_path):

@@ -9,6 +9,7 @@ from mendsearch.config import Budget, load_spec, parse_spec
 from mendsearch.errors import SpecError
 
 SMALLEST = {"name": "a", "model": {"name": "digits-resnet"}, "data": {"name": "digits"}, "budget": {"macs": 0.4}}
+DEVICE = {"name": "board", "latency_ms": 8, "profile": "board.json"}
 
 
 def test_the_smallest_spec_is_valid():
@@ -30,6 +31,10 @@ def test_a_missing_key_is_named(missing):
         ({"mend": {"sampler": "cmaes"}}, "mend.sampler: got 'cmaes', Input should be 'mending', 'tpe' or 'random'"),
         ({"budget": {"macs": 0}}, "budget.macs: got 0, Input should be greater than 0"),
         ({"budget": {}}, "a budget needs `macs`, `params`, `latency_ms`"),
+        ({"budget": {"device": [DEVICE, DEVICE]}}, "budget.device: got [{'name': 'board'"),
+        ({"budget": {"device": [DEVICE | {"name": "a board"}]}}, "budget.device.0.name: got 'a board'"),
+        ({"budget": {"device": [DEVICE | {"latency_ms": "0%"}]}}, "expected milliseconds, or more than 0%"),
+        ({"budget": {"device": [{"name": "board", "latency_ms": 8}]}}, "key `budget.device.0.profile` is missing"),
         ({"name": "no/slash"}, "name: got 'no/slash'"),
         ({"prune": {"floor": 1.5}}, "prune.floor: got 1.5"),
         (

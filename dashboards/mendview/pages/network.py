@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from mendstore import Snapshot
 from mendstore.queries import trials
 from mendstore.queries.searches import Search
-from mendstore.records import title
+from mendstore.records import Timing, title
 from mendview import figures, overview, words
 from mendview.importance import LEAST
 from mendview.pages.base import Importances, Page, Panel, begin, render
@@ -35,15 +35,8 @@ def network_page(snapshot: Snapshot, search: Search, importances: Importances, n
         if structure.layers:
             page.figures["macs"] = figures.macs(structure, kept, shown)
             page.layout.append(Panel("macs", "MACs by layer", "Before and after."))
-        timing = search.result.timing if search.result else None
-        if search.result and timing and timing.layers_ms:
-            page.figures["layer_times"] = figures.layer_times(timing, search.result.exported)
-            note = f"As the latency model says for {timing.setting.get('runtime')} on {timing.setting.get('device')}."
-            page.layout.append(Panel("layer_times", "Time by layer", note))
-        if timing and timing.measured_ms:
-            page.figures["predictions"] = figures.predictions(timing)
-            noise = "" if timing.noise is None else f" The noise of the machine was {timing.noise:.1%}."
-            page.layout.append(Panel("predictions", "Measured against predicted time", f"Of the finalists.{noise}"))
+        for limit, timing in (search.result.timings if search.result else {}).items():
+            _add_times(page, words.device(limit), timing, search.result.exported if search.result else "")
         if structure.error_curves:
             page.figures["errors"] = figures.errors(structure, kept, shown)
             note = "The error that each coupling group causes alone, with all other groups at full width."
@@ -64,6 +57,20 @@ def network_page(snapshot: Snapshot, search: Search, importances: Importances, n
     note = "How much the score depends on each coupling group (PED-ANOVA over a sample of trials)."
     page.layout.append(Panel("importance", "Importance", note))
     return page
+
+
+def _add_times(page: Page, device: str, timing: Timing, exported: str) -> None:
+    """Times of a result on a device of its budget, whose name is "" where there is one alone."""
+    of, on = f"_{device}" if device else "", f" on {device}" if device else ""
+    if timing.layers_ms:
+        page.figures[f"layer_times{of}"] = figures.layer_times(timing, exported)
+        note = f"As the latency model says for {timing.setting.get('runtime')} on {timing.setting.get('device')}."
+        page.layout.append(Panel(f"layer_times{of}", f"Time by layer{on}", note))
+    if timing.measured_ms:
+        page.figures[f"predictions{of}"] = figures.predictions(timing)
+        noise = "" if timing.noise is None else f" The noise of the machine was {timing.noise:.1%}."
+        panel = Panel(f"predictions{of}", f"Measured against predicted time{on}", f"Of the finalists.{noise}")
+        page.layout.append(panel)
 
 
 def _unknown(values: Mapping[str, float] | None, complete: int) -> str:

@@ -74,7 +74,7 @@ class PrunedRow(DenseRow):
 
 
 class Timing(Record):
-    """Times of the networks on the device that the latency budget is for, at the end of the run."""
+    """Times of the networks on a device that the budget is for, at the end of the run."""
 
     setting: dict[str, Any] = Field(description="Runtime, device, batch, threads, dtype and versions of the profile.")
     profile: str = Field(description="Digest of the latency profile.")
@@ -125,7 +125,10 @@ class RunResult(Record):
         "`mended_2`, `mended_3`, … behind it.",
     )
     exported: str = Field(description="The finalist in `model/`: the one that ended best on the validation split.")
-    timing: Timing | None = Field(None, description="Where the budget has `latency_ms`.")
+    timings: dict[str, Timing] = Field(
+        default_factory=dict,
+        description="By limit in time: `latency_ms`, and `latency_ms.NAME` on the device of that name.",
+    )
     trials: TrialCounts = Field(default_factory=TrialCounts, description="Trials from which `mended` was chosen.")
     seconds: dict[str, Number] = Field(default_factory=dict, description="Seconds of each stage.")
     seed: int = 0
@@ -140,6 +143,16 @@ class RunResult(Record):
             return value
         others = {key: item for key, item in value.items() if key not in names}
         return others | {"format": FORMAT, "finalists": {name: value[name] for name in names}, "exported": MENDED}
+
+    @model_validator(mode="before")
+    @classmethod
+    def _of_one_device(cls, value: Any) -> Any:
+        """A result of the time when a budget had one device."""
+        if not isinstance(value, dict) or "timing" not in value:
+            return value
+        timing = value["timing"]
+        others = {key: item for key, item in value.items() if key != "timing"}
+        return others if timing is None else {"timings": {"latency_ms": timing}} | others
 
     @model_validator(mode="after")
     def _names_its_finalists(self) -> RunResult:
@@ -185,12 +198,18 @@ class RunResult(Record):
         return "accuracy" if self.metric is None else self.metric.rpartition(":")[2].rpartition(".")[2]
 
     @property
+    def met(self) -> bool | None:
+        """Whether the exported network meets all limits in time, by measurement; None where that is not known."""
+        met = [timing.met for timing in self.timings.values()]
+        return False if False in met else None if None in met or not met else True
+
+    @property
     def times_ms(self) -> dict[str, float]:
-        """Milliseconds of a pass, by row, all taken alike: on the device of the budget, measured or else predicted;
-        without such a budget, on the machine of the run."""
-        if self.timing is None:
-            return {name: row.latency_ms for name, row in self.rows.items()}
-        return {**(self.timing.measured_ms or self.timing.predicted_ms)}
+        """Milliseconds of a pass, by row, all taken alike: on the first device of the budget, measured or else
+        predicted; without such a budget, on the machine of the run."""
+        for timing in self.timings.values():
+            return {**(timing.measured_ms or timing.predicted_ms)}
+        return {name: row.latency_ms for name, row in self.rows.items()}
 
     @property
     def scored_trials(self) -> int:

@@ -72,7 +72,7 @@ class Stairs(LatencyModel):
 def test_projections_of_a_latency_with_stairs_fit_and_are_idempotent(seed, part):
     rng, widths = np.random.default_rng(seed), RESNET.coupling.widths
     costs = copy.copy(RESNET)
-    costs.latency = Stairs(widths)
+    costs.latencies = {"latency_ms": Stairs(widths)}
     limits = Limits(Budget(latency_ms=f"{part}%", macs=0.9, profile={}), costs)
     counts = project(rng.integers(1, widths + 1), np.ones_like(widths), limits)
     assert limits.fits(counts)

@@ -8,13 +8,14 @@ from mendsearch.batches import Batch
 from mendsearch.budget import Limits, build_cost_model, project, read_profile
 from mendsearch.budget.features import Features, geometries
 from mendsearch.budget.latency import LatencyModel, accuracy
-from mendsearch.config import Budget
+from mendsearch.config import Budget, PruneSpec
 from mendsearch.coupling.graph import find_coupling
 from mendsearch.errors import BudgetError, UsageError
 from mendsearch.latency.candidates import builder, random_structures
 from mendsearch.latency.measuring import measure
 from mendsearch.latency.profiling import profile_network
 from mendsearch.latency.timers import Here
+from mendsearch.mending.search import build_problem
 from mendsearch.models.resnet import ResNet
 from tests.unit.latency.synthetic import Synthetic, milliseconds
 
@@ -34,7 +35,7 @@ PROFILE = profiled()
 
 
 def test_the_model_recovers_what_the_device_does():
-    costs = build_cost_model(MODEL, COUPLING, PROFILE)
+    costs = build_cost_model(MODEL, COUPLING, {"latency_ms": PROFILE})
     build, structures = builder(MODEL, COUPLING), random_structures(COUPLING, 99)
     counts = np.array([next(structures) for _ in range(30)])
     true = np.array([milliseconds(build(one)) for one in counts])
@@ -84,13 +85,16 @@ def test_what_is_no_profile_is_refused_in_one_line(tmp_path, text):
 def test_a_profile_of_another_network_is_refused():
     other = ResNet(depth=8, width=16, in_channels=3).eval()
     with pytest.raises(BudgetError, match="profile of another network"):
-        build_cost_model(other, find_coupling(other, IMAGES), PROFILE)
+        build_cost_model(other, find_coupling(other, IMAGES), {"latency_ms": PROFILE})
     with pytest.raises(BudgetError, match="or input shape"):
-        build_cost_model(MODEL, find_coupling(MODEL, torch.randn(2, 3, 32, 32)), PROFILE)
+        build_cost_model(MODEL, find_coupling(MODEL, torch.randn(2, 3, 32, 32)), {"latency_ms": PROFILE})
 
 
 def limits(**budget):
-    return Limits(Budget(profile=PROFILE.model_dump(mode="json"), **budget), build_cost_model(MODEL, COUPLING, PROFILE))
+    return Limits(
+        Budget(profile=PROFILE.model_dump(mode="json"), **budget),
+        build_cost_model(MODEL, COUPLING, {"latency_ms": PROFILE}),
+    )
 
 
 def test_milliseconds_are_absolute_and_percentages_of_the_dense_network():
@@ -102,14 +106,14 @@ def test_milliseconds_are_absolute_and_percentages_of_the_dense_network():
 
 def test_a_correction_leaves_a_percentage_where_it_was():
     slower = PROFILE.model_copy(update={"model": PROFILE.model.model_copy(update={"correction": 1.2})})
-    costs = build_cost_model(MODEL, COUPLING, slower)
+    costs = build_cost_model(MODEL, COUPLING, {"latency_ms": slower})
     corrected = Limits(Budget(profile=slower.model_dump(mode="json"), latency_ms="50%"), costs)
     assert corrected.absolute == limits(latency_ms="50%").absolute
     assert corrected.usage(COUPLING.widths) == pytest.approx(1.2 * limits(latency_ms="50%").usage(COUPLING.widths))
 
 
 def test_the_layers_and_what_is_outside_them_make_the_time():
-    costs = build_cost_model(MODEL, COUPLING, PROFILE)
+    costs = build_cost_model(MODEL, COUPLING, {"latency_ms": PROFILE})
     layers = costs.layer_ms(COUPLING.widths)
     assert layers.keys() == costs.layer_macs().keys()
     whole = costs.costs(COUPLING.widths, ["latency_ms"])["latency_ms"]
@@ -130,9 +134,10 @@ def test_what_is_said_to_be_least_is_accepted(pattern):
 
 
 def test_a_device_on_which_pruning_gains_nothing_is_told_apart():
-    costs = build_cost_model(MODEL, COUPLING, PROFILE)
+    costs = build_cost_model(MODEL, COUPLING, {"latency_ms": PROFILE})
     none = [PROFILE.dense_ms, *[0.0] * (len(PROFILE.model.coefficients) - 1)]
-    costs.latency = LatencyModel(costs.latency.features, 1, none, PROFILE.dense_ms)
+    features = costs.latencies["latency_ms"].features
+    costs.latencies["latency_ms"] = LatencyModel(features, 1, none, PROFILE.dense_ms)
     with pytest.raises(BudgetError, match="no pruned network is faster than the dense one"):
         Limits(Budget(profile=PROFILE.model_dump(mode="json"), latency_ms="80%"), costs)
 
@@ -143,6 +148,35 @@ def test_all_limits_hold_at_once():
     assert both.fits(counts)
     for name in ("macs", "latency_ms", "size_bytes", "activation_bytes"):
         assert both.costs.costs(counts, [name])[name] <= both.absolute[name]
+
+
+def on_devices(**given):
+    """Limits of half the dense network's time on two devices, whose profiles are given."""
+    budget = Budget(
+        device=[{"name": name, "latency_ms": "50%", "profile": one} for name, one in given.items()], params=0.9
+    )
+    return build_problem(MODEL, IMAGES, budget, PruneSpec(multiple="auto")).limits
+
+
+def test_the_limits_of_all_devices_hold_at_once():
+    wider = PROFILE.model_copy(update={"model": PROFILE.model.model_copy(update={"step": 16})})
+    both = on_devices(board=PROFILE, laptop=wider)
+    assert set(both.steps) == {16}
+    names = ("latency_ms.board", "latency_ms.laptop", "params")
+    assert both.absolute.keys() == set(names)
+    counts = project(COUPLING.widths, both.steps, both)
+    assert both.fits(counts)
+    for name in names:
+        assert both.costs.costs(counts, [name])[name] <= both.absolute[name]
+    with pytest.raises(BudgetError, match=r"budget latency_ms\.board=0\.0001 cannot be met: .* costs 0\.\d+ ms"):
+        on_board = {"name": "board", "latency_ms": 0.0001, "profile": PROFILE}
+        build_problem(MODEL, IMAGES, Budget(device=[on_board]))
+
+
+def test_the_profile_that_is_of_another_network_is_named():
+    wrong = PROFILE.model_copy(update={"network": "another"})
+    with pytest.raises(BudgetError, match=r"^budget\.device laptop: profile: got the profile of another network"):
+        on_devices(board=PROFILE, laptop=wrong)
 
 
 def test_a_model_that_tells_no_candidate_from_another_has_a_tau_of_zero():

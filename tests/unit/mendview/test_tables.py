@@ -79,11 +79,15 @@ def test_where_the_budget_is_in_time_the_times_are_those_of_its_device():
         "setting": {"runtime": "onnxruntime", "device": "a board", "batch": 4}, "profile": "1", "error": 0.04,
         "asked_ms": 8.0, "predicted_ms": times, "measured_ms": times | {"mended": 8.25}, "noise": 0.01, "met": True,
     }  # fmt: skip
-    measured = RunResult.read(RESULT | {"timing": timing})
+    measured = RunResult.read(RESULT | {"timings": {"latency_ms": timing}})
     assert result_rows(measured, None)[3][-1] == "8.25 ms (7.5 predicted)"
     assert "latency: a pass of 4 in onnxruntime on a board; 8 ms were asked for, met." in caption(measured)
-    elsewhere = RunResult.read(RESULT | {"timing": timing | {"measured_ms": {}, "noise": None, "met": None}})
+    unmeasured = timing | {"measured_ms": {}, "noise": None, "met": None}
+    elsewhere = RunResult.read(RESULT | {"timings": {"latency_ms": unmeasured}})
     assert result_rows(elsewhere, None)[3][-1] == "7.5 ms predicted"
+    both = RunResult.read(RESULT | {"timings": {"latency_ms.board": timing, "latency_ms.phone": unmeasured}})
+    assert result_rows(both, None)[3][-1] == "8.25 ms on board (7.5 predicted), 7.5 ms on phone predicted"
+    assert "latency: board: a pass of 4 in onnxruntime on a board; 8 ms were asked for, met. phone: " in caption(both)
     assert cost("latency_ms", 0.651) == "0.651 ms"
     assert cost("size_bytes", 2e6) == "2 M bytes of weights"
 

@@ -1,8 +1,10 @@
+from pathlib import Path
+
 import pytest
 
 from mendsearch.errors import SpecError
 from mendsearch.files import write_json
-from mendsearch.pipeline.budgets import CORRECTED, chained, corrected, specs_in
+from mendsearch.pipeline.budgets import chained, corrected, corrections, setting_of, specs_in
 
 SPEC = """
 name = "mine"
@@ -10,6 +12,10 @@ model.name = "digits-resnet"
 data.name = "digits"
 budget.macs = {macs}
 """
+TIMED = ('budget={latency_ms="50%", profile="first.json"}',)
+DEVICES = (
+    'budget={device=[{name="a", latency_ms=8, profile="a.json"}, {name="b", latency_ms="50%", profile="b.json"}]}',
+)
 
 
 @pytest.fixture
@@ -75,25 +81,44 @@ def test_each_search_starts_from_the_one_before_unless_its_spec_names_another(wr
 
 
 def test_a_name_that_only_looks_like_a_corrected_one_is_no_number(write, tmp_path):
-    (spec,) = specs_in(write(0.4), ("name=mine-corrected-by-hand",))
-    write_json(tmp_path / CORRECTED, {})
+    (spec,) = specs_in(write(0.4), (*TIMED, "name=mine-corrected-by-hand"))
+    write_json(tmp_path / "latency.json", {})
     following = corrected(spec, tmp_path, False)
     assert following is not None
     assert following[0].name == "mine-corrected-by-hand-corrected"
 
 
 def test_a_search_with_the_model_corrected_follows_as_long_as_it_is_too_slow(write, tmp_path):
-    (spec,), folder, names = specs_in(write(0.4)), tmp_path / "mine", []
+    (spec,), folder, names = specs_in(write(0.4), TIMED), tmp_path / "mine", []
     assert corrected(spec, folder, False) is None, "nothing was corrected"
     following = (spec, folder)
     while following is not None:
         spec, folder = following
         names.append(spec.name)
-        write_json(folder / CORRECTED, {})
+        write_json(folder / "latency.json", {})
         assert corrected(spec, folder, True) is corrected(spec, folder, None) is None
         following = corrected(spec, folder, False)
     assert names == ["mine", "mine-corrected", "mine-corrected-2", "mine-corrected-3"]
     assert (spec.mend.warm_start, spec.budget.profile) == (
         "mine-corrected-2",
-        tmp_path / "mine-corrected-2" / CORRECTED,
+        tmp_path / "mine-corrected-2" / "latency.json",
     )
+
+
+def test_each_device_has_a_corrected_profile_of_its_own(write, tmp_path):
+    (spec,) = specs_in(write(0.4), DEVICES)
+    assert corrections(spec, tmp_path) == {}
+    write_json(tmp_path / "latency-b.json", {})
+    found = corrections(spec, tmp_path)
+    assert found == {"latency_ms.b": tmp_path / "latency-b.json"}
+    following = corrected(spec, tmp_path, False)
+    assert following is not None
+    profiles = {name: limit.profile for name, limit in following[0].budget.latencies.items()}
+    assert profiles == {"latency_ms.a": Path("a.json"), "latency_ms.b": tmp_path / "latency-b.json"}
+    (by_hand,) = specs_in(write(0.4), (*DEVICES, *setting_of(spec, found)))
+    assert by_hand.budget == following[0].budget
+
+
+def test_one_device_is_set_by_its_path(write):
+    (spec,) = specs_in(write(0.4), TIMED)
+    assert setting_of(spec, {"latency_ms": Path("x.json")}) == ["budget.profile=x.json"]

@@ -1,4 +1,4 @@
-"""What is exported meets its latency by measurement, if any finalist does."""
+"""What is exported meets its limits in time by measurement, if any finalist does."""
 
 from types import SimpleNamespace
 
@@ -7,8 +7,9 @@ import torch
 
 from mendsearch.budget import LatencyProfile, read_profile
 from mendsearch.budget.profile import Fitted, Setting
+from mendsearch.config import Budget
 from mendsearch.pipeline.finetuning import Finetuned
-from mendsearch.pipeline.timing import CORRECTED, fastest_enough, meets
+from mendsearch.pipeline.timing import fastest_enough, meets
 from mendstore.records import Timing
 
 
@@ -27,18 +28,26 @@ PROFILE = LatencyProfile(
 TUNED = {"uniform": finalist(0.7), "pre_pruned": finalist(0.8, 0.5), "mended": finalist(0.9)}
 
 
-def settled(folder, noise=0.02, latency_part=None, **measured):
+def run_of(folder, budget):
     said = []
     run = SimpleNamespace(
-        reporter=SimpleNamespace(say=said.append),
-        spec=SimpleNamespace(budget=SimpleNamespace(profile=PROFILE, latency_part=latency_part)),
+        reporter=SimpleNamespace(say=said.append), spec=SimpleNamespace(budget=budget),
         folder=SimpleNamespace(path=folder),
-    )
-    timing = Timing(
+    )  # fmt: skip
+    return run, said
+
+
+def times(noise=0.02, **measured):
+    return Timing(
         setting={}, profile="digest", error=0.04, asked_ms=8.0, predicted_ms=dict.fromkeys(TUNED, 7.9),
         measured_ms=measured, noise=noise, met=None,
     )  # fmt: skip
-    return fastest_enough(run, timing, TUNED, "mended"), said, timing
+
+
+def settled(folder, noise=0.02, latency_ms=8, **measured):
+    run, said = run_of(folder, Budget(latency_ms=latency_ms, profile=PROFILE))
+    timing = times(noise, **measured)
+    return fastest_enough(run, {"latency_ms": timing}, TUNED, "mended"), said, timing
 
 
 def test_the_best_is_exported_where_it_meets_the_budget_within_the_noise(tmp_path):
@@ -50,7 +59,7 @@ def test_the_best_is_exported_where_it_meets_the_budget_within_the_noise(tmp_pat
 def test_where_it_does_not_the_best_that_does_is_exported(tmp_path):
     chosen, said, timing = settled(tmp_path, uniform=7.0, pre_pruned=7.5, mended=9.0)
     assert (chosen, meets(timing, chosen), meets(timing, "mended")) == ("pre_pruned", True, False)
-    assert (tmp_path / CORRECTED).is_file()
+    assert (tmp_path / "latency.json").is_file()
     assert said[0] == "mended is best and takes 9 ms; pre-pruned is the best that meets the budget"
 
 
@@ -58,14 +67,14 @@ def test_where_none_does_the_best_is_exported_and_it_is_said(tmp_path):
     chosen, (said,), timing = settled(tmp_path, uniform=9.0, pre_pruned=9.0, mended=10.0)
     assert (chosen, meets(timing, chosen)) == ("mended", False)
     assert said.startswith("the exported network does not meet its latency: 10 ms measured")
-    corrected = read_profile(tmp_path / CORRECTED)
+    corrected = read_profile(tmp_path / "latency.json")
     assert corrected.model.correction == pytest.approx(1.5 * 9 / 7.9), "the median of three"
     assert corrected.digest != PROFILE.digest
 
 
 def test_the_speed_of_the_day_does_not_correct_a_percentage(tmp_path):
-    settled(tmp_path, latency_part=0.8, dense=11.0, uniform=9.0, pre_pruned=9.0, mended=10.0)
-    corrected = read_profile(tmp_path / CORRECTED)
+    settled(tmp_path, latency_ms="80%", dense=11.0, uniform=9.0, pre_pruned=9.0, mended=10.0)
+    corrected = read_profile(tmp_path / "latency.json")
     assert corrected.model.correction == pytest.approx(1.5 * 9 / 7.9 * PROFILE.dense_ms / 11.0)
 
 
@@ -73,3 +82,27 @@ def test_the_speed_of_the_day_does_not_correct_a_percentage(tmp_path):
 def test_without_a_measurement_the_best_is_exported(tmp_path, best):
     chosen, said, timing = settled(tmp_path, noise=None)
     assert (chosen, said, meets(timing, best)) == ("mended", [], None)
+
+
+def on_two(folder, **measured):
+    """Settled on two devices, of which `board` is measured as given, and `laptop` always in time."""
+    limits = [{"name": name, "latency_ms": 8, "profile": PROFILE} for name in ("board", "laptop")]
+    run, said = run_of(folder, Budget(device=limits))
+    timings = {"latency_ms.board": times(**measured), "latency_ms.laptop": times(**dict.fromkeys(TUNED, 7.0))}
+    return fastest_enough(run, timings, TUNED, "mended"), said
+
+
+def test_on_several_devices_a_network_has_to_meet_every_limit(tmp_path):
+    chosen, said = on_two(tmp_path, uniform=7.0, pre_pruned=9.0, mended=9.0)
+    assert chosen == "uniform"
+    assert said[0] == "mended is best and takes 9 ms on board; uniform is the best that meets the budget"
+    assert said[1].startswith("the exported network meets its latency on board: 7 ms measured")
+    assert said[2].startswith("the exported network meets its latency on laptop: 7 ms measured")
+    assert [path.name for path in tmp_path.iterdir()] == ["latency-board.json"], "the other model was right"
+
+
+def test_a_device_that_was_not_there_decides_nothing(tmp_path):
+    chosen, said = on_two(tmp_path, noise=None)
+    assert chosen == "mended"
+    (line,) = said
+    assert line.startswith("the exported network meets its latency on laptop")

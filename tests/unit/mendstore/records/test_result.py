@@ -45,7 +45,7 @@ def of_format_1(stored):
     rows = stored.pop("finalists")
     for row in rows.values():
         del row["part"], row["validation"], row["lead"]
-    del stored["exported"], stored["validation_images"], stored["timing"]
+    del stored["exported"], stored["validation_images"], stored["timings"]
     return stored | rows | {"format": 1}
 
 
@@ -56,6 +56,26 @@ def test_a_result_of_the_format_before_is_read(of_format_1):
     assert result.winner.accuracy == of_format_1["mended"]["accuracy"]
 
 
+def test_a_result_of_when_a_budget_had_one_device_is_read(stored):
+    del stored["timings"]
+    assert RunResult.read(stored | {"timing": None}).timings == {}
+    timing = {
+        "setting": {}, "profile": "1", "error": 0.04, "asked_ms": 8.0, "predicted_ms": {"dense": 9.0}, "met": False
+    }  # fmt: skip
+    result = RunResult.read(stored | {"timing": timing})
+    assert (list(result.timings), result.met, result.times_ms) == (["latency_ms"], False, {"dense": 9.0})
+
+
+@pytest.mark.parametrize(
+    ("met", "all_met"),
+    [((), None), ((True, True), True), ((True, False), False), ((None, False), False), ((True, None), None)],
+)
+def test_a_network_meets_its_budget_where_it_meets_each_limit_in_time(stored, met, all_met):
+    timing = {"setting": {}, "profile": "1", "error": 0.04, "asked_ms": 8.0, "predicted_ms": {}}
+    timings = {f"latency_ms.{number}": timing | {"met": one} for number, one in enumerate(met)}
+    assert RunResult.read(stored | {"timings": timings}).met is all_met
+
+
 def test_a_result_of_before_the_format_was_numbered_is_read(of_format_1):
     for key in ("format", "test_images", "trials"):
         del of_format_1[key]
@@ -63,7 +83,7 @@ def test_a_result_of_before_the_format_was_numbered_is_read(of_format_1):
     result = RunResult.read(of_format_1)
     assert (result.test_images, result.scored_trials) == (None, 0)
     with pytest.raises(
-        ValueError, match=r"lacks accuracy_before, lead, .*part, .*test_images, timing, trials, validation"
+        ValueError, match=r"lacks accuracy_before, lead, .*part, .*test_images, timings, trials, validation"
     ):
         result.written()
 
