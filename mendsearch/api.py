@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 
 import optuna
@@ -11,37 +11,28 @@ from torch import Tensor, nn
 
 from mendsearch.arguments import check_call, check_choice, check_seconds, groups_of, metric_of, said_in_arguments
 from mendsearch.artifacts import Pruned
-from mendsearch.artifacts.result import result_of
+from mendsearch.attempts import Attempt, Finetune, mended
 from mendsearch.batches import Batch
 from mendsearch.calibration import CalibrationWarning, doubts
 from mendsearch.config import (
     Budget,
     CriterionName,
-    FinetuneSpec,
     MendSpec,
     PruneSpec,
     ReconstructionName,
     SamplerName,
 )
 from mendsearch.coupling.copying import dtype_of, unwrapped
-from mendsearch.errors import DataError, UsageError
+from mendsearch.errors import DataError
 from mendsearch.mending.judges import Metric
-from mendsearch.mending.ladder import RUNGS, Standing, best, climb, fine_tunings, part_of
-from mendsearch.mending.measuring import Measure
-from mendsearch.mending.search import Search, build_problem, rank_channels
-from mendsearch.outputs import Wishes, comparison_of
+from mendsearch.mending.search import build_problem, rank_channels
+from mendsearch.outputs import Wishes
 from mendsearch.outputs.choosing import classes_of
 from mendsearch.outputs.labels import with_labels
 from mendsearch.progress import OnProgress, Reporter
-from mendsearch.study.finalists import Finalist, choose, first_names
-from mendsearch.study.registration import Registration
-from mendsearch.study.running import run_study
 from mendsearch.study.warm_start import warm_starts
 from mendsearch.training.reading import Data, ToInputs, read
 from mendsearch.training.splits import check_labels
-
-Finetune = Callable[[nn.Module, float, int], nn.Module]
-"""(network, fraction of the whole fine-tuning, seed) -> network."""
 
 
 @said_in_arguments()
@@ -120,7 +111,10 @@ def mend(
             the call.
 
     Returns:
-        The best candidate as a plain dense network, its structure, the controls, and the study. A Ctrl-C during the
+        The best candidate as a plain dense network, its structure, the controls, and the study. Where the budget is in
+        time and this machine is that of the latency profile, finalists are measured, the best that meets the budget is
+        returned, and the search goes on with the latency model corrected, up to three times, as long as none does:
+        `timings` and `met` say what was measured. A Ctrl-C during the
         trials of a study in memory ends them, and the best candidate so far is returned; with a database it raises
         KeyboardInterrupt, and the same call resumes.
 
@@ -161,66 +155,25 @@ def mend(
         warnings.warn(line, CalibrationWarning, stacklevel=3)
     groups = groups_of(calibration_groups, len(seen))
     ranking, statistics = rank_channels(problem, seen, criterion, seed, reporter, groups)
-    search = Search(
-        problem,
-        ranking,
-        statistics,
+    attempt = Attempt(
+        problem=problem,
+        budget=budget,
+        ranking=ranking,
+        statistics=statistics,
         calibration=seen,
         validation=held,
         labels=labels,
-        prune=prune,
-        mend=spec,
-        metric=metric,
         groups=groups,
+        prune=prune,
+        spec=spec,
+        metric=metric,
+        finetune=finetune,
+        storage=storage,
+        name=name,
+        seed=seed,
+        reporter=reporter,
     )
-    registration = None if storage is None else Registration(storage, name)
-    warm = [] if warm_start is None else warm_starts(warm_start, problem.coupling)
-    study = run_study(search, spec, registration=registration, name=name, seed=seed, reporter=reporter, warm=warm)
-    finalists = choose(study, search, 1 if finetune is None else FinetuneSpec().finalists, reporter)
-    if finetune is None:
-        chosen = max(finalists, key=lambda name: finalists[name].score)
-        model = search.scorer.build(finalists[chosen].counts)
-        scored = {name: [-finalist.losses] for name, finalist in finalists.items()}
-        return result_of(search, study, finalists, chosen, model, "score", scored)
-    comparison = None if metric else comparison_of(problem.model, seen, score_outputs)
-    measure = Measure(problem.model, comparison, metric, score_name, (held, labels))
-    chosen, tuned, judged = _tuned(search, finalists, finetune, measure, seed, reporter)
-    return result_of(search, study, finalists, chosen, tuned, measure.metric or "accuracy", judged)
-
-
-def _tuned(
-    search: Search,
-    finalists: Mapping[str, Finalist],
-    finetune: Finetune,
-    measure: Measure,
-    seed: int,
-    reporter: Reporter,
-) -> tuple[str, nn.Module, dict[str, list[Tensor]]]:
-    """Bring the finalists up the last rungs.
-
-    Returns:
-        the name and the network of the one that ends best; and by finalist, at each rung that it reached, (N,) what its
-        standing is the mean of.
-    """
-    models: dict[str, nn.Module] = {}
-    judged: dict[str, list[Tensor]] = {}
-    first = first_names(finalists)
-    names = list(dict.fromkeys(first.values()))
-    with reporter.stage("fine-tune", fine_tunings(len(names))) as stage:
-
-        def judge(name: str, rung: int) -> Standing:
-            model = models[name] if rung else search.scorer.build(finalists[name].counts)
-            tuned = finetune(model, part_of(rung), seed + rung)
-            if not isinstance(tuned, nn.Module):
-                raise UsageError(f"finetune: got {type(tuned).__name__}, expected the fine-tuned torch.nn.Module")
-            models[name] = tuned.eval()
-            standing, items = measure.judged(tuned)
-            judged.setdefault(name, []).append(items)
-            stage.advance(f"{name}: {standing.value:.4f} on validation after {RUNGS[rung]:.0%}")
-            return standing
-
-        chosen = best(climb(names, judge))
-    return chosen, models[chosen], {name: judged[first[name]] for name in finalists}
+    return mended(attempt, [] if warm_start is None else warm_starts(warm_start, problem.coupling))
 
 
 def _read(

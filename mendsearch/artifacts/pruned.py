@@ -13,6 +13,7 @@ from torch import Tensor, nn
 from mendsearch.artifacts.folder import write_folder
 from mendsearch.artifacts.structure import PrunedStructure
 from mendsearch.coupling.surgery import build_pruned
+from mendstore.records import Timing, all_met
 
 SIGNIFICANT = 1.96
 """Standard errors of half a 95% interval, above which a lead is no noise."""
@@ -63,6 +64,8 @@ class Pruned:
             `agreement`, or the name of your metric.
         leads: by control that is another structure, by how much this one is ahead in `figure`, item by item after equal
             fine-tuning, and the standard error.
+        timings: predicted and measured milliseconds of the finalists, by the names of the limits in time, `latency_ms`
+            or `latency_ms.NAME`; nothing is measured where this machine is not that of the latency profile.
     """
 
     model: nn.Module
@@ -77,6 +80,12 @@ class Pruned:
     controls: Mapping[str, Control] = field(repr=False)
     figure: str
     leads: Mapping[str, tuple[float, float]] = field(repr=False)
+    timings: Mapping[str, Timing] = field(repr=False)
+
+    @property
+    def met(self) -> bool | None:
+        """Whether this network meets all limits in time, by measurement; None where that is not known."""
+        return all_met(self.timings)
 
     @property
     def verdict(self) -> str:

@@ -17,6 +17,7 @@ from mendsearch.coupling.layout import Ints
 from mendsearch.mending.ladder import lead
 from mendsearch.mending.search import Search
 from mendsearch.study.finalists import CONTROLS, Finalist
+from mendstore.records import Timing
 
 
 def result_of(
@@ -27,6 +28,7 @@ def result_of(
     model: nn.Module,
     figure: str,
     judged: Mapping[str, Sequence[Tensor]],
+    timings: Mapping[str, Timing],
 ) -> Pruned:
     """The finalist that was chosen, and the controls.
 
@@ -38,6 +40,7 @@ def result_of(
         model: its network.
         figure: what finalists were judged by.
         judged: by finalist, the figures of the validation items, (N,) for each rung that it reached.
+        timings: times of the finalists, by the names of the limits in time.
     """
     winner = finalists[chosen]
     cost = search.problem.limits.costs.cost(winner.counts)
@@ -54,6 +57,7 @@ def result_of(
         controls={name: _control(search, finalists[name]) for name in CONTROLS},
         figure=figure,
         leads=_leads(finalists, chosen, judged),
+        timings=timings,
     )
 
 

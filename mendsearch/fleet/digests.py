@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import hashlib
+from functools import cache
 from pathlib import Path
 
 PACKAGE = Path(__file__).parents[1]
@@ -116,7 +117,7 @@ def scoring_digest(package: Path = PACKAGE) -> str:
     for name in SCORING:
         path = package.joinpath(*name.split("."))
         path = path / "__init__.py" if path.is_dir() else path.with_suffix(".py")
-        digest.update(f"{name}\0{_written(ast.parse(path.read_text(encoding='utf-8')))}\0".encode())
+        digest.update(f"{name}\0{_module(path.read_text(encoding='utf-8'))}\0".encode())
     return digest.hexdigest()[:12]
 
 
@@ -126,6 +127,12 @@ def source_digest(source: Path) -> str:
     for file in sorted(source.rglob("*.py")) if source.is_dir() else [source]:
         digest.update(str(file.relative_to(source.parent)).encode() + b"\0" + file.read_bytes() + b"\0")
     return digest.hexdigest()[:12]
+
+
+@cache
+def _module(text: str) -> str:
+    """The syntax tree of a module as text."""
+    return _written(ast.parse(text))
 
 
 def _written(node: object) -> str:

@@ -76,7 +76,12 @@ def climb(names: Iterable[str], judge: Callable[[str, int], Standing]) -> dict[s
 
 def best(reached: dict[str, list[Standing]]) -> str:
     """The finalist that stands best at the last rung that it reached, so that it is behind no other."""
-    return max(reached, key=lambda name: (reached[name][-1], len(reached[name])))
+    return ranked(reached)[0]
+
+
+def ranked(reached: dict[str, list[Standing]]) -> list[str]:
+    """All finalists by how they stand at the last rung that they reached, the best one first."""
+    return sorted(reached, key=lambda name: (reached[name][-1], len(reached[name])), reverse=True)
 
 
 def lead(ours: Tensor, theirs: Tensor) -> tuple[float, float]:

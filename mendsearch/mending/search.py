@@ -83,13 +83,17 @@ def build_problem(
     with evaluating(model), torch.no_grad():
         given = to_network(Batch.of(inputs)[:2], model).call(model)
     _check_outputs(given, {} if outputs is None else outputs)
+    return Problem(model, coupling, limits_of(model, coupling, budget, prune), outputs or {})
+
+
+def limits_of(model: nn.Module, coupling: Coupling, budget: Budget, prune: PruneSpec) -> Limits:
+    """The budget of a network whose coupling groups are known; raises `BudgetError` as `build_problem` does."""
     profiles = read_profiles(budget)
     if prune.multiple == "auto" and not profiles:
         raise BudgetError('prune.multiple "auto" takes the step of a latency profile; give budget.profile, or a number')
     steps = [profile.model.step for profile in profiles.values()]
     multiple = math.lcm(*steps) if prune.multiple == "auto" else prune.multiple
-    limits = Limits(budget, build_cost_model(model, coupling, profiles), multiple)
-    return Problem(model, coupling, limits, outputs or {})
+    return Limits(budget, build_cost_model(model, coupling, profiles), multiple)
 
 
 def rank_channels(

@@ -16,10 +16,11 @@ import mendstore
 from mendsearch.artifacts.folder import write_folder
 from mendsearch.artifacts.result import structure_of
 from mendsearch.files import write_json
+from mendsearch.latency.finalists import meets
 from mendsearch.mending.search import Search
 from mendsearch.pipeline.finetuning import Finetuned
 from mendsearch.pipeline.run import Run
-from mendsearch.pipeline.timing import latencies_ms, meets
+from mendsearch.pipeline.timing import latencies_ms
 from mendsearch.study.worker import open_database
 from mendstore.records import FORMAT, RESULTS, Budget, DenseRow, Model, PrunedRow, RunResult, Timing, TrialCounts
 

@@ -33,7 +33,7 @@ from mendsearch.pipeline.home import check_database, home_of, settle
 from mendsearch.pipeline.inputs import check_targets, read_inputs
 from mendsearch.pipeline.preparation import rank, train_dense
 from mendsearch.pipeline.run import Run
-from mendsearch.pipeline.timing import fastest_enough, timed
+from mendsearch.pipeline.timing import settled, timed
 from mendsearch.progress import Reporter
 from mendsearch.stopping import Stopping
 from mendsearch.study.finalists import finished_trials
@@ -219,7 +219,7 @@ def _run(spec: Spec, out: Path, storage: str, reporter: Reporter, workers: int, 
         run.folder["finetune"] = {"seconds": sum(step.seconds or 0.0 for step in ladder.steps)}
         tuned, best = finetuned(run, tuner, database, ladder)
         timings = timed(run, search, tuned)
-        chosen = fastest_enough(run, timings, tuned, best)
+        chosen = settled(run, timings, tuned, best)
         tuned = with_leads(tuner, database, ladder, tuned, chosen)
     result = export(run, search, study, tuned, chosen, tuner.measure.metric, timings)
     return Outcome(result, run.folder["score"]["dense"])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any, Literal
 
 from pydantic import Field, model_validator
@@ -94,6 +95,12 @@ class Timing(Record):
     met: bool | None = Field(
         None, description="Whether the exported network meets the budget by measurement, within the noise."
     )
+
+
+def all_met(timings: Mapping[str, Timing]) -> bool | None:
+    """Whether all limits in time are met, by measurement; None where that is not known, or there are none."""
+    met = [timing.met for timing in timings.values()]
+    return False if False in met else None if None in met or not met else True
 
 
 class TrialCounts(Record):
@@ -200,8 +207,7 @@ class RunResult(Record):
     @property
     def met(self) -> bool | None:
         """Whether the exported network meets all limits in time, by measurement; None where that is not known."""
-        met = [timing.met for timing in self.timings.values()]
-        return False if False in met else None if None in met or not met else True
+        return all_met(self.timings)
 
     @property
     def times_ms(self) -> dict[str, float]:

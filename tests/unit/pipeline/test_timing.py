@@ -8,8 +8,9 @@ import torch
 from mendsearch.budget import LatencyProfile, read_profile
 from mendsearch.budget.profile import Fitted, Setting
 from mendsearch.config import Budget
+from mendsearch.latency.finalists import meets
 from mendsearch.pipeline.finetuning import Finetuned
-from mendsearch.pipeline.timing import fastest_enough, meets
+from mendsearch.pipeline.timing import settled as settle
 from mendstore.records import Timing
 
 
@@ -47,13 +48,13 @@ def times(noise=0.02, **measured):
 def settled(folder, noise=0.02, latency_ms=8, **measured):
     run, said = run_of(folder, Budget(latency_ms=latency_ms, profile=PROFILE))
     timing = times(noise, **measured)
-    return fastest_enough(run, {"latency_ms": timing}, TUNED, "mended"), said, timing
+    return settle(run, {"latency_ms": timing}, TUNED, "mended"), said, timing
 
 
 def test_the_best_is_exported_where_it_meets_the_budget_within_the_noise(tmp_path):
     chosen, (said,), timing = settled(tmp_path, uniform=7.0, pre_pruned=7.0, mended=8.1)
     assert (chosen, meets(timing, chosen)) == ("mended", True)
-    assert said == ("the exported network meets its latency: 8.1 ms measured, 7.9 ms predicted, 8 ms asked, noise 2.0%")
+    assert said == ("the mended network meets its latency: 8.1 ms measured, 7.9 ms predicted, 8 ms asked, noise 2.0%")
 
 
 def test_where_it_does_not_the_best_that_does_is_exported(tmp_path):
@@ -66,7 +67,7 @@ def test_where_it_does_not_the_best_that_does_is_exported(tmp_path):
 def test_where_none_does_the_best_is_exported_and_it_is_said(tmp_path):
     chosen, (said,), timing = settled(tmp_path, uniform=9.0, pre_pruned=9.0, mended=10.0)
     assert (chosen, meets(timing, chosen)) == ("mended", False)
-    assert said.startswith("the exported network does not meet its latency: 10 ms measured")
+    assert said.startswith("the mended network does not meet its latency: 10 ms measured")
     corrected = read_profile(tmp_path / "latency.json")
     assert corrected.model.correction == pytest.approx(1.5 * 9 / 7.9), "the median of three"
     assert corrected.digest != PROFILE.digest
@@ -89,15 +90,15 @@ def on_two(folder, **measured):
     limits = [{"name": name, "latency_ms": 8, "profile": PROFILE} for name in ("board", "laptop")]
     run, said = run_of(folder, Budget(device=limits))
     timings = {"latency_ms.board": times(**measured), "latency_ms.laptop": times(**dict.fromkeys(TUNED, 7.0))}
-    return fastest_enough(run, timings, TUNED, "mended"), said
+    return settle(run, timings, TUNED, "mended"), said
 
 
 def test_on_several_devices_a_network_has_to_meet_every_limit(tmp_path):
     chosen, said = on_two(tmp_path, uniform=7.0, pre_pruned=9.0, mended=9.0)
     assert chosen == "uniform"
     assert said[0] == "mended is best and takes 9 ms on board; uniform is the best that meets the budget"
-    assert said[1].startswith("the exported network meets its latency on board: 7 ms measured")
-    assert said[2].startswith("the exported network meets its latency on laptop: 7 ms measured")
+    assert said[1].startswith("the uniform network meets its latency on board: 7 ms measured")
+    assert said[2].startswith("the uniform network meets its latency on laptop: 7 ms measured")
     assert [path.name for path in tmp_path.iterdir()] == ["latency-board.json"], "the other model was right"
 
 
@@ -105,4 +106,4 @@ def test_a_device_that_was_not_there_decides_nothing(tmp_path):
     chosen, said = on_two(tmp_path, noise=None)
     assert chosen == "mended"
     (line,) = said
-    assert line.startswith("the exported network meets its latency on laptop")
+    assert line.startswith("the mended network meets its latency on laptop")

@@ -1,0 +1,226 @@
+"""A call of `mend` from its ranking to its result, and on with the latency model corrected where all are too slow."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+
+import torch
+from torch import Tensor, nn
+
+from mendsearch.artifacts import Pruned
+from mendsearch.artifacts.result import result_of
+from mendsearch.batches import Batch
+from mendsearch.budget import read_profiles
+from mendsearch.config import Budget, FinetuneSpec, MendSpec, PruneSpec
+from mendsearch.coupling.layout import Ints
+from mendsearch.errors import BudgetError, UsageError
+from mendsearch.latency.finalists import corrected, fastest_enough, measured_here, meets, predicted, with_times
+from mendsearch.mending.judges import Metric
+from mendsearch.mending.ladder import RUNGS, Standing, climb, fine_tunings, part_of, ranked
+from mendsearch.mending.measuring import Measure
+from mendsearch.mending.search import Problem, Search, limits_of
+from mendsearch.outputs import comparison_of
+from mendsearch.progress import Reporter
+from mendsearch.ranking import FilterRanking
+from mendsearch.ranking.statistics import InputStatistics
+from mendsearch.study.finalists import Finalist, choose, first_names
+from mendsearch.study.registration import Registration
+from mendsearch.study.running import run_study
+from mendsearch.study.warm_start import warm_starts
+from mendstore.records import Timing
+
+Finetune = Callable[[nn.Module, float, int], nn.Module]
+"""(network, fraction of the whole fine-tuning, seed) -> network."""
+SUFFIX, CORRECTIONS = "-corrected", 3
+"""What the name of a study with its latency models corrected ends with, and how many follow each other."""
+
+
+@dataclass(frozen=True, eq=False, kw_only=True)
+class Attempt:
+    """What a search is made of, once data, network and budget have been checked and the channels are ranked.
+
+    Attributes:
+        problem: network, coupling groups and limits.
+        budget: what the limits were made from.
+        ranking: filter ranking.
+        statistics: input statistics of each consumer.
+        calibration: calibration items.
+        validation: validation items.
+        labels: (N, ...), of the validation items, or None.
+        groups: (N,) int64, which calibration items belong together, or None.
+        prune: pre-pruning rule, floor and multiple.
+        spec: of the study.
+        metric: the caller's score, or None.
+        finetune: the caller's fine-tuning, or None.
+        storage: URL of a database, or None for a study in memory.
+        name: of the study.
+        seed: of sampling and fine-tuning.
+        reporter: where progress goes.
+    """
+
+    problem: Problem
+    budget: Budget
+    ranking: FilterRanking
+    statistics: Mapping[str, InputStatistics]
+    calibration: Batch
+    validation: Batch
+    labels: Tensor | None
+    groups: Tensor | None
+    prune: PruneSpec
+    spec: MendSpec
+    metric: Metric | None
+    finetune: Finetune | None
+    storage: str | None
+    name: str
+    seed: int
+    reporter: Reporter
+
+
+def mended(attempt: Attempt, warm: Sequence[Ints]) -> Pruned:
+    """The result of a search; it goes on with its latency models corrected as long as no finalist meets its latency.
+
+    Args:
+        attempt: what to search.
+        warm: (G,) int64 each, structures that are scored first.
+    """
+    pruned = _once(attempt, warm)
+    for number in range(CORRECTIONS):
+        if pruned.met is not False:
+            break
+        try:
+            further = _corrected(attempt, pruned, number)
+        except BudgetError as error:
+            attempt.reporter.say(f"with the latency model corrected, {error}")
+            break
+        attempt.reporter.say("no network meets its latency: the search goes on with the latency model corrected")
+        found = warm_starts(pruned.study, attempt.problem.coupling)
+        attempt, pruned = further, _once(further, found)
+    return pruned
+
+
+def _corrected(attempt: Attempt, pruned: Pruned, number: int) -> Attempt:
+    """The same with latency models that are corrected by what was measured.
+
+    Raises:
+        BudgetError: the budget cannot be met by these models.
+    """
+    profiles = read_profiles(attempt.budget)
+    better = {
+        limit: corrected(profiles[limit], attempt.budget.latencies[limit].part, timing).model_dump(mode="json")
+        for limit, timing in pruned.timings.items()
+        if timing.met is False
+    }
+    budget, given = attempt.budget.with_profiles(better), attempt.problem
+    problem = replace(given, limits=limits_of(given.model, given.coupling, budget, attempt.prune))
+    base = attempt.name if number == 0 else attempt.name.rpartition("-corrected")[0]
+    return replace(
+        attempt, budget=budget, problem=problem, name=f"{base}-corrected{f'-{number + 1}' if number else ''}"
+    )
+
+
+def _once(attempt: Attempt, warm: Sequence[Ints]) -> Pruned:
+    """One search, and the best of its finalists that is fast enough."""
+    search = Search(
+        attempt.problem,
+        attempt.ranking,
+        attempt.statistics,
+        calibration=attempt.calibration,
+        validation=attempt.validation,
+        labels=attempt.labels,
+        prune=attempt.prune,
+        mend=attempt.spec,
+        metric=attempt.metric,
+        groups=attempt.groups,
+    )
+    registration = None if attempt.storage is None else Registration(attempt.storage, attempt.name)
+    study = run_study(
+        search, attempt.spec, registration=registration, name=attempt.name, seed=attempt.seed,
+        reporter=attempt.reporter, warm=list(warm),
+    )  # fmt: skip
+    few = 1 if attempt.finetune is None else FinetuneSpec().finalists
+    finalists = choose(study, search, few, attempt.reporter)
+    if attempt.finetune is None:
+        figure, models = "score", dict[str, nn.Module]()
+        judged = {name: [-finalist.losses] for name, finalist in finalists.items()}
+        order = sorted(finalists, key=lambda name: -finalists[name].score)
+    else:
+        measure = _measure(attempt)
+        order, models, judged = _tuned(search, finalists, attempt.finetune, measure, attempt.seed, attempt.reporter)
+        figure = measure.metric or "accuracy"
+    timings = _timed(attempt, search, {name: finalists[name] for name in order}, models)
+    chosen, lines = fastest_enough(timings, order)
+    for line in lines:
+        attempt.reporter.say(line)
+    timings = {limit: timing.model_copy(update={"met": meets(timing, chosen)}) for limit, timing in timings.items()}
+    model = models.get(chosen) or search.scorer.build(finalists[chosen].counts)
+    return result_of(search, study, finalists, chosen, model, figure, judged, timings)
+
+
+def _measure(attempt: Attempt) -> Measure:
+    """What judges fine-tuned networks."""
+    problem, metric = attempt.problem, attempt.metric
+    comparison = None if metric else comparison_of(problem.model, attempt.calibration, problem.outputs)
+    return Measure(problem.model, comparison, metric, attempt.spec.score, (attempt.validation, attempt.labels))
+
+
+def _timed(
+    attempt: Attempt, search: Search, finalists: Mapping[str, Finalist], models: Mapping[str, nn.Module]
+) -> dict[str, Timing]:
+    """Times of the finalists by the limits in time, measured where this machine is that of the profile.
+
+    Args:
+        attempt: what was searched.
+        search: the search.
+        finalists: by name.
+        models: their networks where they were fine-tuned.
+    """
+    found, dense = {}, search.problem.model
+    counts = {"dense": search.problem.coupling.widths} | {name: one.counts for name, one in finalists.items()}
+    profiles = read_profiles(attempt.budget)
+    built = {name: models.get(name) or search.scorer.build(one.counts) for name, one in finalists.items() if profiles}
+    for limit, profile in profiles.items():
+        timing = predicted(search.problem.limits, limit, profile, counts)
+        items = attempt.calibration[torch.arange(profile.setting.batch) % len(attempt.calibration)]
+        times = measured_here(profile, {"dense": dense, **built}, items, attempt.seed)
+        if isinstance(times, str):
+            attempt.reporter.say(f"times are predicted, not measured: {times}")
+            found[limit] = timing
+        else:
+            found[limit] = with_times(timing, attempt.budget.latencies[limit].part, times)
+    return found
+
+
+def _tuned(
+    search: Search,
+    finalists: Mapping[str, Finalist],
+    finetune: Finetune,
+    measure: Measure,
+    seed: int,
+    reporter: Reporter,
+) -> tuple[list[str], dict[str, nn.Module], dict[str, list[Tensor]]]:
+    """Bring the finalists up the last rungs.
+
+    Returns:
+        the names of those that are different structures, the best one first; their networks; and by finalist, at each
+        rung that it reached, (N,) what its standing is the mean of.
+    """
+    models: dict[str, nn.Module] = {}
+    judged: dict[str, list[Tensor]] = {}
+    first = first_names(finalists)
+    names = list(dict.fromkeys(first.values()))
+    with reporter.stage("fine-tune", fine_tunings(len(names))) as stage:
+
+        def judge(name: str, rung: int) -> Standing:
+            model = models[name] if rung else search.scorer.build(finalists[name].counts)
+            tuned = finetune(model, part_of(rung), seed + rung)
+            if not isinstance(tuned, nn.Module):
+                raise UsageError(f"finetune: got {type(tuned).__name__}, expected the fine-tuned torch.nn.Module")
+            models[name] = tuned.eval()
+            standing, items = measure.judged(tuned)
+            judged.setdefault(name, []).append(items)
+            stage.advance(f"{name}: {standing.value:.4f} on validation after {RUNGS[rung]:.0%}")
+            return standing
+
+        order = ranked(climb(names, judge))
+    return order, models, {name: judged[first[name]] for name in finalists}
