@@ -69,13 +69,25 @@ def corrected(spec: Spec, folder: Path, met: bool | None) -> tuple[Spec, Path] |
     """
     found = re.fullmatch(rf"(.+){SUFFIX}(?:-(\d+))?", spec.name)
     base, number = (spec.name, 1) if found is None else (found[1], int(found[2] or 1) + 1)
-    profile = folder / CORRECTED
-    if met is not False or number > CORRECTIONS or not profile.is_file():
+    following = None if met is not False or number > CORRECTIONS else with_correction(spec, folder)
+    if following is None:
         return None
     name = base + SUFFIX + (f"-{number}" if number > 1 else "")
-    budget = spec.budget.model_copy(update={"profile": profile})
     mend = spec.mend.model_copy(update={"warm_start": spec.name})
-    return spec.model_copy(update={"name": name, "budget": budget, "mend": mend}), folder.parent / name
+    return following.model_copy(update={"name": name, "mend": mend}), folder.parent / name
+
+
+def with_correction(spec: Spec, folder: Path) -> Spec | None:
+    """The same spec with the latency model that a run of it left corrected; None if it left none.
+
+    Args:
+        spec: spec of that run.
+        folder: its folder.
+    """
+    profile = folder / CORRECTED
+    if not profile.is_file():
+        return None
+    return spec.model_copy(update={"budget": spec.budget.model_copy(update={"profile": profile})})
 
 
 def _each(budget: Any, origin: str) -> list[tuple[str, Any]]:

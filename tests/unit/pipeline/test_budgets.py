@@ -2,7 +2,7 @@ import pytest
 
 from mendsearch.errors import SpecError
 from mendsearch.files import write_json
-from mendsearch.pipeline.budgets import CORRECTED, chained, corrected, specs_in
+from mendsearch.pipeline.budgets import CORRECTED, chained, corrected, specs_in, with_correction
 
 SPEC = """
 name = "mine"
@@ -97,3 +97,12 @@ def test_a_search_with_the_model_corrected_follows_as_long_as_it_is_too_slow(wri
         "mine-corrected-2",
         tmp_path / "mine-corrected-2" / CORRECTED,
     )
+
+
+def test_a_correction_changes_the_profile_alone(write, tmp_path):
+    (spec,) = specs_in(write(0.4))
+    assert with_correction(spec, tmp_path) is None
+    write_json(tmp_path / CORRECTED, {})
+    again = with_correction(spec, tmp_path)
+    assert again.budget.profile == tmp_path / CORRECTED
+    assert again.model_copy(update={"budget": spec.budget}) == spec
