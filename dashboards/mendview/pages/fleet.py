@@ -28,7 +28,7 @@ def fleet_page(snapshot: Snapshot, search: Search, importances: Importances, num
     page.layout.append(Panel("workers", "Workers", whole=True))
     if seen.devices is not None:
         page.parts["devices"] = render("devices", found=seen.devices, devices=devices)
-        page.layout.append(Panel("devices", "Device workers", "They measure networks for this search.", whole=True))
+        page.layout.append(Panel("devices", "Device workers", whole=True))
     page.parts["events"] = render("events", events=events(snapshot, search))
     page.parts["aside"] = render(
         "aside", aside=set_aside(snapshot, search), failures=trials.latest_failures(snapshot, search), base=page.base
