@@ -66,8 +66,9 @@ def hope(folder, factor):
 
 @pytest.mark.timeout(600)
 def test_a_search_goes_on_with_the_model_corrected_where_all_networks_are_too_slow(folder, storage, name):
-    hope(folder, 0.6)
+    hope(folder, 0.6)  # by it the dense network meets 85%, so that what is measured is 15% above, whatever the noise
     words = ("--set", f"name={name}", "--set", "budget.profile=hopeful.json", "--set", "finetune.epochs=0")
+    words = (*words, "--set", "budget.latency_ms=85%")
     done = mendsearch("run", "spec.toml", *words, "--json", cwd=folder, storage=storage)
     assert done.returncode == 0, done.stderr
     assert f"no network meets its latency: the search goes on as `{name}-corrected`" in done.stderr
@@ -75,7 +76,7 @@ def test_a_search_goes_on_with_the_model_corrected_where_all_networks_are_too_sl
     assert first["met"] is False
     assert first["measured_ms"].keys() == first["predicted_ms"].keys() == first["layers_ms"].keys()
     assert all(sum(first["layers_ms"][key].values()) <= ms for key, ms in first["predicted_ms"].items())
-    assert first["asked_ms"] == pytest.approx(0.9 * first["measured_ms"]["dense"])
+    assert first["asked_ms"] == pytest.approx(0.85 * first["measured_ms"]["dense"])
     correction = json.loads((folder / "runs" / name / "latency.json").read_text())["model"]["correction"]
     assert 1.2 < correction < 2.5
     last = json.loads(done.stdout)
