@@ -8,6 +8,8 @@ from typing import Any
 
 from mendstore import Snapshot, command, launch_command
 from mendstore.queries import trials
+from mendstore.queries.devices import Devices
+from mendstore.queries.devices import devices as devices_of
 from mendstore.queries.fleet import FleetStatus, fleet_status
 from mendstore.queries.ladder import Ladder
 from mendstore.queries.ladder import ladder as ladder_of
@@ -17,6 +19,7 @@ from mendstore.queries.roles import workers_url
 from mendstore.queries.searches import Search
 from mendstore.queries.trials import Trial
 from mendstore.records import CONTROLS, Counts, Structure, title
+from mendview import devices as measuring
 from mendview import ladder as climbing
 from mendview.verdict import Tone, state_of, verdict_of
 from mendview.words import agreeing, amount, cost, count, figure, percent, plural, score, signed, span
@@ -59,6 +62,7 @@ class Overview:
         left_s: seconds until it ends, or None.
         since_best: trials that ended after the best one was found.
         ladder: the last rungs; None before they begin.
+        devices: the device workers that serve it; None where none has joined.
     """
 
     search: Search
@@ -74,6 +78,7 @@ class Overview:
     left_s: float | None
     since_best: int
     ladder: Ladder | None
+    devices: Devices | None
 
     @property
     def best(self) -> Trial | None:
@@ -106,6 +111,7 @@ def overview(snapshot: Snapshot, search: Search) -> Overview:
         search=search, state=state, tone=tone, verdict=verdict, todo=todo(snapshot, search, state), top=top,
         controls=controls, changes=changes(search.structure, mended(search, best)), pace=pace, fleet=fleet,
         left_s=left_s if state in ("running", "stuck", "stopping") else None, since_best=since, ladder=ladder,
+        devices=None if search.wanted is None else devices_of(snapshot, search.name),
     )  # fmt: skip
 
 
@@ -203,7 +209,7 @@ def summary(seen: Overview) -> dict[str, Any]:
         "local_workers": seen.search.local_workers.number if seen.search.local_workers else None,
         "trials_per_hour": None if seen.pace.rate is None else round(3600 * seen.pace.rate, 1),
         "seconds_left": None if seen.left_s is None else round(seen.left_s, 1),
-        "ladder": climbing.summary(seen.ladder),
+        "ladder": climbing.summary(seen.ladder), "devices": measuring.summary(seen.devices),
     }  # fmt: skip
 
 

@@ -14,7 +14,8 @@ from rich.table import Table
 from rich.text import Text
 
 import mendstore
-from mendview import ladder, overview
+from mendstore.queries.devices import Devices
+from mendview import devices, ladder, overview
 from mendview.figures.network import movers
 from mendview.overview import Overview
 from mendview.words import count, score, span
@@ -44,6 +45,7 @@ def at_a_glance(seen: Overview) -> RenderableType:
         ("mending changed", _changes(seen)),
         ("fine-tuning", [] if seen.ladder is None else ladder.lines(seen.ladder)),
         ("fleet", _fleet(seen)),
+        ("device workers", [] if seen.devices is None else devices.lines(seen.devices)),
         ("ends", [overview.ending(seen)]),
     ):
         if not lines:
@@ -60,6 +62,12 @@ def at_a_glance(seen: Overview) -> RenderableType:
         title_align="left",
         border_style=STYLES[seen.tone],
     )
+
+
+def devices_alone(name: str, found: Devices) -> RenderableType:
+    """The device workers of a name that no search has yet."""
+    title = f"{escape(name)} [dim]no search yet[/dim]"
+    return Panel(Text("\n".join(devices.lines(found))), title=title, title_align="left", border_style=STYLES["calm"])
 
 
 def searches_table(found: Iterable[Overview]) -> Table:

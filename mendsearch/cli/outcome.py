@@ -12,11 +12,12 @@ import mendstore
 from mendsearch.cli.common import look_up, show, stoppable, storage_of_folder
 from mendsearch.config import Spec
 from mendsearch.importing import is_import_path
-from mendsearch.pipeline.budgets import corrected, corrections, setting_of
+from mendsearch.pipeline.budgets import corrected, corrections, setting_of, with_correction
 from mendsearch.progress import Reporter
 from mendsearch.stopping import Stopping
 from mendstore import Reader
 from mendstore.records import RunResult
+from mendview import words
 from mendview.tables import budgets_table, result_table
 from mendview.verdict import chosen
 
@@ -68,7 +69,7 @@ def _settled(
     reporter: Reporter,
     stopping: Stopping,
 ) -> tuple[str, str, dict[str, Any]]:
-    """Run a spec, and go on with the latency model corrected as long as no network meets its latency.
+    """Run a spec, and go on with the latency model corrected as long as no network meets its latency, and one may.
 
     Returns:
         the name of the last search, the URL of its database, and its result.
@@ -80,10 +81,20 @@ def _settled(
         if not as_json:
             show(outcome.result, result_table(result, outcome.dense_score))
         further = corrected(spec, out, result.met)
-        _say(spec, out, url, result, further, reporter)
-        if further is None:
+        begun = further is not None and (further[1] / "result.json").is_file()
+        lacking = None if begun else _lacking(spec, out, result.met)
+        _say(spec, out, url, result, further, lacking, reporter)
+        if further is None or lacking is not None:
             return spec.name, url, outcome.result
         spec, out = further
+
+
+def _lacking(spec: Spec, out: Path, met: bool | None) -> str | None:
+    """Why no network can meet a latency by the model as the run has corrected it; None where that is not known."""
+    from mendsearch.pipeline import stages
+
+    again = None if met is not False else with_correction(spec, out)
+    return None if again is None else stages.unmeetable(again)
 
 
 def _outcome(spec: Spec, out: Path, url: str, workers: int, reporter: Reporter, stopping: Stopping) -> Outcome:
@@ -101,13 +112,24 @@ def _outcome(spec: Spec, out: Path, url: str, workers: int, reporter: Reporter, 
 
 
 def _say(
-    spec: Spec, out: Path, url: str, result: RunResult, further: tuple[Spec, Path] | None, reporter: Reporter
+    spec: Spec,
+    out: Path,
+    url: str,
+    result: RunResult,
+    further: tuple[Spec, Path] | None,
+    lacking: str | None,
+    reporter: Reporter,
 ) -> None:
     """What a run came to, and how it goes on from there."""
     reporter.say(chosen(result)[1])
     reporter.say(f"in {out}: result.json, report.html, model/ (mendsearch.load)")
     reporter.say(f"export it: {_export_command(out, result.model.name)}")
-    if further is not None:
+    if lacking is not None:
+        over = {limit: timing for limit, timing in result.timings.items() if timing.met is False}
+        took = ", ".join(words.cost(limit, timing.measured_ms[result.exported]) for limit, timing in over.items())
+        stays = f"the exported network stays, {took} measured"
+        reporter.say(f"no network meets its latency, and with the model corrected none can; {stays}: {lacking}")
+    elif further is not None:
         reporter.say(f"no network meets its latency: the search goes on as `{further[0].name}`, in {further[1]}")
     elif profiles := corrections(spec, out):
         values = [*setting_of(spec, profiles), f"mend.warm_start={spec.name}"]

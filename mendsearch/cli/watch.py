@@ -15,9 +15,11 @@ from mendsearch.cli.common import Json, existing_storage, guarded, has_storage, 
 from mendsearch.cli.target import Name, Url, existing_search, url_and_name
 from mendsearch.errors import UsageError
 from mendstore import EMBEDDED, Reader, Snapshot, command
+from mendstore.queries.devices import Devices, devices
 from mendstore.queries.searches import find_search, latest, list_searches
+from mendview.devices import summary as of_devices
 from mendview.overview import Overview, overview, summary
-from mendview.terminal import at_a_glance, check_line, goes_on, searches_table, watch
+from mendview.terminal import at_a_glance, check_line, devices_alone, goes_on, searches_table, watch
 
 TOKEN = "MENDSEARCH_DASHBOARD_TOKEN"
 
@@ -37,7 +39,10 @@ def status(
         ),
     ] = False,
 ) -> None:
-    """Show the searches of a database, or one of them: progress, budget, best score, workers, time left."""
+    """Show the searches of a database, or one of them: progress, budget, best score, workers, time left.
+
+    Of one search, or of a name that has none yet, the device workers are shown too, with what each is at.
+    """
     url, name = url_and_name("status", url, name)
     if check:
         raise typer.Exit(_checked(url, name, as_json, watched))
@@ -49,6 +54,8 @@ def status(
         if watched:
             return watch(lambda: reader.read(lambda snapshot: _one(snapshot, name)), Console(markup=False))
         found = reader.read(lambda snapshot: _many(snapshot, name))
+        if name is not None and not found and (waiting := reader.read(lambda snapshot: _devices_of(snapshot, name))):
+            return show([{"name": name, "devices": of_devices(waiting)}], devices_alone(name, waiting), as_json)
     if (name is not None or watched) and not found:
         raise UsageError(
             f"status: no search{f' `{name}`' if name else ''} in this database; `{command('status', url)}` lists them"
@@ -132,6 +139,12 @@ def _one(snapshot: Snapshot, name: str | None) -> Overview:
             f"lists them"
         )
     return overview(snapshot, found)
+
+
+def _devices_of(snapshot: Snapshot, name: str) -> Devices | None:
+    """Device workers that were started for this very name, before there is a search: a profile is made first."""
+    found = devices(snapshot, name)
+    return found if found is not None and any(worker.name == name for worker in found.workers) else None
 
 
 def _many(snapshot: Snapshot, name: str | None) -> list[Overview]:

@@ -16,7 +16,7 @@ from mendsearch.latency.programs import Program, open_program
 from mendsearch.progress import Reporter
 from mendsearch.stopping import GRACE_S, Listener, Stopping
 from mendstore.blobs import default_folder
-from mendstore.records import Answer, Request
+from mendstore.records import Answer, DeviceSetting, Request
 
 DTYPE = "float32"
 """Dtype of the networks that are exported for a profile."""
@@ -83,13 +83,14 @@ def run_device(
 
 def setting_of(program: Program) -> dict[str, Any]:
     """What a device worker says of itself; a measurement asks for a part of it."""
-    return {
-        "runtime": program.name,
-        "device": program.device,
-        "threads": program.threads,
-        "dtype": DTYPE,
-        "versions": {program.kind: program.version},
-    }
+    said = DeviceSetting(
+        runtime=program.name,
+        device=program.device,
+        threads=program.threads,
+        dtype=DTYPE,
+        versions={program.kind: program.version},
+    )
+    return said.written()
 
 
 def _serve(

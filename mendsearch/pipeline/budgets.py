@@ -101,13 +101,23 @@ def corrected(spec: Spec, folder: Path, met: bool | None) -> tuple[Spec, Path] |
     """
     found = re.fullmatch(rf"(.+){SUFFIX}(?:-(\d+))?", spec.name)
     base, number = (spec.name, 1) if found is None else (found[1], int(found[2] or 1) + 1)
-    profiles = corrections(spec, folder)
-    if met is not False or number > CORRECTIONS or not profiles:
+    following = None if met is not False or number > CORRECTIONS else with_correction(spec, folder)
+    if following is None:
         return None
     name = base + SUFFIX + (f"-{number}" if number > 1 else "")
-    budget = spec.budget.with_profiles(profiles)
     mend = spec.mend.model_copy(update={"warm_start": spec.name})
-    return spec.model_copy(update={"name": name, "budget": budget, "mend": mend}), folder.parent / name
+    return following.model_copy(update={"name": name, "mend": mend}), folder.parent / name
+
+
+def with_correction(spec: Spec, folder: Path) -> Spec | None:
+    """The same spec with the latency models that a run of it left corrected; None if it left none.
+
+    Args:
+        spec: spec of that run.
+        folder: its folder.
+    """
+    profiles = corrections(spec, folder)
+    return spec.model_copy(update={"budget": spec.budget.with_profiles(profiles)}) if profiles else None
 
 
 def _each(budget: Any, origin: str) -> list[tuple[str, Any]]:

@@ -17,7 +17,7 @@ import optuna
 import mendstore
 from mendsearch.config import Spec
 from mendsearch.coupling.layout import Ints
-from mendsearch.errors import MendsearchError, SpecError, UsageError
+from mendsearch.errors import BudgetError, MendsearchError, SpecError, UsageError
 from mendsearch.files import read_json
 from mendsearch.fleet.bundle import portable_spec, upload
 from mendsearch.fleet.compatibility import own_versions
@@ -108,6 +108,17 @@ def check(spec: Spec) -> None:
         UsageError: spec, data or budget cannot be used.
     """
     check_targets(spec, read_inputs(spec))
+
+
+def unmeetable(spec: Spec) -> str | None:
+    """Why no network can meet the budget of a spec, in words; None if one can, or if that cannot be seen here."""
+    try:
+        read_inputs(spec)
+    except BudgetError as error:
+        return str(error)
+    except UsageError:  # such as data that is gone meanwhile: a run of the spec says so
+        pass
+    return None
 
 
 def create_search(spec: Spec, out: Path, storage: str, store: str | None, reporter: Reporter) -> mendstore.Registered:

@@ -1,6 +1,7 @@
 """Budgets in time, as a user gives them."""
 
 import json
+import re
 
 import pytest
 
@@ -56,12 +57,18 @@ def test_a_budget_that_cannot_be_meant_is_one_line_and_exit_2(folder, override, 
     assert len(done.stderr.strip().splitlines()) == 1
 
 
+def hope(folder, factor):
+    """Write a profile that says of all times a fraction."""
+    profile = json.loads((folder / "latency.json").read_text())
+    hopeful = [factor * value for value in profile["model"]["coefficients"]]
+    (folder / "hopeful.json").write_text(json.dumps(profile | {"model": profile["model"] | {"coefficients": hopeful}}))
+
+
 @pytest.mark.timeout(600)
 def test_a_search_goes_on_with_the_model_corrected_where_all_networks_are_too_slow(folder, storage, name):
-    profile = json.loads((folder / "latency.json").read_text())
-    hopeful = [0.6 * value for value in profile["model"]["coefficients"]]
-    (folder / "hopeful.json").write_text(json.dumps(profile | {"model": profile["model"] | {"coefficients": hopeful}}))
+    hope(folder, 0.6)  # by it the dense network meets 85%, so that what is measured is 15% above, whatever the noise
     words = ("--set", f"name={name}", "--set", "budget.profile=hopeful.json", "--set", "finetune.epochs=0")
+    words = (*words, "--set", "budget.latency_ms=85%")
     done = mendsearch("run", "spec.toml", *words, "--json", cwd=folder, storage=storage)
     assert done.returncode == 0, done.stderr
     assert f"no network meets its latency: the search goes on as `{name}-corrected`" in done.stderr
@@ -69,7 +76,7 @@ def test_a_search_goes_on_with_the_model_corrected_where_all_networks_are_too_sl
     assert first["met"] is False
     assert first["measured_ms"].keys() == first["predicted_ms"].keys() == first["layers_ms"].keys()
     assert all(sum(first["layers_ms"][key].values()) <= ms for key, ms in first["predicted_ms"].items())
-    assert first["asked_ms"] == pytest.approx(0.9 * first["measured_ms"]["dense"])
+    assert first["asked_ms"] == pytest.approx(0.85 * first["measured_ms"]["dense"])
     correction = json.loads((folder / "runs" / name / "latency.json").read_text())["model"]["correction"]
     assert 1.2 < correction < 2.5
     last = json.loads(done.stdout)
@@ -110,6 +117,53 @@ def test_a_budget_in_two_runtimes_is_measured_in_both(folder, storage, name):
     page = (folder / "runs" / name / "report.html").read_text()
     assert "Time by layer on eager" in page
     assert "Measured against predicted time on deployed" in page
+
+
+@pytest.fixture
+def below_the_fastest(folder):
+    """A latency that no network meets, and a profile by which some would; what the fastest takes, and the words."""
+    refused = mendsearch(
+        "run", "spec.toml", "--set", "budget.latency_ms=0.0001", cwd=folder, storage="postgresql://nobody@host:1/none"
+    )
+    least = float(re.search(r"still costs \S+ ms, (\S+)% of the dense", refused.stderr)[1])
+    hope(folder, 0.7 * (1 + least / 100) / 2)
+    return least, f"{0.7 * least:.0f}%", ("--set", "budget.profile=hopeful.json", "--set", "finetune.epochs=0")
+
+
+@pytest.mark.timeout(600)
+def test_where_the_corrected_model_says_that_none_is_fast_enough_the_first_network_stays(
+    folder, storage, name, below_the_fastest
+):
+    least, asked, words = below_the_fastest
+    words = (*words, "--set", f"name={name}", "--set", f'budget.latency_ms=["{asked}", "95%"]')
+    done = mendsearch("run", "spec.toml", *words, "--json", cwd=folder, storage=storage)
+    assert done.returncode == 0, done.stderr
+    first, second = json.loads(done.stdout)["budgets"]
+    assert (first["search"], first["timings"]["latency_ms"]["met"]) == (
+        f"{name}-latency_ms-{asked.removesuffix('%')}-percent",
+        False,
+    )
+    (line,) = [line for line in done.stderr.splitlines() if "with the model corrected none can" in line]
+    took = first["timings"]["latency_ms"]["measured_ms"][first["exported"]]
+    assert f"the exported network stays, {took:.3g} ms measured: budget latency_ms={asked} cannot be met" in line
+    said = float(re.search(r"still costs \S+ ms, (\S+)% of the dense", line)[1])
+    assert said == pytest.approx(least, rel=0.25)
+    assert not list((folder / "runs").glob(f"{first['search']}-corrected*"))
+    assert (folder / "runs" / first["search"] / "model").is_dir()
+    assert second["search"].startswith(f"{name}-latency_ms-95-percent"), "the later budget has its run"
+    again = mendsearch("run", "spec.toml", *words, "--json", cwd=folder, storage=storage)
+    assert (again.returncode, json.loads(again.stdout)) == (0, json.loads(done.stdout))
+    assert line in again.stderr.splitlines()
+
+
+@pytest.mark.timeout(600)
+def test_after_the_last_correction_no_command_is_said_that_would_be_refused(folder, storage, name, below_the_fastest):
+    _, asked, words = below_the_fastest
+    words = (*words, "--set", f"name={name}-corrected-3", "--set", f"budget.latency_ms={asked}")
+    done = mendsearch("run", "spec.toml", *words, cwd=folder, storage=storage)
+    assert done.returncode == 0, done.stderr
+    assert "with the model corrected none can" in done.stderr
+    assert "go on with the latency model corrected" not in done.stderr
 
 
 def test_a_runtime_that_is_not_there_is_one_line_and_exit_2(tmp_path):

@@ -8,13 +8,13 @@ from mendstore.queries.fleet import events, retried, set_aside
 from mendstore.queries.pace import throughput
 from mendstore.queries.searches import Search
 from mendstore.queries.workers import Gaps
-from mendview import figures, words
+from mendview import devices, figures, words
 from mendview.overview import Overview
 from mendview.pages.base import Importances, Page, Panel, begin, render
 
 
 def fleet_page(snapshot: Snapshot, search: Search, importances: Importances, number: int | None = None) -> Page:
-    """Workers, leases, faults, candidates that were set aside."""
+    """Workers, leases, device workers, faults, candidates that were set aside."""
     seen, page = begin(snapshot, search, "fleet")
     found = workers.workers(snapshot, search)
     if seen.fleet.all:
@@ -25,12 +25,15 @@ def fleet_page(snapshot: Snapshot, search: Search, importances: Importances, num
         page.figures["throughput"] = figures.throughput(spans)
         page.layout.append(Panel("throughput", "Trials per hour", "By host.", whole=True))
     page.parts["workers"] = render("workers", workers=found)
+    page.layout.append(Panel("workers", "Workers", whole=True))
+    if seen.devices is not None:
+        page.parts["devices"] = render("devices", found=seen.devices, devices=devices)
+        page.layout.append(Panel("devices", "Device workers", whole=True))
     page.parts["events"] = render("events", events=events(snapshot, search))
     page.parts["aside"] = render(
         "aside", aside=set_aside(snapshot, search), failures=trials.latest_failures(snapshot, search), base=page.base
     )
     page.layout += [
-        Panel("workers", "Workers", whole=True),
         Panel("aside", "Candidates set aside and failed attempts"),
         Panel("events", "Events"),
     ]

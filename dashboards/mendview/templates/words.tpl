@@ -7,4 +7,5 @@
 <dt>mended</dt><dd>the network that the search found; it is refined and fine-tuned like the controls</dd>
 <dt>stopped early</dt><dd>scored on a part of the images, since it was significantly worse than the best candidate</dd>
 <dt>set aside</dt><dd>a candidate that failed three times and is not tried again</dd>
+<dt>device worker</dt><dd>a process on the target device that measures networks for a latency budget; it runs no trials</dd>
 </dl></details>

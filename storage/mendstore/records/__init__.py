@@ -6,7 +6,7 @@ raises `RecordError` for what is not a record at all, so that a page can say so 
 """
 
 from mendstore.records.base import Counts, Record, RecordError
-from mendstore.records.measurement import Answer, Request
+from mendstore.records.measurement import Answer, DeviceSetting, Request
 from mendstore.records.result import (
     CONTROLS,
     FORMAT,
@@ -26,27 +26,7 @@ from mendstore.records.result import (
 from mendstore.records.structure import STRUCTURE, Layer, Output, Structure
 
 __all__ = [
-    "CONTROLS",
-    "FORMAT",
-    "MENDED",
-    "RESULTS",
-    "STRUCTURE",
-    "Answer",
-    "Budget",
-    "Counts",
-    "DenseRow",
-    "Layer",
-    "Lead",
-    "Model",
-    "Output",
-    "PrunedRow",
-    "Record",
-    "RecordError",
-    "Request",
-    "RunResult",
-    "Structure",
-    "Timing",
-    "TrialCounts",
-    "all_met",
-    "title",
+    "CONTROLS", "FORMAT", "MENDED", "RESULTS", "STRUCTURE", "Answer", "Budget", "Counts", "DenseRow", "DeviceSetting",
+    "Layer", "Lead", "Model", "Output", "PrunedRow", "Record", "RecordError", "Request", "RunResult", "Structure",
+    "Timing", "TrialCounts", "all_met", "title",
 ]  # fmt: skip

@@ -12,6 +12,16 @@ Digest = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
 Milliseconds = Annotated[float, Field(ge=0, lt=1e300)]
 
 
+class DeviceSetting(Record):
+    """What a device worker says of itself when it joins; its times depend on all of it."""
+
+    runtime: str = Field(description="`onnxruntime` or `openvino`, or with a provider or device after a colon.")
+    device: str = Field(description="Name of the CPU, GPU or other device.")
+    threads: int = Field(ge=1, description="Threads of a pass on a CPU.")
+    dtype: str = Field(description="Dtype of the networks that it measures.")
+    versions: dict[str, str] = Field(default_factory=dict, description="Of the packages that times depend on.")
+
+
 class Request(Record):
     """Networks that are to be timed in turns, as blobs."""
 

@@ -1,5 +1,6 @@
 """A device worker as a process without PyTorch: it is killed, stopped and cut off like a worker, and loses nothing."""
 
+import json
 import signal
 import time
 
@@ -15,6 +16,7 @@ from mendsearch.latency.asking import DeviceTimer, NoDeviceError, find_device, w
 from mendsearch.latency.graphs import Graphs, inputs_file
 from mendsearch.latency.sessions import Sessions
 from mendsearch.models.resnet import ResNet
+from tests.acceptance.cli import mendsearch
 from tests.integration.latency.device_workers import BOARD, device_worker, until
 from tests.integration.mendstore.test_queue import execute
 
@@ -58,6 +60,38 @@ def test_networks_are_timed_where_there_is_no_torch(database, asker, name, stora
     assert answer.ms["dense"] == pytest.approx(answer.dense_ms, rel=0.5)
     assert answer.setting["device"] == BOARD
     assert rows(database, name) == [("done", 1, [])]
+
+
+def shown(storage, name, cwd):
+    """What `status` says of a name, as plain values and as text."""
+    told = [mendsearch("status", storage, name, *more, cwd=cwd) for more in (("--json",), ())]
+    assert [done.returncode for done in told] == [0, 0], told
+    return json.loads(told[0].stdout)[0]["devices"], told[1].stdout
+
+
+def test_status_shows_what_a_device_worker_is_at_until_it_is_gone(database, asker, name, storage, files, tmp_path):
+    nobody = mendsearch("status", storage, name, cwd=tmp_path)
+    assert (nobody.returncode, "no search" in nobody.stderr) == (2, True)
+    with device_worker(storage, name, tmp_path / "board") as worker:
+        until(lambda: asker.devices(WANTED))
+        plain, text = shown(storage, name, tmp_path)  # before there is a search, since a profile is made first
+        assert "no search yet" in text
+        assert f"{BOARD}, onnxruntime, 1 thread: alive" in text
+        assert "waiting for a measurement" in text
+        mendstore.register(database, name, trials=1, distributions={}, fingerprint="", spec={}, versions={}, starts=[])
+        number = asker.ask(WANTED, **files, rounds=10_000, seed=0)
+        until(lambda: state(asker, number) == "leased")
+        plain, text = shown(storage, name, tmp_path)
+        (seen,) = plain["workers"]
+        assert (seen["device"], seen["runtime"], seen["threads"]) == (BOARD, "onnxruntime", 1)
+        assert (seen["state"], seen["measurement"], seen["of"]) == ("alive", number, name)
+        assert plain["measurements"] == {"waiting": 0, "measuring": 1, "done": 0, "failed": 0, "withdrawn": 0}
+        assert f"at measurement {number} of `{name}`" in text
+        worker.send_signal(signal.SIGKILL)
+        worker.wait()
+        plain, text = shown(storage, name, tmp_path)
+        assert plain["workers"][0]["state"] == "lost", "its process is known to have ended"
+    asker.withdraw([number])
 
 
 def test_what_a_killed_device_worker_held_is_measured_by_another(database, asker, name, storage, files, tmp_path):

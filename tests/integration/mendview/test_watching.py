@@ -14,7 +14,7 @@ from mendsearch import figures
 from mendstore.queries.searches import find_search
 from mendview import overview, terminal
 from mendview.importance import importance
-from mendview.pages import network_page
+from mendview.pages import fleet_page, network_page
 from mendview.publish import publish
 from mendview.report import report_of
 
@@ -55,6 +55,28 @@ def test_the_terminal_gives_the_same_answers(reader, made):
     for answer in ("Going well", "pre-pruned −", "wider", "5 workers alive", "in about"):
         assert answer in text
     assert re.search(rf"{re.escape(made.name)}.*running", text_of(terminal.searches_table([see(reader, made)])))
+
+
+def test_device_workers_are_shown_where_there_are_some(reader, database, made, tmp_path):
+    def page():
+        seen = see(reader, made)
+        return reader.read(lambda snapshot: fleet_page(snapshot, seen.search, lambda *_: None)), seen
+
+    before, seen = page()
+    assert seen.devices is overview.summary(seen)["devices"] is None
+    assert "device" not in text_of(terminal.at_a_glance(seen))
+    assert "devices" not in [panel.key for panel in before.layout]
+    setting = {"runtime": "onnxruntime", "device": "<b>a board", "threads": 2, "dtype": "float32", "versions": {}}
+    device = mendstore.Device(database, made.name, setting, tmp_path)
+    after, seen = page()
+    assert "<b>a board, onnxruntime, 2 threads: alive" in text_of(terminal.at_a_glance(seen))
+    assert "devices" in [panel.key for panel in after.layout]
+    assert "&lt;b&gt;a board" in after.parts["devices"]
+    assert ">alive<" in after.parts["devices"]
+    assert "waiting for a measurement" in after.parts["devices"]
+    assert overview.summary(seen)["devices"]["workers"][0]["threads"] == 2
+    device.leave("stopped")
+    assert ">ended<" in page()[0].parts["devices"]
 
 
 def test_watching_ends_with_the_search_and_outlives_an_outage(reader, made, finished):

@@ -4,7 +4,7 @@ import pytest
 
 from mendsearch.errors import SpecError
 from mendsearch.files import write_json
-from mendsearch.pipeline.budgets import chained, corrected, corrections, setting_of, specs_in
+from mendsearch.pipeline.budgets import chained, corrected, corrections, setting_of, specs_in, with_correction
 
 SPEC = """
 name = "mine"
@@ -122,3 +122,12 @@ def test_each_device_has_a_corrected_profile_of_its_own(write, tmp_path):
 def test_one_device_is_set_by_its_path(write):
     (spec,) = specs_in(write(0.4), TIMED)
     assert setting_of(spec, {"latency_ms": Path("x.json")}) == ["budget.profile=x.json"]
+
+
+def test_a_correction_changes_the_profile_alone(write, tmp_path):
+    (spec,) = specs_in(write(0.4), TIMED)
+    assert with_correction(spec, tmp_path) is None
+    write_json(tmp_path / "latency.json", {})
+    again = with_correction(spec, tmp_path)
+    assert again.budget.profile == tmp_path / "latency.json"
+    assert again.model_copy(update={"budget": spec.budget}) == spec

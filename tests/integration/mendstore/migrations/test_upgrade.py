@@ -18,6 +18,8 @@ from mendstore import Database, Result
 from mendstore.queries.pace import pace_of
 from mendstore.queries.searches import find_search
 from mendstore.schema import _alembic
+from mendview.overview import overview
+from mendview.pages import fleet_page
 
 TRIALS = 8
 PARAMS = ("restore/a", "restore/b")
@@ -162,8 +164,13 @@ def test_every_database_ends_with_the_same_functions(server, url, name):
 
 def test_a_database_of_before_has_no_device_workers(url, name):
     mendstore.upgrade(url, "0003")
-    database = Database(url)
+    database, seen = Database(url), mendstore.Reader(url)
     assert mendstore.Measurements(database, name).devices({}) == []
+    begin(database, name)
+    found = seen.read(lambda snapshot: overview(snapshot, find_search(snapshot, name=name)))
+    assert (found.devices, found.search.name) == (None, name)
+    assert seen.read(lambda snapshot: fleet_page(snapshot, found.search, lambda *_: None)).parts.keys() >= {"workers"}
+    seen.close()
     database.close()
 
 
