@@ -23,11 +23,11 @@ from mendsearch.config import Budget
 from mendsearch.coupling.graph import find_coupling
 from mendsearch.errors import BudgetError
 from mendsearch.latency.candidates import builder, random_structures
+from mendsearch.latency.finalists import ROUNDS, allowance
 from mendsearch.latency.measuring import measure
 from mendsearch.latency.runtimes import Runtime
 from mendsearch.pipeline.budgets import CORRECTIONS
 from mendsearch.pipeline.export import versions
-from mendsearch.pipeline.timing import ROUNDS, allowance
 
 TAKES = "an hour on one core"
 PARTS = tuple(round(float(part), 3) for part in np.linspace(0.2, 0.8, 20))
