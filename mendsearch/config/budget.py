@@ -85,12 +85,12 @@ class Budget(SpecPart):
 
     @model_validator(mode="after")
     def _needs_a_limit(self) -> Budget:
+        if self.latency_ms is not None and self.profile is None:
+            raise ValueError("`latency_ms` needs `profile`; make one with `mendsearch profile`")
         if not self.limits():
             raise ValueError(
                 "a budget needs `macs`, `params`, `latency_ms`, `size_bytes`, `activation_bytes` or `device`"
             )
-        if self.latency_ms is not None and self.profile is None:
-            raise ValueError("`latency_ms` needs `profile`; make one with `mendsearch profile`")
         return self
 
     def limits(self) -> dict[str, float]:
