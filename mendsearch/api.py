@@ -114,7 +114,7 @@ def mend(
             `validation` is returned. Without it, the structure of the best score is, as it is before any fine-tuning.
         storage: URL of a Postgres database; without it, the study is in memory. A study of that name is resumed.
         name: name of the study.
-        seed: seed of ranking and sampling.
+        seed: seed of ranking, of sampling, and of the control that is drawn at random.
         quiet: whether to write no progress to stderr.
         on_progress: function called with a `Progress` at each step, such as a bar in a notebook; what it raises ends
             the call.
@@ -176,7 +176,7 @@ def mend(
     registration = None if storage is None else Registration(storage, name)
     warm = [] if warm_start is None else warm_starts(warm_start, problem.coupling)
     study = run_study(search, spec, registration=registration, name=name, seed=seed, reporter=reporter, warm=warm)
-    finalists = choose(study, search, 1 if finetune is None else FinetuneSpec().finalists, reporter)
+    finalists = choose(study, search, 1 if finetune is None else FinetuneSpec().finalists, seed, reporter)
     if finetune is None:
         chosen = max(finalists, key=lambda name: finalists[name].score)
         model = search.scorer.build(finalists[chosen].counts)

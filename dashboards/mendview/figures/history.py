@@ -13,18 +13,24 @@ from mendview.words import moment, plural, score
 
 SHOWN = 40
 """Number of workers in the figure by worker; those with most trials are shown."""
-SYMBOLS = {"curves": "triangle-up", "pre_pruned": "diamond", "uniform": "square", "dense": "star"}
-COLOURS = {"curves": "--random", "pre_pruned": "--pre-pruned", "uniform": "--uniform", "dense": "--dense-line"}
+MARKS = {
+    "curves": ("triangle-up", "--curves"),
+    "pre_pruned": ("diamond", "--pre-pruned"),
+    "uniform": ("square", "--uniform"),
+    "random": ("x", "--random"),
+    "dense": ("star", "--dense-line"),
+}
+"""Marker and colour of the networks of a run that are not of the search."""
 
 
 def symbol_of(name: str) -> str:
     """The marker of a network of a run; those of the search, and the exported one, are circles."""
-    return SYMBOLS.get(name, "circle")
+    return MARKS[name][0] if name in MARKS else "circle"
 
 
 def colour_of(name: str) -> str:
     """The colour of a network of a run."""
-    return COLOURS.get(name, "--mended")
+    return MARKS[name][1] if name in MARKS else "--mended"
 
 
 def history(
