@@ -53,7 +53,7 @@ def test_a_finished_search_says_what_it_gained_and_asks_seldom(searches, visit):
     page.goto(f"{searches.address}mend/{searches.finished.study_id}/front")
     drawn(page, "front_macs")
     names = page.evaluate("document.getElementById('front_macs').data.map((trace) => trace.name)")
-    assert names == ["exported", "dense", "uniform", "pre-pruned"]  # the largest mark below the others
+    assert names == ["exported", "dense", "uniform", "pre-pruned", "random"]  # the largest mark below the others
 
 
 def test_every_coupling_group_is_shown_in_network_order_with_what_is_restored(searches, visit):

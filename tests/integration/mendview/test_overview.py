@@ -50,7 +50,7 @@ def test_the_network_of_a_finished_search_is_the_result_not_the_best_trial(reade
     search = replace(seen.search, result=result)
     assert seen.chosen.number == finished.best
     assert overview.headline(seen) == f"92.60% test accuracy (trial {finished.best})"
-    assert overview.controls(seen)[:3] == ["pre-pruned 90.70%", "uniform 91.20%", "dense 93.40%"]
+    assert overview.controls(seen)[:4] == ["pre-pruned 90.70%", "uniform 91.20%", "random 89.90%", "dense 93.40%"]
     assert overview.headline(replace(seen, search=search, top=[])) == "90.00% test accuracy"
 
 
