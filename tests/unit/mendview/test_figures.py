@@ -138,7 +138,7 @@ def test_accuracy_ends_at_one_however_few_networks_there_are():
     assert 0.9 < low < 0.9889 < high <= 1
     low, high = figure["layout"]["xaxis"]["range"]
     assert low < -0.17 < -0.05 < high < 0.1
-    assert len(figure["data"]) == 4
+    assert [trace["text"] for trace in figure["data"]] == [["uniform, mended"], ["pre-pruned"], ["random"]]
 
 
 def test_long_names_leave_a_figure_its_height():
