@@ -9,7 +9,6 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import optuna
 import torch
 
@@ -18,8 +17,8 @@ from bench.files import RESULTS, WORK, write_figures
 from mendsearch.config import Spec
 from mendsearch.coupling.layout import Ints
 from mendsearch.files import read_json, write_json
+from mendsearch.mending.random import random_structures
 from mendsearch.mending.search import Search
-from mendsearch.mending.space import Space
 from mendsearch.pipeline.export import versions
 from mendsearch.pipeline.folder import RunFolder
 from mendsearch.pipeline.inputs import read_inputs
@@ -70,7 +69,7 @@ def compare(spec: Spec, finetune_seeds: tuple[int, ...], dense_from: Path | None
         search, spec.mend, registration=Registration(url, spec.name), name=spec.name, seed=spec.seed, reporter=reporter
     )
     mend_s = time.perf_counter() - started
-    mended = choose(study, search, 1, reporter)["mended"].counts
+    mended = choose(study, search, 1, spec.seed, reporter)["mended"].counts
     structures = {"uniform": search.uniform, "pre_pruned": search.pre_pruned, "mended": mended}
     drawn = random_structures(search.space, RANDOM_STRUCTURES, spec.seed)
     structures |= {f"random {i}": counts for i, counts in enumerate(drawn)}
@@ -99,13 +98,6 @@ def forget(url: str, name: str) -> None:
     """Delete the study of that name if an earlier run left one."""
     if any(summary.name == name for summary in mendstore.summaries(url)):
         optuna.delete_study(study_name=name, storage=url)
-
-
-def random_structures(space: Space, count: int, seed: int) -> list[Ints]:
-    """The random control: restorations drawn uniformly and projected onto the budget, each (G,) int64."""
-    generator = np.random.default_rng(seed)
-    room = space.coupling.widths - space.floor
-    return [space.project(space.floor + generator.integers(0, room + 1)) for _ in range(count)]
 
 
 def clocked(work: Callable[[], Any]) -> tuple[float, float]:

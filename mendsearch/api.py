@@ -105,7 +105,7 @@ def mend(
             `validation` is returned. Without it, the structure of the best score is, as it is before any fine-tuning.
         storage: URL of a Postgres database; without it, the study is in memory. A study of that name is resumed.
         name: name of the study.
-        seed: seed of ranking and sampling.
+        seed: seed of ranking, of sampling, and of the control that is drawn at random.
         quiet: whether to write no progress to stderr.
         on_progress: function called with a `Progress` at each step, such as a bar in a notebook; what it raises ends
             the call.

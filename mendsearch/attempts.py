@@ -139,7 +139,7 @@ def _once(attempt: Attempt, warm: Sequence[Ints]) -> Pruned:
         reporter=attempt.reporter, warm=list(warm),
     )  # fmt: skip
     few = 1 if attempt.finetune is None else FinetuneSpec().finalists
-    finalists = choose(study, search, few, attempt.reporter)
+    finalists = choose(study, search, few, attempt.seed, attempt.reporter)
     if attempt.finetune is None:
         figure, models = "score", dict[str, nn.Module]()
         judged = {name: [-finalist.losses] for name, finalist in finalists.items()}

@@ -21,9 +21,9 @@ from bench.accuracy import mtcnn, photographs
 from bench.accuracy.faces_page import page
 from bench.accuracy.torch_pruning_peer import WAYS, pruned_by_peer
 from bench.files import ROOT, WORK, kept, write_figures
-from bench.rows import random_structures
 from mendsearch.config import Budget, MendSpec, PruneSpec
 from mendsearch.files import write_text
+from mendsearch.mending.random import random_structures
 from mendsearch.mending.search import Search, build_problem, rank_channels
 from mendsearch.pipeline.export import versions
 from mendsearch.progress import Reporter

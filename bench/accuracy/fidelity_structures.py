@@ -8,11 +8,11 @@ import torch
 
 from bench.files import WORK
 from bench.networks import NETWORKS, Trained, parser, trained
-from bench.rows import random_structures
 from mendsearch.config import FinetuneSpec
 from mendsearch.coupling.layout import Ints
 from mendsearch.coupling.surgery import build_pruned
 from mendsearch.files import read_json, write_json
+from mendsearch.mending.random import random_structures
 from mendsearch.mending.space import Space
 from mendsearch.prepruning import cut
 

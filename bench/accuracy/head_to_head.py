@@ -24,11 +24,11 @@ from bench.accuracy.torch_pruning_peer import Way, macs_of, pruned_by_peer, reca
 from bench.files import WORK, kept, read_figures, write_figures
 from bench.networks import Trained, parser, trained
 from bench.remembered import Remembered
-from bench.rows import random_structures
 from mendsearch.config import FinetuneSpec
 from mendsearch.coupling.layout import Ints
 from mendsearch.coupling.surgery import build_pruned
 from mendsearch.files import read_tensors, write_tensors
+from mendsearch.mending.random import random_structures
 from mendsearch.pipeline.export import versions
 from mendsearch.progress import Reporter
 from mendsearch.study.finalists import choose
@@ -131,7 +131,7 @@ class Cell:
             quiet=True,
         )
         seconds = time.process_time() - started
-        found = choose(pruned.study, self._search, 3, Reporter(quiet=True))
+        found = choose(pruned.study, self._search, 3, seed, Reporter(quiet=True))
         return {name: each.counts.tolist() for name, each in found.items()} | {"seconds": seconds}
 
     def _peer(self, name: str) -> dict[str, torch.Tensor]:

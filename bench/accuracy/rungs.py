@@ -14,8 +14,8 @@ from torch import Tensor
 
 from bench.files import WORK, kept, write_figures
 from bench.networks import Trained, parser, trained
-from bench.rows import random_structures
 from mendsearch.coupling.layout import Ints
+from mendsearch.mending.random import random_structures
 from mendsearch.mending.scoring import Scorer
 from mendsearch.modes import evaluating, fast_passes
 from mendsearch.pipeline.export import versions

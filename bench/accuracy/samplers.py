@@ -21,10 +21,10 @@ import mendsearch.mending.scoring as scoring_module
 import mendsearch.mending.weights as weights_module
 from bench.files import WORK, write_figures
 from bench.networks import digits, parser, trained
-from bench.rows import random_structures
 from bench.staircase import improvements
 from mendsearch.config import Budget
 from mendsearch.files import read_json, write_json
+from mendsearch.mending.random import random_structures
 from mendsearch.mending.sampler import SAMPLERS, OptunaSampler, SpaceSampler, make_sampler
 from mendsearch.mending.search import POWERS, Search, build_problem
 from mendsearch.mending.space import Space

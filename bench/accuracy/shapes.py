@@ -20,10 +20,10 @@ from bench.accuracy.drawn_tasks import CALIBRATION, TASKS, TEST, TRAIN, VALIDATI
 from bench.accuracy.shapes_page import page
 from bench.accuracy.torch_pruning_peer import WAYS, macs_of, pruned_by_peer, recalibrated
 from bench.files import ROOT, WORK, kept, write_figures
-from bench.rows import random_structures
 from mendsearch.config import Budget, FinetuneSpec, MendSpec, PruneSpec
 from mendsearch.coupling.layout import Ints
 from mendsearch.files import write_text
+from mendsearch.mending.random import random_structures
 from mendsearch.mending.search import Search, build_problem, rank_channels
 from mendsearch.pipeline.export import versions
 from mendsearch.progress import Reporter

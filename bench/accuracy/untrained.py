@@ -16,8 +16,8 @@ import torch
 import mendsearch
 from bench.files import WORK, kept, write_figures
 from bench.networks import Trained, parser, trained
-from bench.rows import random_structures
 from mendsearch.config import FinetuneSpec
+from mendsearch.mending.random import random_structures
 from mendsearch.mending.search import Search
 from mendsearch.pipeline.export import versions
 from mendsearch.training.loop import accuracy

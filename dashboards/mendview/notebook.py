@@ -79,7 +79,7 @@ def importance(study: str, url: str | None = None) -> go.Figure:
 
 
 def front(study: str, url: str | None = None, cost: str = "macs") -> go.Figure:
-    """Test accuracy (or metric) of dense, uniform, pre-pruned and mended against `macs`, `params` or `latency_ms`."""
+    """Test accuracy (or metric) of exported, dense and controls against `macs`, `params` or `latency_ms`."""
     return figures.plotly_figure(
         _ask(lambda snapshot, s: figures.front({s.name: s.result} if s.result else {}, cost), study, url)
     )

@@ -250,7 +250,7 @@ def controls(seen: Overview) -> list[str]:
     """The controls beside the best network, and its cost, in words."""
     result, best, dense = seen.search.result, seen.best, seen.search.structure.dense
     if result:
-        lines = [f"{title(name)} {figure(result.figures[name], result)}" for name in (*CONTROLS, "dense")]
+        lines = [f"{title(name)} {figure(result.figures[name], result)}" for name in (*result.main_controls, "dense")]
     elif best is not None and best.score is not None:
         lines = [] if best.top1_agreement is None else [agreeing(best.top1_agreement, seen.search.structure)]
         lines += [

@@ -7,7 +7,7 @@ from typing import Any
 
 from rich.table import Table
 
-from mendstore.records import CONTROLS, PrunedRow, RunResult, Timing, title
+from mendstore.records import PrunedRow, RunResult, Timing, title
 from mendview import words
 from mendview.words import device
 
@@ -122,7 +122,8 @@ def budgets_table(results: Sequence[RunResult]) -> Table:
         results: results of the runs, in order.
     """
     first = results[0]
-    figure, controls = f"test {first.figure_name}", [name for name in CONTROLS if name in first.finalists]
+    figure = f"test {first.figure_name}"
+    controls = list(dict.fromkeys(name for result in results for name in result.main_controls))
     caption = (
         f"{figure}: of the exported network, and of the controls at the same budget, each after as much of the "
         f"fine-tuning as the table of its search says. Percentages are of the dense network: its MACs, and its latency "
@@ -137,7 +138,7 @@ def budgets_table(results: Sequence[RunResult]) -> Table:
     table.add_row("", "dense", dense, *("" for _ in controls), *_costs(first, "dense"), _latency(first, "dense"))
     for result in results:
         name, times = result.exported, result.times_ms
-        figures = [words.measured(result.figures[one], result) for one in (name, *controls)]
+        figures = [words.measured(result.figures.get(one), result) for one in (name, *controls)]
         part = words.percent(times[name] / times["dense"] if times["dense"] else None)
         latency = f"{_latency(result, name)} ({part})"
         table.add_row(result.search, title(name), *figures, *_costs(result, name), latency)

@@ -59,7 +59,8 @@ class Pruned:
         study: the Optuna study, with every trial.
         structure: which channels stay; `apply` prunes another copy of the dense network alike.
         chosen: the finalist that this is: `mended` and so on, or a control that turned out better.
-        controls: structures to compare with, `uniform`, `pre_pruned` and `curves`, each with a network on demand.
+        controls: structures to compare with, `uniform`, `pre_pruned`, `curves` and `random`, each with a network on
+            demand.
         figure: what finalists were judged by on the validation items: `score` without fine-tuning; else `accuracy`,
             `agreement`, or the name of your metric.
         leads: by control that is another structure, by how much this one is ahead in `figure`, item by item after equal

@@ -127,7 +127,7 @@ class Climber:
 
     def _choose(self, tasks: mendstore.Tasks, task: mendstore.Task, study: optuna.Study) -> None:
         started, coupling = time.perf_counter(), self.search.problem.coupling
-        found = choose(study, self.search, self.spec.finetune.finalists, self.reporter)
+        found = choose(study, self.search, self.spec.finetune.finalists, self.spec.seed, self.reporter)
         finalists = [
             mendstore.ChosenFinalist(
                 name,

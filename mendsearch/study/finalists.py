@@ -14,12 +14,13 @@ from torch import Tensor
 from mendsearch.coupling.layout import Ints
 from mendsearch.errors import MendsearchError
 from mendsearch.mending.distance import spread
+from mendsearch.mending.random import random_structures
 from mendsearch.mending.scoring import Scored
 from mendsearch.mending.search import Search
 from mendsearch.mending.space import Space
 from mendsearch.progress import Reporter
 
-CONTROLS = ("uniform", "pre_pruned", "curves")
+CONTROLS = ("uniform", "pre_pruned", "curves", "random")
 FEW = 6
 """Candidates whose weights are refined: the best one by its trial, and the best that differ."""
 POOL = 24
@@ -41,7 +42,7 @@ class Finalist:
     losses: Tensor
 
 
-def choose(study: optuna.Study, search: Search, most: int, reporter: Reporter) -> dict[str, Finalist]:
+def choose(study: optuna.Study, search: Search, most: int, seed: int, reporter: Reporter) -> dict[str, Finalist]:
     """Refine the weights of a few candidates and of the controls, and choose those to fine-tune.
 
     All of them are scored here, on one device, whatever devices the trials ran on.
@@ -50,12 +51,13 @@ def choose(study: optuna.Study, search: Search, most: int, reporter: Reporter) -
         study: study of the search.
         search: the search.
         most: number of candidates that are chosen.
+        seed: seed of the control that is drawn at random.
         reporter: where progress goes.
 
     Returns:
-        the controls `uniform`, `pre_pruned` and `curves`, the best of the error curves; then `mended`, the best
-        candidate, and `mended_2` and so on, the best ones that differ from it and from the controls. Two names may
-        stand for one structure.
+        the controls `uniform`, `pre_pruned`, `curves`, the best of the error curves, and `random`; then `mended`, the
+        best candidate, and `mended_2` and so on, the best ones that differ from it and from the controls. Two names
+        may stand for one structure.
 
     Raises:
         MendsearchError: no candidate has a finite score.
@@ -66,14 +68,16 @@ def choose(study: optuna.Study, search: Search, most: int, reporter: Reporter) -
             f"no candidate of `{study.study_name}` has a finite score; check the network's weights and the images"
         )
     few = [*spread(candidates, FEW), *search.by_curves, search.pre_pruned, search.uniform]
+    (drawn,) = random_structures(search.space, 1, seed)
     scored: dict[tuple[int, ...], Scored] = {}
-    with reporter.stage("refine", len({tuple(counts) for counts in few})) as stage:
-        for counts in few:
+    with reporter.stage("refine", len({tuple(counts) for counts in [*few, drawn]})) as stage:
+        for counts in [*few, drawn]:
             if tuple(counts) not in scored:
                 scored[tuple(counts)] = search.scorer.refined(counts)
                 stage.advance(f"best score {max(found.value for found in scored.values()):.4f}")
     curves = max(search.by_curves, key=lambda counts: scored[tuple(counts)].value)
-    controls = dict(zip(CONTROLS, (search.uniform, search.pre_pruned, curves), strict=True))
+    controls = dict(zip(CONTROLS, (search.uniform, search.pre_pruned, curves, drawn), strict=True))
+    # the search did not find the drawn structure, and takes no credit for it
     ranked = sorted(few, key=lambda counts: -scored[tuple(counts)].value)
     mended = [ranked[0], *spread(ranked[1:], most - 1, beside=[ranked[0], *controls.values()])]
     names = ["mended", *(f"mended_{number}" for number in range(2, most + 1))]

@@ -18,7 +18,7 @@ from mendstore.records import title
 from tests.acceptance.cli import mendsearch
 
 TRIALS, STARTS = 60, 6
-CONTROLS = ("uniform", "pre_pruned", "curves")
+CONTROLS = ("uniform", "pre_pruned", "curves", "random")
 
 
 @pytest.fixture(scope="module")
@@ -44,7 +44,7 @@ def url(demo):
 
 
 def test_the_table_and_the_progress_are_printed(demo):
-    for row in ("dense", "uniform", "pre-pruned", "mended"):
+    for row in ("dense", "uniform", "pre-pruned", "random", "mended"):
         assert row in demo[1].stdout
     for stage in ("train: 30/30", "rank:", f"mend: {TRIALS}/{TRIALS} best score", "fine-tune:"):
         assert stage in demo[1].stderr

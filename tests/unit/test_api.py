@@ -91,7 +91,7 @@ def test_weights_that_are_not_finite_are_said_to_be():
 @torch.no_grad()
 def test_controls_come_with_figures_and_networks(tmp_path):
     pruned = mendsearch.mend(build("residual"), calibration=IMAGES, validation=IMAGES, **CALL)
-    assert list(pruned.controls) == ["uniform", "pre_pruned", "curves"]
+    assert list(pruned.controls) == ["uniform", "pre_pruned", "curves", "random"]
     reference = build("residual")(IMAGES).log_softmax(1)
     for control in pruned.controls.values():
         model = control.model()
@@ -148,8 +148,8 @@ def test_fine_tuning_of_ones_own_chooses_the_result():
     assert {part for part, *_ in half} == {0.25}
     assert {part for part, *_ in whole} == {0.5}
     assert tuple(parameter.shape for parameter in pruned.model.parameters()) in {shapes for *_, shapes in whole}
-    assert pruned.chosen in ("uniform", "pre_pruned", "curves", "mended", "mended_2", "mended_3")
-    assert set(pruned.controls) == {"uniform", "pre_pruned", "curves"}
+    assert pruned.chosen in (*pruned.controls, "mended", "mended_2", "mended_3")
+    assert set(pruned.controls) == {"uniform", "pre_pruned", "curves", "random"}
     assert pruned.figure == "accuracy"
     assert f"in {pruned.figure}" in pruned.verdict
 

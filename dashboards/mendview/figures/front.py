@@ -6,14 +6,14 @@ from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
 from mendstore.queries.trials import Point
-from mendstore.records import RunResult, title
+from mendstore.records import CONTROLS, RANDOM, RunResult, title
 from mendview.figures.history import colour_of, symbol_of
 from mendview.figures.network import labels
 from mendview.figures.style import Figure, amounts, figure, rounded
 from mendview.words import COSTS, plural
 
 RELATIVE = "time of a pass, of the dense network's"
-KINDS = ("exported", "dense", "uniform", "pre_pruned")
+KINDS = ("exported", "dense", *reversed(CONTROLS), RANDOM)
 """Networks of a run that are shown, the largest mark first, below the others."""
 
 
@@ -30,10 +30,13 @@ def front(runs: Mapping[str, RunResult], cost: str) -> Figure:
     value = "%{y:.2%}" if percents else "%{y:.4f}"
     at = " at %{x:.1%}<extra>" if cost == "latency_ms" else " at %{x:.4s}<extra>"
     name_of_figure = next((result.figure_name for result in runs.values()), "accuracy")
-    for kind in KINDS if runs else ():
+    for kind in KINDS:
         shown = title(kind)
         named = {name: result.exported if kind == "exported" else kind for name, result in runs.items()}
-        rows = [(_cost(result, named[name], cost), result.figures[named[name]], name) for name, result in runs.items()]
+        there = {name: result for name, result in runs.items() if named[name] in result.rows}
+        if not there:
+            continue
+        rows = [(_cost(result, named[name], cost), result.figures[named[name]], name) for name, result in there.items()]
         points = sorted((spent, reached, name) for spent, reached, name in rows if reached is not None)
         colour = colour_of(kind)
         data.append(

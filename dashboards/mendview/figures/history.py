@@ -13,18 +13,24 @@ from mendview.words import moment, plural, score
 
 SHOWN = 40
 """Number of workers in the figure by worker; those with most trials are shown."""
-SYMBOLS = {"curves": "triangle-up", "pre_pruned": "diamond", "uniform": "square", "dense": "star"}
-COLOURS = {"curves": "--random", "pre_pruned": "--pre-pruned", "uniform": "--uniform", "dense": "--dense-line"}
+MARKS = {
+    "curves": ("triangle-up", "--curves"),
+    "pre_pruned": ("diamond", "--pre-pruned"),
+    "uniform": ("square", "--uniform"),
+    "random": ("x", "--random"),
+    "dense": ("star", "--dense-line"),
+}
+"""Marker and colour of the networks of a run that are not of the search."""
 
 
 def symbol_of(name: str) -> str:
     """The marker of a network of a run; those of the search, and the exported one, are circles."""
-    return SYMBOLS.get(name, "circle")
+    return MARKS[name][0] if name in MARKS else "circle"
 
 
 def colour_of(name: str) -> str:
     """The colour of a network of a run."""
-    return COLOURS.get(name, "--mended")
+    return MARKS[name][1] if name in MARKS else "--mended"
 
 
 def history(
@@ -109,23 +115,30 @@ def by_worker(workers: Sequence[Worker]) -> Figure:
 
 
 def fidelity(result: RunResult) -> Figure:
-    """Score before fine-tuning against accuracy or metric after it, of the finalists that had all of it."""
+    """Score before fine-tuning against accuracy or metric after it, of the finalists that had all of it.
+
+    Finalists that are one structure are one mark with all their names.
+    """
     figures, percents = result.figures, result.metric is None
     points = {
         name: (row.score, reached)
         for name, row in result.finalists.items()
         if row.score is not None and (reached := figures[name]) is not None and row.part == result.winner.part
     }
+    equal: dict[tuple[tuple[str, int], ...], list[str]] = {}
+    for name in points:
+        equal.setdefault(tuple(sorted(result.finalists[name].keep_counts.items())), []).append(name)
+    shown = {names[0]: ", ".join(map(title, names)) for names in equal.values()}
     scores, values = [point[0] for point in points.values()], [point[1] for point in points.values()]
     data = [
         {
-            "type": "scatter", "mode": "markers+text", "name": title(name), "x": [round(score, 5)], "y": [value],
-            "text": [title(name)], "textposition": "bottom center", "cliponaxis": False,
+            "type": "scatter", "mode": "markers+text", "name": named, "x": [round(points[name][0], 5)],
+            "y": [points[name][1]], "text": [named], "textposition": "bottom center", "cliponaxis": False,
             "marker": {"size": 13, "color": colour_of(name), "symbol": symbol_of(name)},
             "hovertemplate": "score %{x:.4f}, " + result.figure_name + (" %{y:.2%}" if percents else " %{y:.4f}")
-            + "<extra>" + title(name) + "</extra>",
+            + "<extra>" + named + "</extra>",
         }
-        for name, (score, value) in points.items()
+        for name, named in shown.items()
     ]  # fmt: skip
     alt = f"Score before fine-tuning against test {result.figure_name} after it."
     size = max(map(abs, values), default=1.0) or 1.0

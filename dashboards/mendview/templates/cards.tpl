@@ -7,7 +7,7 @@
 % if seen.chosen is not None:
 <p><a href="{{page.base}}trial/{{seen.chosen.number}}">trial {{seen.chosen.number}}</a>, score {{words.score(seen.chosen.score)}}, {{words.score(result.winner.score)}} once refined</p>
 % end
-% for name in ("uniform", "pre_pruned"):
+% for name in result.main_controls:
 <p>{{title_of(name)}} <strong>{{words.figure(result.figures[name], result)}}</strong></p>
 % end
 % elif best is not None:

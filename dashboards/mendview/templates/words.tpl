@@ -3,7 +3,7 @@
 <dt>coupling group</dt><dd>channels of several layers that can only be removed together, named by the first of these layers</dd>
 <dt>floor</dt><dd>the narrow structure from which mending starts</dd>
 <dt>restored</dt><dd>channels that a trial adds to the floor</dd>
-<dt>pre-pruned, uniform</dt><dd>the controls with the same budget: cut by a pre-pruning rule, and cut alike in every coupling group</dd>
+<dt>pre-pruned, uniform, random</dt><dd>the controls with the same budget: cut by a pre-pruning rule, cut alike in every coupling group, and drawn at random</dd>
 <dt>mended</dt><dd>the network that the search found; it is refined and fine-tuned like the controls</dd>
 <dt>stopped early</dt><dd>scored on a part of the images, since it was significantly worse than the best candidate</dd>
 <dt>set aside</dt><dd>a candidate that failed three times and is not tried again</dd>

@@ -11,6 +11,7 @@ from mendstore.records.result import (
     CONTROLS,
     FORMAT,
     MENDED,
+    RANDOM,
     RESULTS,
     Budget,
     DenseRow,
@@ -26,7 +27,7 @@ from mendstore.records.result import (
 from mendstore.records.structure import STRUCTURE, Layer, Output, Structure
 
 __all__ = [
-    "CONTROLS", "FORMAT", "MENDED", "RESULTS", "STRUCTURE", "Answer", "Budget", "Counts", "DenseRow", "DeviceSetting",
-    "Layer", "Lead", "Model", "Output", "PrunedRow", "Record", "RecordError", "Request", "RunResult", "Structure",
-    "Timing", "TrialCounts", "all_met", "title",
+    "CONTROLS", "FORMAT", "MENDED", "RANDOM", "RESULTS", "STRUCTURE", "Answer", "Budget", "Counts", "DenseRow",
+    "DeviceSetting", "Layer", "Lead", "Model", "Output", "PrunedRow", "Record", "RecordError", "Request", "RunResult",
+    "Structure", "Timing", "TrialCounts", "all_met", "title",
 ]  # fmt: skip

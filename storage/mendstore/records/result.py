@@ -14,6 +14,9 @@ RESULTS = "results"
 FORMAT = 2
 """Version of the format; it grows when a reader of the one before would misread a result."""
 CONTROLS = ("pre_pruned", "uniform")
+"""Controls that every result has."""
+RANDOM = "random"
+"""The control that is drawn at random; a search whose finalists an older release chose has none."""
 MENDED = "mended"
 
 
@@ -128,8 +131,8 @@ class RunResult(Record):
     dense: DenseRow
     finalists: dict[str, PrunedRow] = Field(
         description="The pruned networks: `uniform`, in which every coupling group is cut alike; `pre_pruned`, that of "
-        "the pre-pruning rule; `curves`, the best of the error curves; `mended`, the best score of the search; and "
-        "`mended_2`, `mended_3`, … behind it.",
+        "the pre-pruning rule; `curves`, the best of the error curves; `random`, drawn at random; `mended`, the best "
+        "score of the search; and `mended_2`, `mended_3`, … behind it. Older results have no `random`.",
     )
     exported: str = Field(description="The finalist in `model/`: the one that ended best on the validation split.")
     timings: dict[str, Timing] = Field(
@@ -182,6 +185,11 @@ class RunResult(Record):
     def controls(self) -> list[str]:
         """Names of the finalists that need no search."""
         return [name for name in self.finalists if not name.startswith(MENDED)]
+
+    @property
+    def main_controls(self) -> list[str]:
+        """Names of the controls that are shown where there is no room for all: those that this result has."""
+        return [name for name in (*CONTROLS, RANDOM) if name in self.finalists]
 
     @property
     def mending_paid(self) -> bool:

@@ -36,7 +36,7 @@ def spec_of(name, **changes):
 
 @pytest.fixture
 def created(tmp_path, storage, name, monkeypatch):
-    """A search that is registered with its bundle: 2 trials, and 4 finalists at the most."""
+    """A search that is registered with its bundle: 2 trials, and 5 finalists at the most."""
     monkeypatch.setenv("MENDSEARCH_CACHE", str(tmp_path / "cache"))
     spec = spec_of(name)
     stages.create_search(spec, tmp_path / "out", storage, None, QUIET)

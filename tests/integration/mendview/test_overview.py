@@ -50,14 +50,14 @@ def test_the_network_of_a_finished_search_is_the_result_not_the_best_trial(reade
     search = replace(seen.search, result=result)
     assert seen.chosen.number == finished.best
     assert overview.headline(seen) == f"92.60% test accuracy (trial {finished.best})"
-    assert overview.controls(seen)[:3] == ["pre-pruned 90.70%", "uniform 91.20%", "dense 93.40%"]
+    assert overview.controls(seen)[:4] == ["pre-pruned 90.70%", "uniform 91.20%", "random 89.90%", "dense 93.40%"]
     assert overview.headline(replace(seen, search=search, top=[])) == "90.00% test accuracy"
 
 
 def test_a_metric_is_said_by_its_name(reader, finished):
     seen = see(reader, finished)
     result = seen.search.result.model_copy(update={"metric": "shapes.scores:mean_iou"})
-    metrics = {"mended": 0.8, "uniform": 0.75, "pre_pruned": 0.7}
+    metrics = {"mended": 0.8, "uniform": 0.75, "pre_pruned": 0.7, "random": 0.6}
     finalists = {
         name: row.model_copy(update={"metric": metrics[name], "validation": [metrics[name]] * 2, "lead": None})
         for name, row in result.finalists.items()
@@ -67,7 +67,7 @@ def test_a_metric_is_said_by_its_name(reader, finished):
     search = replace(seen.search, result=result)
     seen = replace(seen, search=search)
     assert overview.headline(seen) == f"0.8000 test mean_iou (trial {finished.best})"
-    assert overview.controls(seen)[:3] == ["pre-pruned 0.7000", "uniform 0.7500", "dense 0.9000"]
+    assert overview.controls(seen)[:4] == ["pre-pruned 0.7000", "uniform 0.7500", "random 0.6000", "dense 0.9000"]
     tone, said = verdict_of(search, "finished", seen.pace, seen.fleet, seen.best, 0, seen.controls)
     assert (tone, said) == ("good", "Finished: mended, +0.0500 in mean_iou over uniform, on 10,000 validation images.")
 
@@ -101,7 +101,7 @@ def test_what_the_score_is_made_of(reader, made):
 )
 def test_a_difference_within_noise_is_no_gain(reader, finished, mended, images, tone, said):
     seen = see(reader, finished)
-    result = with_accuracies(seen.search.result, mended=mended, uniform=0.89, pre_pruned=0.8)
+    result = with_accuracies(seen.search.result, mended=mended, uniform=0.89, pre_pruned=0.8, random=0.8)
     search = replace(seen.search, result=result.model_copy(update={"validation_images": images}))
     found = verdict_of(search, "finished", seen.pace, seen.fleet, seen.best, 0, {})
     assert found[0] == tone
@@ -110,7 +110,7 @@ def test_a_difference_within_noise_is_no_gain(reader, finished, mended, images, 
 
 def test_a_paired_lead_decides_where_the_result_has_one(reader, finished):
     seen = see(reader, finished)
-    result = with_accuracies(seen.search.result, mended=0.9, uniform=0.89, pre_pruned=0.8)
+    result = with_accuracies(seen.search.result, mended=0.9, uniform=0.89, pre_pruned=0.8, random=0.8)
     uniform = result.finalists["uniform"]
     paired = result.model_copy(update={"validation_images": 1_000})
     for error, tone in ((0.002, "good"), (0.02, "fair")):

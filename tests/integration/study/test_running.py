@@ -25,7 +25,7 @@ def run(search, trials, storage, name, **options):
 
 
 def best_of(study, search):
-    return choose(study, search, 1, QUIET)["mended"]
+    return choose(study, search, 1, 0, QUIET)["mended"]
 
 
 def test_stock_optuna_reads_the_study(storage, name):

@@ -7,9 +7,9 @@ import torch
 from scipy.stats import kendalltau
 from torch import nn
 
-from bench.rows import random_structures
 from mendsearch.batches import Batch
 from mendsearch.config import Budget, DataSpec, MendSpec, PruneSpec, TrainSpec
+from mendsearch.mending.random import random_structures
 from mendsearch.mending.scoring import Scorer
 from mendsearch.mending.search import Search, build_problem, rank_channels
 from mendsearch.progress import Reporter

@@ -29,7 +29,8 @@ def luminance(colour):
 
 @pytest.mark.parametrize("dark", [False, True])
 @pytest.mark.parametrize(
-    "name", ["--mended", "--pre-pruned", "--uniform", "--floor", "--trial", "--failed", "--dense-line"]
+    "name",
+    ["--mended", "--pre-pruned", "--uniform", "--random", "--curves", "--floor", "--trial", "--failed", "--dense-line"],
 )
 def test_marks_stand_out_from_the_surface(name, dark):
     mark, surface = luminance(PALETTE[name][dark]), luminance(PALETTE["--surface"][dark])
@@ -111,6 +112,22 @@ def test_ticks_of_trials_near_one_budget_differ(span):
     assert len(set(shown((31e6, 31e6 + span), xaxis["tickformat"]))) == 6
 
 
+def test_the_front_shows_each_control_by_a_mark_of_its_own_and_random_where_a_run_has_it():
+    structure = structure_of(3)
+    newer = results_of(structure, structure["uniform"], -0.05, "newer", 9)
+    rows = {name: row for name, row in newer["finalists"].items() if name != "random"}
+    runs = {"newer": RunResult.read(newer), "older": RunResult.read(newer | {"search": "older", "finalists": rows})}
+    traces = {trace["name"]: trace for trace in figures.front(runs, "latency_ms")["data"]}
+    assert list(traces) == ["exported", "dense", "uniform", "pre-pruned", "random"]
+    assert traces["uniform"]["text"] == ["newer", "older"]
+    assert (traces["random"]["text"], traces["random"]["y"]) == (["newer"], [0.899])
+    marks = {(trace["marker"]["symbol"], trace["marker"]["color"]) for trace in traces.values()}
+    assert len(marks) == len({colour for _, colour in marks}) == 5
+    older = figures.front({"older": runs["older"]}, "macs")["data"]
+    assert [trace["name"] for trace in older] == ["exported", "dense", "uniform", "pre-pruned"]
+    assert figures.front({}, "macs")["data"] == []
+
+
 def test_accuracy_ends_at_one_however_few_networks_there_are():
     structure = structure_of(3)
     result = results_of(structure, structure["uniform"], -0.05, "few", 9)
@@ -121,7 +138,7 @@ def test_accuracy_ends_at_one_however_few_networks_there_are():
     assert 0.9 < low < 0.9889 < high <= 1
     low, high = figure["layout"]["xaxis"]["range"]
     assert low < -0.17 < -0.05 < high < 0.1
-    assert len(figure["data"]) == 3
+    assert [trace["text"] for trace in figure["data"]] == [["uniform, mended"], ["pre-pruned"], ["random"]]
 
 
 def test_long_names_leave_a_figure_its_height():

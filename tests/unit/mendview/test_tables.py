@@ -58,6 +58,22 @@ def test_budgets_are_compared_at_the_speed_of_their_own_run():
     ]
 
 
+def test_budgets_of_an_older_run_have_a_gap_where_the_random_structure_would_be():
+    newer = RESULT | {"search": "newer", "finalists": RESULT["finalists"] | {"random": ROW | KEPT | {"accuracy": 0.5}}}
+    console = Console(width=200, record=True)
+    console.print(budgets_table([RunResult.read(RESULT), RunResult.read(newer)]))
+    text = console.export_text()
+    assert "random" in text
+    cells = [[cell.strip() for cell in line.split("│")[1:-1]] for line in text.splitlines() if "│" in line]
+    assert [row[5] for row in cells] == ["", "–", "50.00 ± 2.36%"]
+
+
+def test_a_random_structure_that_is_uniform_says_so():
+    rows = {name: RESULT["finalists"][name] for name in ("uniform", "pre_pruned")} | {"random": ROW | KEPT}
+    result = RunResult.read(RESULT | {"finalists": rows | {"mended": ROW | KEPT}})
+    assert result_rows(result, None)[3][0] == "random (= uniform)"
+
+
 def test_a_metric_takes_the_place_of_accuracy():
     figures = {"accuracy": None, "accuracy_before": None, "metric": 0.8123, "metric_before": 0.7}
     change = {"finalists": {name: row | figures for name, row in RESULT["finalists"].items()}}

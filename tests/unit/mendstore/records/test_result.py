@@ -104,3 +104,14 @@ def test_what_is_no_result_of_this_format_is_refused_with_the_field(stored, chan
 
 def test_keys_of_a_newer_version_are_ignored(stored):
     assert RunResult.read(stored | {"energy": 1, "dense": stored["dense"] | {"bytes": 7}}) == RunResult.read(stored)
+
+
+def test_a_result_without_a_random_structure_is_read(stored):
+    """As of a search whose finalists the release before chose."""
+    assert RunResult.read(stored).main_controls == ["pre_pruned", "uniform", "random"]
+    older = RunResult.read(stored | {"finalists": {n: row for n, row in stored["finalists"].items() if n != "random"}})
+    assert older.main_controls == ["pre_pruned", "uniform"]
+    assert older.controls == ["uniform", "pre_pruned"]
+    without = {name: row for name, row in stored["finalists"].items() if name != "uniform"}
+    with pytest.raises(RecordError, match="finalist `uniform` is missing"):
+        RunResult.read(stored | {"finalists": without})

@@ -1,0 +1,38 @@
+"""Structures drawn at random."""
+
+import numpy as np
+
+from mendsearch.mending.random import random_structures
+from tests.unit.mending.test_scoring import search_of
+
+SPACE = search_of("residual", macs=0.4).space
+
+
+def keys(structures):
+    return [tuple(map(int, counts)) for counts in structures]
+
+
+def test_they_fit_the_budget_use_it_up_and_differ():
+    drawn = random_structures(SPACE, 20, seed=0)
+    assert len(set(keys(drawn))) > 5
+    for counts in drawn:
+        assert SPACE.limits.fits(counts)
+        assert (counts >= SPACE.floor).all()
+        assert (counts <= SPACE.coupling.widths).all()
+        np.testing.assert_array_equal(SPACE.project(counts), counts)
+
+
+def test_restorations_are_drawn_between_none_and_all(monkeypatch):
+    proposed = []
+    monkeypatch.setattr(SPACE, "project", lambda counts: proposed.append(counts) or counts)
+    random_structures(SPACE, 400, seed=0)
+    np.testing.assert_array_equal(np.min(proposed, axis=0), SPACE.floor)
+    np.testing.assert_array_equal(np.max(proposed, axis=0), SPACE.coupling.widths)
+    halfway = (SPACE.floor + SPACE.coupling.widths) / 2
+    np.testing.assert_allclose(np.mean(proposed, axis=0), halfway, atol=0.1 * SPACE.coupling.widths.max())
+
+
+def test_a_seed_gives_the_same_structures_on_every_machine():
+    drawn = keys(random_structures(SPACE, 3, seed=7))
+    assert drawn == [(2, 2, 6, 6, 10, 11), (4, 1, 3, 4, 10, 13), (4, 1, 5, 3, 8, 13)]
+    assert drawn != keys(random_structures(SPACE, 3, seed=8))
