@@ -1,4 +1,7 @@
-"""A profile and the finalists of a run, measured on a device that is another machine than the one of the search."""
+"""A profile and the finalists of a run, measured on a device that is another machine than the one of the search.
+
+The budget is in time on two devices: that one, and this machine.
+"""
 
 import json
 import shlex
@@ -17,9 +20,21 @@ data.name = "digits"
 train.epochs = 1
 mend.trials = 2
 finetune.epochs = 0
-budget.latency_ms = "80%"
-budget.profile = "latency.json"
+
+[[budget.device]]
+name = "board"
+latency_ms = "80%"
+profile = "latency.json"
+
+[[budget.device]]
+name = "here"
+latency_ms = "95%"
+profile = "here.json"
 """
+
+
+def timing_of(result, device):
+    return json.loads(result.read_text())["timings"][f"latency_ms.{device}"]
 
 
 @pytest.mark.timeout(900)
@@ -32,6 +47,8 @@ def test_from_a_profile_to_a_network_that_was_measured_on_the_device(tmp_path, s
         assert made.returncode == 0, made.stderr
     setting = json.loads((tmp_path / "latency.json").read_text())["setting"]
     assert (setting["device"], setting["runtime"], setting["threads"]) == (BOARD, "onnxruntime", 1)
+    here = mendsearch("profile", "spec.toml", "--minutes", "0.5", "--error", "1", "--out", "here.json", cwd=tmp_path)
+    assert here.returncode == 0, here.stderr
 
     alone = mendsearch("run", "spec.toml", cwd=tmp_path, storage=storage)
     assert alone.returncode == 0, alone.stderr
@@ -39,18 +56,20 @@ def test_from_a_profile_to_a_network_that_was_measured_on_the_device(tmp_path, s
     start, again = [hint for hint in hints(alone) if hint in line]
     assert start.startswith("mendsearch device ")
     result = tmp_path / "runs" / name / "result.json"
-    assert json.loads(result.read_text())["timings"]["latency_ms"]["measured_ms"] == {}
+    assert timing_of(result, "board")["measured_ms"] == {}
+    assert set(timing_of(result, "here")["measured_ms"]) == set(timing_of(result, "here")["predicted_ms"])
 
     url, served, *options = shlex.split(start)[2:]
     with device_worker(storage, served, tmp_path / "board", *options):
         measured = mendsearch(*shlex.split(again)[1:], cwd=tmp_path, storage=storage)
         assert measured.returncode == 0, measured.stderr
     assert mendstore.normalised(url) == mendstore.normalised(storage)
-    timing = json.loads(result.read_text())["timings"]["latency_ms"]
+    timing = timing_of(result, "board")
     assert set(timing["measured_ms"]) == set(timing["predicted_ms"])
-    assert "its latency: " in measured.stderr
+    for device in ("board", "here"):
+        assert f"its latency on {device}: " in measured.stderr
     once_more = mendsearch(*shlex.split(again)[1:], cwd=tmp_path, storage=storage)
-    assert json.loads(result.read_text())["timings"]["latency_ms"] == timing
+    assert timing_of(result, "board") == timing
     assert once_more.returncode == 0
 
 
