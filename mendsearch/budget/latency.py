@@ -6,8 +6,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from scipy.optimize import nnls
-from scipy.stats import kendalltau
 
 from mendsearch.budget.features import STEPS, Features, Floats, Grouping
 from mendsearch.coupling.layout import Ints
@@ -101,6 +99,8 @@ def _columns(features: Features, blocks: Floats, by: Grouping) -> Floats:
 
 def _solve(columns: Floats, ms: Floats, ridge: float) -> Floats:
     """Coefficients that are not negative, of least relative squares."""
+    from scipy.optimize import nnls  # takes a second, and few processes fit a model
+
     scale = np.maximum(np.abs(columns).max(axis=0), 1e-12)
     rows = columns / scale / ms[:, None]
     pull = ridge * np.sqrt(np.mean(rows**2)) * np.eye(rows.shape[1])
@@ -116,6 +116,8 @@ def accuracy(model: LatencyModel, counts: Ints, ms: Floats) -> tuple[float, floa
 
     Tau is 0 where the model tells no candidate from another.
     """
+    from scipy.stats import kendalltau
+
     guess = model.ms(counts)
     tau = float(kendalltau(guess, ms)[0]) if np.ptp(guess) > 0 and np.ptp(ms) > 0 else 0.0
     return float(np.mean(np.abs(guess / ms - 1))), tau

@@ -58,6 +58,11 @@ class Tracer(TorchDispatchMode):
         guessed: whether a product was taken to be the same for any number of items, as the inputs have no part in it.
     """
 
+    @classmethod
+    def _should_skip_dynamo(cls) -> bool:
+        """PyTorch would import its compiler only to keep it out of here, which takes seconds."""
+        return False
+
     def __init__(
         self,
         model: nn.Module,

@@ -6,9 +6,7 @@ from collections.abc import Mapping
 
 import numpy as np
 import torch
-from scipy.optimize import linear_sum_assignment
 from torch import Tensor
-from torchvision.ops import box_iou
 
 from mendsearch.outputs.base import Divergence
 from mendsearch.outputs.leaves import Detections
@@ -41,6 +39,9 @@ class MatchedBoxes(Divergence):
 
 
 def _distance(found: Mapping[str, Tensor], dense: Mapping[str, Tensor]) -> float:
+    from scipy.optimize import linear_sum_assignment
+    from torchvision.ops import box_iou  # imports torch._dynamo, which takes seconds
+
     total = float(found["scores"].sum() + dense["scores"].sum())
     if not total:
         return 0.0
