@@ -71,14 +71,16 @@ def pruned_by_peer(model: nn.Module, images: Tensor, rate: float, way: Way, labe
 def rounded_by_peer(model: nn.Module, images: Tensor, rate: float, way: Way) -> nn.Module | None:
     """As `pruned_by_peer`, with widths in multiples; None if the peer has no network that small.
 
-    MACs do not fall with the ratio then: a group of which all would go stays whole. So all ratios of a grid are tried.
+    Above some ratio MACs rise again, since a group of which all would go stays whole, and such networks are poor. So
+    the smallest ratio of a grid that is low enough is taken, which is before that, where there is one.
     """
     heads = list(find_coupling(model, images[:2]).whole)
-    dense = macs_of(model, images)
-    networks = [_pruned(model, images, number / RATIOS, way, None, heads) for number in range(1, RATIOS)]
-    parts = {index: macs_of(network, images) / dense for index, network in enumerate(networks)}
-    fitting = {index: part for index, part in parts.items() if part <= rate}
-    return networks[max(fitting, key=lambda index: fitting[index])].eval() if fitting else None
+    most = rate * macs_of(model, images)
+    for number in range(1, RATIOS):
+        network = _pruned(model, images, number / RATIOS, way, None, heads)
+        if macs_of(network, images) <= most:
+            return network.eval()
+    return None
 
 
 def _pruned(
