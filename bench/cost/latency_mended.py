@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import copy
 import time
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -186,12 +185,12 @@ def main() -> None:
     options.add_argument("--runtime", choices=RUNTIMES, action="append", help="default: all")
     given = options.parse_args()
     torch.set_num_threads(1)
-    cells = (read_figures(Path(__file__).stem) or {"cells": {}})["cells"]
+    cells = (read_figures("latency_mended") or {"cells": {}})["cells"]
     for name in given.network or NETWORKS:
         network = trained(name, given.data)
         for runtime in given.runtime or RUNTIMES:
             cells[f"{name}, {runtime}"] = found = cell(name, network, runtime)
-            write_figures(Path(__file__).stem, {"threads": 1, "trials": TRIALS, "versions": versions(), "cells": cells})
+            write_figures("latency_mended", {"threads": 1, "trials": TRIALS, "versions": versions(), "cells": cells})
             print(f"{name}, {runtime}: dense {found['dense_ms']} ms, {found['model']}")
             for method, rows in found["rows"].items():
                 shown = (f"{one['ms']:.3f} ms {one['before']:.4f} {one['after']:.4f}" for one in rows)
