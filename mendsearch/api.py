@@ -11,9 +11,9 @@ from torch import Tensor, nn
 
 from mendsearch.arguments import check_call, check_choice, check_seconds, groups_of, metric_of, said_in_arguments
 from mendsearch.artifacts import Pruned
-from mendsearch.attempts import Attempt, Finetune, mended
 from mendsearch.batches import Batch
 from mendsearch.calibration import CalibrationWarning, doubts
+from mendsearch.call import Call, Finetune, mended
 from mendsearch.config import (
     Budget,
     CriterionName,
@@ -155,7 +155,7 @@ def mend(
         warnings.warn(line, CalibrationWarning, stacklevel=3)
     groups = groups_of(calibration_groups, len(seen))
     ranking, statistics = rank_channels(problem, seen, criterion, seed, reporter, groups)
-    attempt = Attempt(
+    call = Call(
         problem=problem,
         budget=budget,
         ranking=ranking,
@@ -173,7 +173,7 @@ def mend(
         seed=seed,
         reporter=reporter,
     )
-    return mended(attempt, [] if warm_start is None else warm_starts(warm_start, problem.coupling))
+    return mended(call, [] if warm_start is None else warm_starts(warm_start, problem.coupling))
 
 
 def _read(

@@ -6,7 +6,9 @@
 from mendsearch.config.base import NAME as NAME
 from mendsearch.config.base import SpecPart as SpecPart
 from mendsearch.config.base import describe as describe
+from mendsearch.config.budget import CORRECTIONS as CORRECTIONS
 from mendsearch.config.budget import LATENCY as LATENCY
+from mendsearch.config.budget import SUFFIX as SUFFIX
 from mendsearch.config.budget import Budget as Budget
 from mendsearch.config.budget import is_latency as is_latency
 from mendsearch.config.fleet import FleetSpec as FleetSpec

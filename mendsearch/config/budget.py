@@ -27,6 +27,8 @@ Latency = Annotated[Limit | Percentage, AfterValidator(_within_the_dense)]
 ProfileOf = Annotated[Path | dict[str, JsonValue], BeforeValidator(_as_table)]
 LATENCY = "latency_ms"
 """Name of the limit in time; on a named device, with a dot and its name behind it."""
+SUFFIX, CORRECTIONS = "-corrected", 3
+"""What the name of a search with its latency models corrected ends with, and how many follow each other."""
 FRACTIONS = ("macs", "params", "size_bytes", "activation_bytes")
 """Costs of which a number up to 1 is a fraction of the dense network's. Milliseconds are never: 0.8 is 0.8 ms."""
 

@@ -9,13 +9,10 @@ from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
-from mendsearch.config import LATENCY, Spec, parse_spec, read_table
+from mendsearch.config import CORRECTIONS, LATENCY, SUFFIX, Spec, parse_spec, read_table
 from mendsearch.errors import SpecError
 from mendsearch.pipeline.folder import table_of
 from mendsearch.pipeline.naming import word
-
-SUFFIX, CORRECTIONS = "-corrected", 3
-"""What the name of a search with such a profile ends with, and how many follow each other."""
 
 
 def specs_in(path: Path, overrides: tuple[str, ...] = ()) -> list[Spec]:

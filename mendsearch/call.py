@@ -12,7 +12,7 @@ from mendsearch.artifacts import Pruned
 from mendsearch.artifacts.result import result_of
 from mendsearch.batches import Batch
 from mendsearch.budget import read_profiles
-from mendsearch.config import Budget, FinetuneSpec, MendSpec, PruneSpec
+from mendsearch.config import CORRECTIONS, Budget, FinetuneSpec, MendSpec, PruneSpec
 from mendsearch.coupling.layout import Ints
 from mendsearch.errors import BudgetError, UsageError
 from mendsearch.latency.finalists import corrected, fastest_enough, measured_here, meets, predicted, with_times
@@ -32,12 +32,10 @@ from mendstore.records import Timing
 
 Finetune = Callable[[nn.Module, float, int], nn.Module]
 """(network, fraction of the whole fine-tuning, seed) -> network."""
-SUFFIX, CORRECTIONS = "-corrected", 3
-"""What the name of a study with its latency models corrected ends with, and how many follow each other."""
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
-class Attempt:
+class Call:
     """What a search is made of, once data, network and budget have been checked and the channels are ranked.
 
     Attributes:
@@ -77,117 +75,115 @@ class Attempt:
     reporter: Reporter
 
 
-def mended(attempt: Attempt, warm: Sequence[Ints]) -> Pruned:
+def mended(call: Call, warm: Sequence[Ints]) -> Pruned:
     """The result of a search; it goes on with its latency models corrected as long as no finalist meets its latency.
 
     Args:
-        attempt: what to search.
+        call: what to search.
         warm: (G,) int64 each, structures that are scored first.
     """
-    pruned = _once(attempt, warm)
+    pruned = _once(call, warm)
     for number in range(CORRECTIONS):
         if pruned.met is not False:
             break
         try:
-            further = _corrected(attempt, pruned, number)
+            further = _corrected(call, pruned, number)
         except BudgetError as error:
-            attempt.reporter.say(f"with the latency model corrected, {error}")
+            call.reporter.say(f"with the latency model corrected, {error}")
             break
-        attempt.reporter.say("no network meets its latency: the search goes on with the latency model corrected")
-        found = warm_starts(pruned.study, attempt.problem.coupling)
-        attempt, pruned = further, _once(further, found)
+        call.reporter.say("no network meets its latency: the search goes on with the latency model corrected")
+        found = warm_starts(pruned.study, call.problem.coupling)
+        call, pruned = further, _once(further, found)
     return pruned
 
 
-def _corrected(attempt: Attempt, pruned: Pruned, number: int) -> Attempt:
+def _corrected(call: Call, pruned: Pruned, number: int) -> Call:
     """The same with latency models that are corrected by what was measured.
 
     Raises:
         BudgetError: the budget cannot be met by these models.
     """
-    profiles = read_profiles(attempt.budget)
+    profiles = read_profiles(call.budget)
     better = {
-        limit: corrected(profiles[limit], attempt.budget.latencies[limit].part, timing).model_dump(mode="json")
+        limit: corrected(profiles[limit], call.budget.latencies[limit].part, timing).model_dump(mode="json")
         for limit, timing in pruned.timings.items()
         if timing.met is False
     }
-    budget, given = attempt.budget.with_profiles(better), attempt.problem
-    problem = replace(given, limits=limits_of(given.model, given.coupling, budget, attempt.prune))
-    base = attempt.name if number == 0 else attempt.name.rpartition("-corrected")[0]
-    return replace(
-        attempt, budget=budget, problem=problem, name=f"{base}-corrected{f'-{number + 1}' if number else ''}"
-    )
+    budget, given = call.budget.with_profiles(better), call.problem
+    problem = replace(given, limits=limits_of(given.model, given.coupling, budget, call.prune))
+    base = call.name if number == 0 else call.name.rpartition("-corrected")[0]
+    return replace(call, budget=budget, problem=problem, name=f"{base}-corrected{f'-{number + 1}' if number else ''}")
 
 
-def _once(attempt: Attempt, warm: Sequence[Ints]) -> Pruned:
+def _once(call: Call, warm: Sequence[Ints]) -> Pruned:
     """One search, and the best of its finalists that is fast enough."""
     search = Search(
-        attempt.problem,
-        attempt.ranking,
-        attempt.statistics,
-        calibration=attempt.calibration,
-        validation=attempt.validation,
-        labels=attempt.labels,
-        prune=attempt.prune,
-        mend=attempt.spec,
-        metric=attempt.metric,
-        groups=attempt.groups,
+        call.problem,
+        call.ranking,
+        call.statistics,
+        calibration=call.calibration,
+        validation=call.validation,
+        labels=call.labels,
+        prune=call.prune,
+        mend=call.spec,
+        metric=call.metric,
+        groups=call.groups,
     )
-    registration = None if attempt.storage is None else Registration(attempt.storage, attempt.name)
+    registration = None if call.storage is None else Registration(call.storage, call.name)
     study = run_study(
-        search, attempt.spec, registration=registration, name=attempt.name, seed=attempt.seed,
-        reporter=attempt.reporter, warm=list(warm),
+        search, call.spec, registration=registration, name=call.name, seed=call.seed,
+        reporter=call.reporter, warm=list(warm),
     )  # fmt: skip
-    few = 1 if attempt.finetune is None else FinetuneSpec().finalists
-    finalists = choose(study, search, few, attempt.seed, attempt.reporter)
-    if attempt.finetune is None:
+    few = 1 if call.finetune is None else FinetuneSpec().finalists
+    finalists = choose(study, search, few, call.seed, call.reporter)
+    if call.finetune is None:
         figure, models = "score", dict[str, nn.Module]()
         judged = {name: [-finalist.losses] for name, finalist in finalists.items()}
         order = sorted(finalists, key=lambda name: -finalists[name].score)
     else:
-        measure = _measure(attempt)
-        order, models, judged = _tuned(search, finalists, attempt.finetune, measure, attempt.seed, attempt.reporter)
+        measure = _measure(call)
+        order, models, judged = _tuned(search, finalists, call.finetune, measure, call.seed, call.reporter)
         figure = measure.metric or "accuracy"
-    timings = _timed(attempt, search, {name: finalists[name] for name in order}, models)
+    timings = _timed(call, search, {name: finalists[name] for name in order}, models)
     chosen, lines = fastest_enough(timings, order)
     for line in lines:
-        attempt.reporter.say(line)
+        call.reporter.say(line)
     timings = {limit: timing.model_copy(update={"met": meets(timing, chosen)}) for limit, timing in timings.items()}
     model = models.get(chosen) or search.scorer.build(finalists[chosen].counts)
     return result_of(search, study, finalists, chosen, model, figure, judged, timings)
 
 
-def _measure(attempt: Attempt) -> Measure:
+def _measure(call: Call) -> Measure:
     """What judges fine-tuned networks."""
-    problem, metric = attempt.problem, attempt.metric
-    comparison = None if metric else comparison_of(problem.model, attempt.calibration, problem.outputs)
-    return Measure(problem.model, comparison, metric, attempt.spec.score, (attempt.validation, attempt.labels))
+    problem, metric = call.problem, call.metric
+    comparison = None if metric else comparison_of(problem.model, call.calibration, problem.outputs)
+    return Measure(problem.model, comparison, metric, call.spec.score, (call.validation, call.labels))
 
 
 def _timed(
-    attempt: Attempt, search: Search, finalists: Mapping[str, Finalist], models: Mapping[str, nn.Module]
+    call: Call, search: Search, finalists: Mapping[str, Finalist], models: Mapping[str, nn.Module]
 ) -> dict[str, Timing]:
     """Times of the finalists by the limits in time, measured where this machine is that of the profile.
 
     Args:
-        attempt: what was searched.
+        call: what was searched.
         search: the search.
         finalists: by name.
         models: their networks where they were fine-tuned.
     """
     found, dense = {}, search.problem.model
     counts = {"dense": search.problem.coupling.widths} | {name: one.counts for name, one in finalists.items()}
-    profiles = read_profiles(attempt.budget)
+    profiles = read_profiles(call.budget)
     built = {name: models.get(name) or search.scorer.build(one.counts) for name, one in finalists.items() if profiles}
     for limit, profile in profiles.items():
         timing = predicted(search.problem.limits, limit, profile, counts)
-        items = attempt.calibration[torch.arange(profile.setting.batch) % len(attempt.calibration)]
-        times = measured_here(profile, {"dense": dense, **built}, items, attempt.seed)
+        items = call.calibration[torch.arange(profile.setting.batch) % len(call.calibration)]
+        times = measured_here(profile, {"dense": dense, **built}, items, call.seed)
         if isinstance(times, str):
-            attempt.reporter.say(f"times are predicted, not measured: {times}")
+            call.reporter.say(f"times are predicted, not measured: {times}")
             found[limit] = timing
         else:
-            found[limit] = with_times(timing, attempt.budget.latencies[limit].part, times)
+            found[limit] = with_times(timing, call.budget.latencies[limit].part, times)
     return found
 
 
