@@ -99,13 +99,13 @@ def main() -> None:
     options.add_argument("--network", choices=NETWORKS, action="append", help="default: all")
     options.add_argument("--runtime", choices=RUNTIMES, action="append", help="default: all")
     given = options.parse_args()
-    rows: list[dict[str, Any]] = (read_figures("latency_asked") or {"rows": []})["rows"]
     for title in given.network or NETWORKS:
         for runtime in given.runtime or RUNTIMES:
-            rows = [one for one in rows if (one["network"], one["runtime"]) != (title, runtime)]
-            rows.append(row(title, runtime, given.minutes))
+            found = row(title, runtime, given.minutes)
+            known: list[dict[str, Any]] = (read_figures("latency_asked") or {"rows": []})["rows"]
+            rows = [one for one in known if (one["network"], one["runtime"]) != (title, runtime)] + [found]
             write_figures("latency_asked", {"threads": 1, "versions": versions(), "rows": rows})
-            print({key: value for key, value in rows[-1].items() if key != "budgets"}, flush=True)
+            print({key: value for key, value in found.items() if key != "budgets"}, flush=True)
 
 
 if __name__ == "__main__":

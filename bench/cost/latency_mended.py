@@ -185,11 +185,12 @@ def main() -> None:
     options.add_argument("--runtime", choices=RUNTIMES, action="append", help="default: all")
     given = options.parse_args()
     torch.set_num_threads(1)
-    cells = (read_figures("latency_mended") or {"cells": {}})["cells"]
     for name in given.network or NETWORKS:
         network = trained(name, given.data)
         for runtime in given.runtime or RUNTIMES:
-            cells[f"{name}, {runtime}"] = found = cell(name, network, runtime)
+            found = cell(name, network, runtime)
+            cells = (read_figures("latency_mended") or {"cells": {}})["cells"]  # others may be measured meanwhile
+            cells[f"{name}, {runtime}"] = found
             write_figures("latency_mended", {"threads": 1, "trials": TRIALS, "versions": versions(), "cells": cells})
             print(f"{name}, {runtime}: dense {found['dense_ms']} ms, {found['model']}")
             for method, rows in found["rows"].items():
