@@ -22,8 +22,9 @@ from mendsearch.outputs.guessing import Output
 
 BATCH = 512
 """Images per forward pass, at most."""
-TRIAL_IMAGES = 1000
-"""Validation images of a trial; more do not separate structures better (docs/results/scoring.md)."""
+TRIAL_IMAGES = 2000
+"""Validation images of a trial, at most. Random structures are told apart by 1,000, but not the best of a search
+(docs/results/ladder.md)."""
 CHECKS = (1 / 8, 1 / 4, 1 / 2)
 """Fractions of the validation images after which scoring may be stopped."""
 DOUBT = 1.5

@@ -26,9 +26,9 @@ from mendsearch.reconstruction.rows import items_needed
 from mendsearch.reconstruction.sequence import Fit
 from mendsearch.reconstruction.targets import Dense, affordable, dense_targets
 
-TRIAL_IMAGES = 256
+TRIAL_IMAGES = 512
 """Calibration images from which a trial reconstructs in sequence at the least; the best few and the controls get all
-of them."""
+of them. From 256, a search finds structures that fit these images and not others (docs/results/ladder.md)."""
 TRIAL_ROWS, REFINED_ROWS = 8, 64
 """Rows of a layer's regression for each of its input features."""
 BATCH = 256

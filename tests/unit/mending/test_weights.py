@@ -55,9 +55,11 @@ def test_no_structure_is_the_better_for_fewer_rows_of_its_regressions():
     assert kendalltau(trial, refined).statistic > 0.85
 
 
-def test_a_trial_takes_as_many_images_as_the_smallest_maps_need():
-    search, _ = searched()
-    assert search.scorer.weights.trial_items == 512  # 8 rows for each of 64 features: the other taps read padding
+def test_a_trial_takes_as_many_images_as_the_smallest_maps_need(monkeypatch):
+    monkeypatch.setattr("mendsearch.mending.weights.TRIAL_IMAGES", 256)
+    weights = searched()[0].scorer.weights
+    monkeypatch.delitem(weights.__dict__, "trial_items", raising=False)
+    assert weights.trial_items == 512  # 8 rows for each of 64 features: the other taps read padding
 
 
 @pytest.mark.parametrize(("allowed", "taken"), [(300, 300), (10**6, 512)])
