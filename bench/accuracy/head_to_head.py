@@ -53,7 +53,8 @@ PEERS: dict[str, Way | None] = {
     "FastNAS": None,
 }
 OURS = ", our weights"
-METHODS = (*FINALISTS, "random", *PEERS, *(peer + OURS for peer in PEERS))
+OWN = (*FINALISTS, "random")
+METHODS = (*OWN, *PEERS, *(peer + OURS for peer in PEERS))
 
 
 class Cell:
@@ -152,10 +153,10 @@ class Cell:
         return kept(self._folder / f"{self._title}-{title}.json".replace(",", "").replace(" ", "-"), work)
 
 
-def rows(cell: Cell, passes: str) -> dict[str, dict[str, Any]]:
+def rows(cell: Cell, passes: str, methods: tuple[str, ...]) -> dict[str, dict[str, Any]]:
     """By method, what it is and how it ends, one value a seed."""
     found: dict[str, dict[str, Any]] = {}
-    for method in METHODS:
+    for method in methods:
         first = {rate: cell.tuned(method, SEEDS[0], rate, passes) for rate in LEARNING_RATES}
         best = max(LEARNING_RATES, key=lambda rate: first[rate]["validation"])
         ends = [first[best], *(cell.tuned(method, seed, best, passes) for seed in SEEDS[1:])]
@@ -169,10 +170,12 @@ def main() -> None:
     options.add_argument("--network", choices=PLAN, action="append", help="all when not given; figures of others stay")
     options.add_argument("--rate", type=float, action="append", help="fractions of the MACs; all when not given")
     options.add_argument("--passes", choices=TUNINGS, action="append", help="of the fine-tuning; all when not given")
+    options.add_argument("--ours", action="store_true", help="leave the peers out; writes head-to-head-ours.json")
     arguments = options.parse_args()
     torch.set_num_threads(arguments.threads)
     machine = {"threads": arguments.threads, "device": "cpu"}
-    known = read_figures("head-to-head") or {"cells": {}, "dense": {}}
+    file, methods = ("head-to-head-ours", OWN) if arguments.ours else ("head-to-head", METHODS)
+    known = read_figures(file) or {"cells": {}, "dense": {}}
     cells, dense = known["cells"], known["dense"]
     for name in arguments.network or PLAN:
         network = trained(name, arguments.data)
@@ -180,9 +183,11 @@ def main() -> None:
         dense[name] = accuracy(network.model, network.splits.test)
         for passes in arguments.passes or TUNINGS:
             for rate in arguments.rate or PLAN[name]:
-                cells[f"{name}, {rate:.0%}, passes: {passes}"] = rows(Cell(name, network, rate, teacher), passes)
+                cells[f"{name}, {rate:.0%}, passes: {passes}"] = rows(
+                    Cell(name, network, rate, teacher), passes, methods
+                )
                 value = {"machine": machine, "versions": versions(), "dense": dense, "cells": cells}
-                write_figures("head-to-head", value | {"summary": summary(cells)})  # a cell takes an hour
+                write_figures(file, value | {"summary": summary(cells)})  # a cell takes an hour
     show(cells)
 
 
