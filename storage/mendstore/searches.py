@@ -189,7 +189,12 @@ def remove(database: Database, name: str) -> None:
 
 
 def _change(connection: sa.Connection, same: sa.ColumnElement[bool], **values: Any) -> None:
-    """Change a search, if there is one, and enter in the event log what was changed and by whom."""
+    """Change a search, if there is one, and enter in the event log what was changed and by whom.
+
+    Claims lock the row of the study before they read what is left; so does this, or one of them would count too many.
+    """
+    studies = sa.select(_searches.c.study_id).where(same)
+    connection.execute(sa.select(_studies.c.study_id).where(_studies.c.study_id.in_(studies)).with_for_update())
     columns = _searches.c.study_id, _searches.c.stopping, _searches.c.trials
     before = connection.execute(sa.select(*columns).where(same).with_for_update()).first()
     if before is None:
