@@ -85,10 +85,10 @@ def _by_group(patches: Tensor) -> Tensor:
     Where there are several conv groups, the rows of each lie side by side in memory. In channels-last memory the groups
     would, and every product would copy its inputs group by group.
     """
-    turned = patches.permute(1, 2, 0)
-    if len(turned) > 1:
-        turned = turned.to(torch.float32, memory_format=torch.contiguous_format).contiguous()
-    return turned.transpose(1, 2).float()
+    if patches.shape[1] == 1:
+        return patches.transpose(0, 1).float()
+    turned = patches.permute(1, 2, 0).to(torch.float32, memory_format=torch.contiguous_format)
+    return turned.contiguous().transpose(1, 2)  # `to` leaves float32 as it lies
 
 
 def _missing(module: nn.Module, patches: Tensor, wanted: Tensor) -> Tensor:

@@ -64,6 +64,7 @@ def test_a_trial_takes_as_many_images_as_the_smallest_maps_need(monkeypatch):
 
 @pytest.mark.parametrize(("allowed", "taken"), [(300, 300), (10**6, 512)])
 def test_and_no_more_than_memory_allows(monkeypatch, allowed, taken):
+    monkeypatch.setattr("mendsearch.mending.weights.TRIAL_IMAGES", 256)
     search, _ = searched()
     weights = search.scorer.weights
     monkeypatch.delitem(weights.__dict__, "trial_items", raising=False)
