@@ -1,6 +1,10 @@
-"""A deliberate stop is no fault, and who stopped, resumed or enlarged a search stands in its events."""
+"""Changes of a search: a stop is no fault, who made them stands in the events, and none falls into a claim."""
 
 import getpass
+import time
+from concurrent.futures import ThreadPoolExecutor
+
+import sqlalchemy as sa
 
 import mendstore
 from mendstore.queries.fleet import events, fleet_status
@@ -76,3 +80,19 @@ def test_a_task_that_is_given_back_did_not_fail(database, storage, name, tmp_pat
         queue.leave(end)
     assert not any(read(storage, name, fleet_status).faults.values())
     assert not {event.kind for event in read(storage, name, events)} - {"joined", "left"}
+
+
+def test_trials_are_ended_between_claims(storage, database, name):
+    """A claim that has read how many are left is counted before the number is cut to those claimed."""
+    search = registered(database, name, 100)
+    engine = sa.create_engine(mendstore.normalised(storage))
+    with ThreadPoolExecutor(1) as pool:
+        with engine.begin() as claiming:  # in the order in which `mend_claim` does it
+            claiming.execute(sa.text("SELECT 1 FROM studies WHERE study_id = :s FOR UPDATE"), {"s": search.study_id})
+            ended = pool.submit(mendstore.end_trials, database, search)
+            time.sleep(0.5)
+            claimed = sa.text("UPDATE mend_searches SET claimed = claimed + 3 WHERE study_id = :s")
+            claiming.execute(claimed, {"s": search.study_id})
+        ended.result()
+    engine.dispose()
+    assert mendstore.find(database, name).trials == 4, "the start, and those three"

@@ -2,7 +2,6 @@
 
 import os
 import time
-from concurrent.futures import ThreadPoolExecutor
 
 import optuna
 import pytest
@@ -122,24 +121,6 @@ def test_no_more_than_n_are_claimed_and_the_last_ones_are_waited_for(database, n
     assert one.claim([proposal(0, 2)]) == ("finished", [])
     mendstore.enlarge(database, search, by=1)
     assert one.claim([proposal(0, 2)])[0] == "claimed"
-
-
-def test_trials_are_ended_between_claims(url, database, name, queue_of):
-    """A claim that has read how many are left is counted before the number is cut to those claimed."""
-    import sqlalchemy as sa
-
-    search = registered(database, name, 100)
-    engine = sa.create_engine(mendstore.normalised(url))
-    with ThreadPoolExecutor(1) as pool:
-        with engine.begin() as claiming:  # in the order in which `mend_claim` does it
-            claiming.execute(sa.text("SELECT 1 FROM studies WHERE study_id = :s FOR UPDATE"), {"s": search.study_id})
-            ended = pool.submit(mendstore.end_trials, database, search)
-            time.sleep(0.5)
-            claimed = sa.text("UPDATE mend_searches SET claimed = claimed + 3 WHERE study_id = :s")
-            claiming.execute(claimed, {"s": search.study_id})
-        ended.result()
-    engine.dispose()
-    assert mendstore.find(database, name).trials == 3
 
 
 def test_several_are_claimed_at_a_time(database, name, queue_of):
