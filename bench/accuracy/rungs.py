@@ -14,10 +14,10 @@ from torch import Tensor
 
 from bench.files import WORK, kept, write_figures
 from bench.networks import Trained, parser, trained
+from bench.passes import bare_seconds
 from mendsearch.coupling.layout import Ints
 from mendsearch.mending.random import random_structures
 from mendsearch.mending.scoring import Scorer
-from mendsearch.modes import evaluating, fast_passes
 from mendsearch.pipeline.export import versions
 from mendsearch.training.splits import gather
 
@@ -54,7 +54,8 @@ def measured(network: Trained, rate: float) -> dict[str, Any]:
     count = min(UNSEEN, len(network.splits.test))  # type: ignore[arg-type]
     unseen, _ = gather(network.splits.test, list(range(count)))
     scorer = Scorer(network.weights("none"), unseen, None)
-    found: dict[str, Any] = {"bare": bare(network, structures)}
+    bare = [bare_seconds(scorer.weights, counts, network.calibration) for counts in structures]
+    found: dict[str, Any] = {"bare": statistics.mean(bare)}
     for name, way in rungs(network):
         way(network.coupling.widths // 2)
         started = time.process_time()
@@ -68,21 +69,6 @@ def measured(network: Trained, rate: float) -> dict[str, Any]:
         }
         print(rate, name, found[name], flush=True)
     return found
-
-
-@torch.no_grad()
-def bare(network: Trained, structures: list[Ints]) -> float:
-    """Processor seconds of one forward pass of a candidate over all calibration images, nothing reconstructed."""
-    weights = network.weights("none")
-    total = 0.0
-    with fast_passes(weights.device, torch.float32), evaluating(weights.model):
-        for counts in structures:
-            state = weights._formatted(weights.slicer.slice(counts))
-            with weights.slicer.sized(state):
-                started = time.process_time()
-                weights._passes(state)
-                total += time.process_time() - started
-    return total / len(structures)
 
 
 def summary(cell: dict[str, Any]) -> dict[str, dict[str, float]]:

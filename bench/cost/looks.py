@@ -17,13 +17,13 @@ from torch import Tensor, nn
 from torchvision.models import mobilenet_v2, resnet50
 
 from bench.files import read_figures, write_figures
+from bench.passes import bare_seconds
 from mendsearch.config import Budget
 from mendsearch.coupling.layout import Ints
 from mendsearch.mending.random import random_structures
 from mendsearch.mending.search import build_problem, rank_channels
 from mendsearch.mending.space import Space
 from mendsearch.mending.weights import Weights
-from mendsearch.modes import evaluating, fast_passes
 from mendsearch.pipeline.export import versions
 from mendsearch.prepruning import cut
 from mendsearch.progress import Reporter
@@ -48,7 +48,7 @@ def measured(name: str) -> dict[str, Any]:
     weights = Weights(model, problem.coupling, ranking, inputs, images, "sequence")
     found["images of a trial"] = weights.trial_items
     bare = {
-        count: [_bare(weights, counts, images[:count]) for counts in structures]
+        count: [bare_seconds(weights, counts, images[:count]) for counts in structures]
         for count in (weights.trial_items, IMAGES)
     }
     for look, of, count in (("trial", weights.of, weights.trial_items), ("refined", weights.refined, IMAGES)):
@@ -68,19 +68,6 @@ def _seconds(look: Callable[[Ints], dict[str, Tensor]], first: Ints, structures:
         look(counts)
         taken.append(time.process_time() - started)
     return taken
-
-
-@torch.no_grad()
-def _bare(weights: Weights, counts: Ints, images: Tensor) -> float:
-    """One forward pass of a candidate over the images, nothing reconstructed."""
-    placed, model = weights.placed(images), weights.model
-    with fast_passes(weights.device, torch.float32), evaluating(model):
-        state = weights._formatted(weights.slicer.slice(counts))
-        with weights.slicer.sized(state):
-            started = time.process_time()
-            for part in placed.tensor_split(max(1, -(-len(placed) // weights.affordable))):
-                weights.slicer.forward(state, part)
-            return time.process_time() - started
 
 
 def main() -> None:

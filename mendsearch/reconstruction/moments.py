@@ -9,6 +9,9 @@ from torch import Tensor
 
 from mendsearch.reconstruction.channels import TINY
 
+BLOCK = 512
+"""Features from which a Gram matrix is made in halves."""
+
 
 @dataclass(frozen=True, eq=False)
 class Moments:
@@ -35,14 +38,14 @@ class Moments:
         What is not finite counts as nothing; the outputs of such a candidate are not finite, and its score says so.
         """
         rows, turned = patches.shape[1], patches.transpose(1, 2)
-        found = (patches.mean(1), missing.mean(1), turned @ patches / rows, turned @ missing / rows)
+        found = (patches.mean(1), missing.mean(1), _gram(patches) / rows, turned @ missing / rows)
         return cls(rows, *(torch.nan_to_num(part.double(), 0.0, 0.0, 0.0) for part in found))
 
     def __add__(self, other: Moments) -> Moments:
         """Of both together."""
         part = other.rows / (self.rows + other.rows)
         pairs = zip(self._parts(), other._parts(), strict=True)
-        return Moments(self.rows + other.rows, *((1 - part) * ours + part * theirs for ours, theirs in pairs))
+        return Moments(self.rows + other.rows, *(torch.lerp(ours, theirs, part) for ours, theirs in pairs))
 
     def _parts(self) -> tuple[Tensor, Tensor, Tensor, Tensor]:
         return self.mean, self.lack, self.gram, self.crossed
@@ -51,10 +54,13 @@ class Moments:
         """The equations about the means of `centre`, or about the origin."""
         if centre is None:
             return NormalEquations(self.gram, self.crossed)
-        x, y, own_x, own_y = centre.mean[:, :, None], centre.lack[:, None], self.mean[:, :, None], self.lack[:, None]
-        turned = x.transpose(1, 2)
-        gram = self.gram - own_x @ turned - x @ own_x.transpose(1, 2) + x @ turned
-        return NormalEquations(gram, self.crossed - own_x @ y - x @ own_y + x @ y)
+        # E[(x - a)(y - b)ᵀ] = E[x yᵀ] - E[x] bᵀ - a (E[y] - b)ᵀ
+        left = torch.stack([self.mean, centre.mean], 2)
+        x, y = (
+            torch.stack([centre.mean, self.mean - centre.mean], 1),
+            torch.stack([centre.lack, self.lack - centre.lack], 1),
+        )
+        return NormalEquations(self.gram.baddbmm(left, x, alpha=-1), self.crossed.baddbmm(left, y, alpha=-1))
 
 
 @dataclass(frozen=True, eq=False)
@@ -79,9 +85,11 @@ class NormalEquations:
         It grows tenfold for a conv group until there is a factor.
         """
         scale = self.gram.diagonal(dim1=1, dim2=2).mean(1) + TINY
-        ridges, unit = torch.full_like(scale, ridge), torch.eye(self.gram.shape[1]).to(self.gram)
+        ridges = torch.full_like(scale, ridge)
         while True:
-            factors, failed = torch.linalg.cholesky_ex(self.gram + (ridges * scale)[:, None, None] * unit)
+            damped = self.gram.clone()
+            damped.diagonal(dim1=1, dim2=2).add_((ridges * scale)[:, None])
+            factors, failed = torch.linalg.cholesky_ex(damped)
             if not failed.any():
                 return torch.cholesky_solve(self.crossed, factors)
             ridges = torch.where(failed > 0, 10 * ridges, ridges)
@@ -89,3 +97,14 @@ class NormalEquations:
     def error(self, change: Tensor) -> float:
         """The mean square that is lacking after a change, less the one before."""
         return float(((self.gram @ change - 2 * self.crossed) * change).sum())
+
+
+def _gram(rows: Tensor) -> Tensor:
+    """XᵀX, (conv groups, features, features), of (conv groups, rows, features): of two equal corners one is made."""
+    features = rows.shape[2]
+    if features <= BLOCK:
+        return rows.transpose(1, 2) @ rows
+    left, right = rows[:, :, : features // 2], rows[:, :, features // 2 :]
+    corner = left.transpose(1, 2) @ right
+    upper = torch.cat([_gram(left), corner], 2)
+    return torch.cat([upper, torch.cat([corner.transpose(1, 2), _gram(right)], 2)], 1)

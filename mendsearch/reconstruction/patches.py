@@ -59,8 +59,9 @@ def patches_at(module: nn.Module, inputs: Tensor, places: Tensor) -> Tensor:
     """
     if not isinstance(module, nn.modules.conv._ConvNd):
         return outputs_at(module, inputs, places)[:, None]
-    mode = "constant" if module.padding_mode == "zeros" else module.padding_mode
-    view = functional.pad(inputs, module._reversed_padding_repeated_twice, mode=mode)
+    mode, padding, view = module.padding_mode, module._reversed_padding_repeated_twice, inputs
+    if any(padding):
+        view = functional.pad(inputs, padding, mode="constant" if mode == "zeros" else mode)
     dims = len(module.kernel_size)
     sizes = zip(module.kernel_size, module.stride, module.dilation, strict=True)
     for dim, (kernel, stride, dilation) in enumerate(sizes):

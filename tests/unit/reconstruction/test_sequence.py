@@ -12,7 +12,7 @@ from torch.nn import functional
 
 from mendsearch.reconstruction.patches import outputs_at, patches_at, sample_places
 from mendsearch.reconstruction.sequence import Fit
-from mendsearch.reconstruction.targets import affordable, dense_targets
+from mendsearch.reconstruction.targets import Target, affordable, dense_targets, sizes_of
 from tests.unit.mending.test_scoring import digits_search, search_of
 from tests.zoo import IMAGES, NETWORKS, build
 
@@ -58,6 +58,15 @@ def test_places_are_different_positions_and_the_seed_fixes_them():
     assert torch.equal(first, again)
     assert all(len(set(row.tolist())) == 10 for row in first)
     assert sample_places(module, outputs, 99, torch.Generator()).tolist() == [list(range(36))] * 50
+
+
+@pytest.mark.parametrize("changed", [None, 0, 3])
+def test_inputs_are_untouched_where_every_item_is(changed):
+    inputs = torch.randn(8, 4, 5, 5)
+    seen = Target(torch.zeros(8, 1, dtype=torch.int64), torch.zeros(8, 3), sizes_of(inputs), True)
+    if changed is not None:
+        inputs[changed] *= 1.01
+    assert seen.untouched(inputs) is (changed is None)
 
 
 @pytest.mark.parametrize("name", NETWORKS)
