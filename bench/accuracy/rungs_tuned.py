@@ -27,9 +27,9 @@ from mendsearch.mending.scoring import Scorer
 from mendsearch.pipeline.export import versions
 from mendsearch.training.loop import accuracy, train
 
-TAKES = "45 minutes on one core"
+TAKES = "half an hour on one core"
 RATE = 0.1
-RANDOM = 30
+RANDOM = 22
 """Random structures; those that every search starts with are looked at too."""
 TUNING = FinetuneSpec(epochs=1, images=20_000, learning_rate=0.05)
 """A third of a pass."""
