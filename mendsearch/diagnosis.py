@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import platform
 import shutil
 import sys
@@ -12,6 +11,7 @@ from pathlib import Path
 import psutil
 
 import mendstore
+from mendsearch.cores import available_cores
 from mendstore.queries.server import server_facts
 
 PACKAGES = (
@@ -24,12 +24,11 @@ Facts = dict[str, dict[str, str]]
 def machine() -> Facts:
     """Python, packages, processor, memory, disk and devices, by section."""
     memory = psutil.virtual_memory()
-    cores = os.sched_getaffinity(0) if hasattr(os, "sched_getaffinity") else range(os.cpu_count() or 1)
     return {
         "machine": {
             "system": platform.platform(),
             "python": f"{platform.python_version()}, {sys.executable}",
-            "processor": f"{len(cores)} cores that this process may use",
+            "processor": f"{available_cores()} cores that this process may use",
             "memory": f"{memory.available / GIB:.1f} of {memory.total / GIB:.1f} GiB free",
             "disk": f"{shutil.disk_usage(Path.cwd()).free / GIB:.1f} GiB free in {Path.cwd()}",
         },

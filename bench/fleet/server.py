@@ -17,7 +17,7 @@ import psycopg2
 from sqlalchemy.engine import URL, make_url
 
 import mendstore
-from mendsearch.fleet.launch.slots import available_cores
+from mendsearch.cores import available_cores
 
 SETTINGS = ("server_version", "fsync", "synchronous_commit", "full_page_writes", "wal_sync_method", "shared_buffers")
 

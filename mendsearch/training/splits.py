@@ -12,11 +12,13 @@ from torch.utils.data import BatchSampler, DataLoader, Dataset, RandomSampler, S
 
 from mendsearch.batches import Batch
 from mendsearch.config import DataSpec
+from mendsearch.cores import available_cores
 from mendsearch.errors import DataError
 from mendsearch.training.reading import READ, ToInputs, collate, parted_batches
 from mendsearch.training.sources.base import ArrayDataset, Augment, DataSource
 
 LOADER_WORKERS = 2
+"""Processes that decode images, where there are as many cores."""
 
 
 @dataclass(frozen=True)
@@ -181,4 +183,4 @@ def _workers(dataset: Dataset[Any]) -> int:
     root = dataset
     while isinstance(root, Subset):
         root = root.dataset
-    return LOADER_WORKERS if hasattr(root, "loader") else 0
+    return min(LOADER_WORKERS, available_cores()) if hasattr(root, "loader") else 0

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
+from mendsearch.cores import available_cores
 from mendsearch.fleet.launch.devices import VISIBLE, Gpu
 
 NO_GPU = {VISIBLE: ""}
@@ -48,10 +48,3 @@ def thread_environment(workers: int, threads: int | None = None) -> dict[str, st
     """Variables that set PyTorch's threads per worker. Idle threads sleep: spinning would slow the other workers."""
     each = threads if threads is not None else max(1, available_cores() // workers)
     return {"OMP_NUM_THREADS": str(each), "OMP_WAIT_POLICY": "PASSIVE"}
-
-
-def available_cores() -> int:
-    """Cores that this process may use."""
-    if hasattr(os, "sched_getaffinity"):
-        return len(os.sched_getaffinity(0))
-    return os.cpu_count() or 1

@@ -1,5 +1,6 @@
 import gzip
 import hashlib
+import os
 import pickle
 import struct
 
@@ -128,6 +129,15 @@ def test_an_imagenet_style_tree_is_read(tmp_path):
     assert len(splits.train) == 12
     assert not torch.equal(source.train[0][0], source.train[0][0])  # training images are cropped at random
     assert torch.equal(gather(source.test, [0])[0].tensor, gather(source.test, [0])[0].tensor)
+
+
+def test_images_are_decoded_on_a_single_core_without_a_warning(tmp_path):
+    source, cores = open_source(tree(tmp_path), 0), os.sched_getaffinity(0)
+    os.sched_setaffinity(0, {min(cores)})
+    try:  # PyTorch warns of more processes than cores, and a warning fails the test
+        assert gather(source.test, [0])[0].tensor.shape == (1, 3, 224, 224)
+    finally:
+        os.sched_setaffinity(0, cores)
 
 
 def test_a_tree_that_lacks_a_part_or_differs_in_its_classes_is_said(tmp_path):

@@ -1,0 +1,12 @@
+"""Processor cores that this process may use: in a container or under `taskset` not all of the machine."""
+
+from __future__ import annotations
+
+import os
+
+
+def available_cores() -> int:
+    """Cores that this process may use."""
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
