@@ -23,6 +23,7 @@ TAKES = "10 seconds"
 PLOTS = ROOT / "docs" / "results" / "plots"
 BLUE, ORANGE, GREEN, GREY, PALE = "#0072b2", "#d55e00", "#009e73", "#666666", "#dddddd"
 """Colours that colour-blind readers can tell apart."""
+SAMPLERS = {"mending": BLUE, "tpe": ORANGE, "random": GREY, "gp": GREEN, "cmaes": "#cc79a7"}
 STRUCTURES = {
     "mended": ("mended", BLUE, "o"),
     "pre_pruned": ("pre-pruned", GREEN, "s"),
@@ -147,8 +148,10 @@ def samplers(found: Found) -> None:
     _, panels = pyplot.subplots(len(rates), len(names), figsize=size, squeeze=False)
     for axes, (name, rate) in zip(panels.T.flat, product(names, rates), strict=True):
         axes.set(title=_named(f"{name} {rate}"))
-        for sampler, colour in (("mending", BLUE), ("tpe", ORANGE), ("random", GREY)):
-            run = found["runs"][f"{name} {rate}"]
+        run = found["runs"][f"{name} {rate}"]
+        for sampler, colour in SAMPLERS.items():
+            if sampler not in run:
+                continue
             best = np.array([best_so_far(seed, run["trials"]) for seed in run[sampler]["best"]])[:, 4:]
             trials = np.arange(5, run["trials"] + 1)
             axes.plot(trials, best.T, color=colour, lw=0.6, alpha=0.35)
@@ -157,7 +160,7 @@ def samplers(found: Found) -> None:
         axes.set(xlabel="trials")
     for axes in panels[:, 0]:
         axes.set(ylabel="best score so far")
-    panels[0, 0].legend(loc="lower right")
+    panels[-1, -1].legend(loc="lower right")  # the network that all samplers were tried on
 
 
 def stopping(found: Found) -> None:

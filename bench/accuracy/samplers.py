@@ -1,4 +1,4 @@
-"""Best score after 60 and 200 trials by sampler, on four networks at two rates. Resumable.
+"""Best score after 60, 200 and 1,000 trials by sampler, on four networks at two rates. Resumable.
 
 Three trainings of a digits network and one network on Fashion-MNIST; three seeds each. All samplers get the same
 starting candidates. The scorer reads few images to keep the run short. A candidate that two samplers propose is scored
@@ -19,7 +19,7 @@ from optuna.samplers import CmaEsSampler, GPSampler
 
 import mendsearch.mending.scoring as scoring_module
 import mendsearch.mending.weights as weights_module
-from bench.files import WORK, write_figures
+from bench.files import WORK, read_figures, write_figures
 from bench.networks import digits, parser, trained
 from bench.staircase import improvements
 from mendsearch.config import Budget
@@ -34,11 +34,11 @@ from mendsearch.pipeline.export import versions
 TAKES = "an hour"
 RATES = (0.4, 0.15)
 SEEDS = (0, 1, 2)
-EARLY = 60
+MILESTONES = (60, 200, 1000)
+"""Trials after which the best scores are compared, as far as a search went."""
 DIGITS = ("digits resnet14", "digits resnet14-b", "digits resnet14-c")
 """Trainings with different seeds: which sampler leads on a single one is chance."""
-
-
+FASHION = "fashion resnet20"
 CONTENDERS = (*SAMPLERS, "gp", "cmaes")
 """The last two are Optuna's too. They are no choice of a spec: see the page of results."""
 
@@ -58,13 +58,14 @@ def search_of(network: Any, rate: float) -> Search:
     return network.search(rate)
 
 
-def compare(search: Search, file: Path, trials: int) -> dict[str, Any]:
+def compare(search: Search, file: Path, trials: int, samplers: tuple[str, ...]) -> dict[str, Any]:
     """Best score after every trial, for each sampler and seed, and the scores of the starting candidates.
 
     Args:
         search: network, budget and scorer.
         file: where scores of candidates are kept.
         trials: number of trials of each search.
+        samplers: their names.
     """
     cache: dict[str, float] = read_json(file) or {}
 
@@ -81,7 +82,7 @@ def compare(search: Search, file: Path, trials: int) -> dict[str, Any]:
         }
         | {f"curves {power}": value(counts) for power, counts in zip(POWERS, search.starts[: len(POWERS)], strict=True)}
     }
-    for name in CONTENDERS:
+    for name in samplers:
         found[name] = {"best": [], "ask_ms": []}
         for seed in SEEDS:
             sampler = sampler_of(name, search, seed)
@@ -96,7 +97,7 @@ def compare(search: Search, file: Path, trials: int) -> dict[str, Any]:
                 study.tell(trial, value(search.space.counts(trial.params)))
                 best.append(study.best_value)
             write_json(file, cache)
-            print(name, seed, best[EARLY - 1], best[-1], flush=True)
+            print(name, seed, [best[n - 1] for n in reached(trials)], flush=True)
             found[name]["best"].append(best)
             found[name]["ask_ms"].append(1000 * asking / trials)
     return found
@@ -104,10 +105,16 @@ def compare(search: Search, file: Path, trials: int) -> dict[str, Any]:
 
 def thinned(run: dict[str, Any]) -> dict[str, Any]:
     """The runs of one network and rate; of each run only the trials that improved the best score."""
-    short = {"structures": run["structures"], "trials": len(run["random"]["best"][0])}
-    for name in CONTENDERS:
+    names = [name for name in CONTENDERS if name in run]
+    short = {"structures": run["structures"], "trials": len(run[names[0]]["best"][0])}
+    for name in names:
         short[name] = {"best": [improvements(best) for best in run[name]["best"]], "ask_ms": run[name]["ask_ms"]}
     return short
+
+
+def reached(trials: int) -> list[int]:
+    """Milestones of a search of so many trials."""
+    return [n for n in MILESTONES if n <= trials]
 
 
 def ask_ms(trials: int, network: Any) -> float:
@@ -147,30 +154,38 @@ def main() -> None:
     options.add_argument(
         "--trials", type=int, default=200, help="trials of each search, 60 or more; finished searches are kept"
     )
+    options.add_argument("--sampler", choices=CONTENDERS, action="append", help="all when not given")
+    options.add_argument(
+        "--network", choices=(*DIGITS, FASHION), action="append", help="all when not given; figures of others stay"
+    )
     arguments = options.parse_args()
     torch.set_num_threads(arguments.threads)
     optuna.logging.set_verbosity(optuna.logging.WARNING)
-    networks = {name: digits(14, seed) for seed, name in enumerate(DIGITS)}
-    networks |= {"fashion resnet20": trained("resnet20", arguments.data)}
-    asking = {str(n): ask_ms(n, networks["fashion resnet20"]) for n in (100, 1000, 10000)}
-    summary: dict[str, Any] = {}
-    values: dict[str, Any] = {}
+    samplers = tuple(arguments.sampler or CONTENDERS)
+    chosen = arguments.network or (*DIGITS, FASHION)
+    networks = {name: digits(14, seed) for seed, name in enumerate(DIGITS) if name in chosen}
+    fashion = trained("resnet20", arguments.data)
+    networks |= {FASHION: fashion} if FASHION in chosen else {}
+    asking = {str(n): ask_ms(n, fashion) for n in (100, 1000, 10000)}
+    known = read_figures("samplers") or {"summary": {}, "runs": {}}
+    summary, runs = known["summary"], known["runs"]
     for name, network in networks.items():
         for rate in RATES:
             file = WORK / f"samplers-{name.replace(' ', '-')}-{rate}.json"
-            found = values[f"{name} {rate:.0%}"] = read_json(file) or compare(
-                search_of(network, rate), file.with_suffix(".scores.json"), arguments.trials
+            found = read_json(file) or compare(
+                search_of(network, rate), file.with_suffix(".scores.json"), arguments.trials, samplers
             )
             write_json(file, found)
             summary[f"{name} {rate:.0%}"] = {
                 sampler: {
                     n: statistics.mean(best[n - 1] for best in found[sampler]["best"])
-                    for n in sorted({EARLY, len(found[sampler]["best"][0])})
+                    for n in reached(len(found[sampler]["best"][0]))
                 }
                 for sampler in CONTENDERS
+                if sampler in found
             } | {"structures": found["structures"]}
             print(name, rate, summary[f"{name} {rate:.0%}"], flush=True)
-            runs = {title: thinned(run) for title, run in values.items()}
+            runs[f"{name} {rate:.0%}"] = thinned(found)
             result = {"versions": versions(), "summary": summary, "ask_ms": asking, "runs": runs}
             write_figures("samplers", result)  # after every set, since one takes minutes
 
