@@ -144,7 +144,7 @@ def samplers(found: Found) -> None:
     """Best score against trials: mean of the seeds, and each seed."""
     names = list(dict.fromkeys(run.rpartition(" ")[0] for run in found["runs"]))
     rates = list(dict.fromkeys(run.rpartition(" ")[2] for run in found["runs"]))
-    size = (2.2 * len(names) + 0.6, 2.1 * len(rates) + 0.3)
+    size = (2.2 * len(names) + 1.5, 2.1 * len(rates) + 0.3)
     _, panels = pyplot.subplots(len(rates), len(names), figsize=size, squeeze=False)
     for axes, (name, rate) in zip(panels.T.flat, product(names, rates), strict=True):
         axes.set(title=_named(f"{name} {rate}"))
@@ -160,7 +160,7 @@ def samplers(found: Found) -> None:
         axes.set(xlabel="trials")
     for axes in panels[:, 0]:
         axes.set(ylabel="best score so far")
-    panels[-1, -1].legend(loc="lower right")  # the network that all samplers were tried on
+    panels[-1, -1].legend(loc="upper left", bbox_to_anchor=(1, 1))  # the network that all samplers were tried on
 
 
 def stopping(found: Found) -> None:
