@@ -31,7 +31,7 @@ TAKES = "half an hour on one core"
 RATE = 0.1
 RANDOM = 14
 """Random structures; those that every search starts with are looked at too."""
-TUNING = FinetuneSpec(epochs=1, images=20_000, learning_rate=0.05)
+TUNING = FinetuneSpec(epochs=1, images=20_000, learning_rate=0.01)
 """A third of a pass."""
 TRUTHS = (10, 20)
 """Seeds of the fine-tunings that are the truth."""
