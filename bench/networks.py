@@ -103,6 +103,12 @@ class Trained:
             mend=MendSpec(),
         )
 
+    @torch.no_grad()
+    def judged(self, model: nn.Module) -> float:
+        """Accuracy (0-1) of a pruned network on the validation split; it is left in evaluation mode."""
+        images, labels = self.splits.validation
+        return float((model.eval()(images.tensor).argmax(1) == labels).double().mean())
+
     def finetuned(self, model: nn.Module, spec: FinetuneSpec, seeds: tuple[int, ...]) -> list[float]:
         """Test accuracy of copies of a pruned network after fine-tuning, one for each seed."""
         found = []

@@ -11,7 +11,6 @@ from typing import Any
 
 import numpy as np
 import torch
-from scipy.stats import kendalltau
 from torch import Tensor
 from torch.nn import functional
 
@@ -19,6 +18,7 @@ import mendsearch.mending.weights as weights_module
 from bench.accuracy.fidelity_structures import PLAN, path, structures
 from bench.files import write_figures
 from bench.networks import NETWORKS, Trained, parser, trained
+from bench.taus import interval, tau
 from mendsearch.coupling.layout import Ints
 from mendsearch.files import read_json, read_tensors, write_tensors
 from mendsearch.mending.weights import Weights
@@ -115,11 +115,11 @@ def taus(rows: list[dict[str, Any]]) -> dict[str, Any]:
         for measure in rows[0]["values"][way]:
             value = np.array([row["values"][way][measure] for row in rows])
             entry = _with_interval(value[:, -1], mean, samples)
-            entry["by_images"] = [_tau(value[:, i], mean) for i in range(len(VALIDATION))]
+            entry["by_images"] = [tau(value[:, i], mean) for i in range(len(VALIDATION))]
             # against one seed, as the ceiling is: how well the score predicts a single fine-tuning
-            entry["one_seed"] = float(np.mean([_tau(value[:, -1], accuracies[:, s]) for s in range(2)]))
-            gains = [_tau(value[pick, -1], mean[pick]) - _tau(base[pick], mean[pick]) for pick in samples]
-            entry["above_bn"] = [float(np.nanquantile(gains, q)) for q in (0.025, 0.975)]
+            entry["one_seed"] = float(np.mean([tau(value[:, -1], accuracies[:, s]) for s in range(2)]))
+            gains = [tau(value[pick, -1], mean[pick]) - tau(base[pick], mean[pick]) for pick in samples]
+            entry["above_bn"] = interval(gains)
             found[f"{way} / {measure}"] = entry
     return found
 
@@ -138,12 +138,7 @@ def thinned(rows: list[dict[str, Any]]) -> dict[str, Any]:
 
 
 def _with_interval(left: np.ndarray, right: np.ndarray, samples: np.ndarray) -> dict[str, Any]:
-    drawn = [_tau(left[pick], right[pick]) for pick in samples]
-    return {"tau": _tau(left, right), "interval": [float(np.nanquantile(drawn, q)) for q in (0.025, 0.975)]}
-
-
-def _tau(left: np.ndarray, right: np.ndarray) -> float:
-    return float(kendalltau(left, right).statistic)
+    return {"tau": tau(left, right), "interval": interval([tau(left[pick], right[pick]) for pick in samples])}
 
 
 def main() -> None:

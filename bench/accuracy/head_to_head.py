@@ -69,7 +69,7 @@ class Cell:
     def __init__(self, name: str, network: Trained, rate: float, teacher: nn.Module) -> None:
         self._title, self._network, self._rate, self._teacher = f"{name}-{rate}", network, rate, teacher
         self._folder = WORK / "head-to-head"
-        (self._validation, self._labels), self._test = network.splits.validation, network.splits.test
+        self._test = network.splits.test
 
     @cached_property
     def _search(self) -> Any:
@@ -98,11 +98,7 @@ class Cell:
         epochs, images = TUNINGS[passes]
         spec = FinetuneSpec(epochs=epochs, images=images, learning_rate=learning_rate)
         train(model, splits.train, spec, seed=seed, augment=splits.augment, teacher=self._teacher)
-        return {"validation": self._judged(model), "test": float(accuracy(model, self._test) or 0)}
-
-    @torch.no_grad()
-    def _judged(self, model: nn.Module) -> float:
-        return float((model.eval()(self._validation.tensor).argmax(1) == self._labels).double().mean())
+        return {"validation": self._network.judged(model), "test": float(accuracy(model, self._test) or 0)}
 
     def _model(self, method: str, seed: int) -> nn.Module:
         if method in PEERS:
@@ -124,7 +120,7 @@ class Cell:
         pruned = mendsearch.mend(
             network.model,
             calibration=network.calibration,
-            validation=self._validation,
+            validation=network.splits.validation[0],
             budget=mendsearch.Budget(macs=self._rate),
             n_trials=TRIALS,
             seed=seed,
@@ -140,7 +136,7 @@ class Cell:
         if not file.is_file():
             way, images, model = PEERS[name], self._network.calibration, self._network.model
             if way is None:
-                found = pruned_by_fastnas(model, images, self._rate, self._judged)
+                found = pruned_by_fastnas(model, images, self._rate, self._network.judged)
             else:
                 few, labels = gather(self._network.splits.train, list(range(LABELLED)))
                 found = pruned_by_peer(model, images if way.norm else few.tensor, self._rate, way, labels)
@@ -169,7 +165,9 @@ def main() -> None:
     options.add_argument("--network", choices=PLAN, action="append", help="all when not given; figures of others stay")
     options.add_argument("--rate", type=float, action="append", help="fractions of the MACs; all when not given")
     options.add_argument("--passes", choices=TUNINGS, action="append", help="of the fine-tuning; all when not given")
-    options.add_argument("--seeds", type=int, default=3)
+    options.add_argument(
+        "--seeds", type=int, default=3, help="searches, random structures and fine-tunings of each method"
+    )
     options.add_argument("--ours", action="store_true", help="leave the peers out; writes head-to-head-ours.json")
     arguments = options.parse_args()
     torch.set_num_threads(arguments.threads)

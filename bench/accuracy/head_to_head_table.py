@@ -10,6 +10,8 @@ from scipy.stats import t
 FINALISTS = ("uniform", "pre_pruned", "curves", "mended", "mended_2", "mended_3")
 OURS = ("mended", "exported")
 """Rows that every other one is compared with."""
+RULE = "|---"
+LEADS = " | ".join(f"{ours} is ahead by" for ours in OURS) + " |"
 CONFIDENCE = 0.95
 Cells = dict[str, dict[str, dict[str, Any]]]
 
@@ -55,19 +57,21 @@ def interval(differences: list[float]) -> dict[str, float]:
 def show(cells: Cells) -> None:
     """Print the tables as Markdown."""
     for title, rows in cells.items():
-        print(f"\n| {title} | parameters | MACs | before | after | learning rate |\n|---|---|---|---|---|---|")
+        print(f"\n| {title} | parameters | MACs | before | after | learning rate | {LEADS}\n{RULE * 8}|")
+        leads, best = summary({title: rows}), exported(rows)
         for method, row in rows.items():
-            print(
-                f"| {method} | {row['params']:,} | {row['macs']:.1%} | {row['before']:.1%} | {_spread(row['test'])} "
-                f"| {row['learning_rate']} |"
-            )
-        best = exported(rows)
-        print(f"| exported ({', '.join(best['winners'])}) | | | | {_spread(best['test'])} | |")
-    print(f"\n| over all cells | mean | {' | '.join(f'{ours} is ahead by' for ours in OURS)} |\n|---|---|---|---|")
+            about = f"{row['params']:,} | {row['macs']:.1%} | {row['before']:.1%} | {_spread(row['test'])}"
+            print(f"| {method} | {about} | {row['learning_rate']} | {_leads(leads[method])} |")
+        winners = ", ".join(best["winners"])
+        print(f"| exported ({winners}) | | | | {_spread(best['test'])} | | {_leads(leads['exported'])} |")
+    print(f"\n| over all cells | mean | {LEADS}\n{RULE * 4}|")
     for method, row in summary(cells).items():
-        ahead = [row[f"{ours} ahead"] for ours in OURS]
-        shown = [f"{100 * each['mean']:+.2f} ± {100 * each['half_width']:.2f}" if each else "" for each in ahead]
-        print(f"| {method} | {row['mean']:.2%} | {' | '.join(shown)} |")
+        print(f"| {method} | {row['mean']:.2%} | {_leads(row)} |")
+
+
+def _leads(row: dict[str, Any]) -> str:
+    ahead = [row[f"{ours} ahead"] for ours in OURS]
+    return " | ".join(f"{100 * each['mean']:+.2f} ± {100 * each['half_width']:.2f}" if each else "" for each in ahead)
 
 
 def _spread(values: list[float]) -> str:

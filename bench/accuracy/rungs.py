@@ -9,12 +9,12 @@ from typing import Any
 
 import numpy as np
 import torch
-from scipy.stats import kendalltau
 from torch import Tensor
 
 from bench.files import WORK, kept, write_figures
 from bench.networks import Trained, parser, trained
 from bench.passes import bare_seconds
+from bench.taus import tau
 from mendsearch.coupling.layout import Ints
 from mendsearch.mending.random import random_structures
 from mendsearch.mending.scoring import Scorer
@@ -77,7 +77,7 @@ def summary(cell: dict[str, Any]) -> dict[str, dict[str, float]]:
         name: {
             "seconds": look["seconds"],
             "bare_passes": look["seconds"] / cell["bare"],
-            "tau": float(kendalltau(look["scores"], cell["refined"]["scores"]).statistic),
+            "tau": tau(look["scores"], cell["refined"]["scores"]),
             "score": float(np.mean(look["scores"])),
             "top1_agreement": look["top1_agreement"],
         }

@@ -31,7 +31,7 @@ from mendsearch.mending.space import Space
 from mendsearch.models.resnet import cifar_resnet
 from mendsearch.pipeline.export import versions
 
-TAKES = "an hour"
+TAKES = "three hours on one core"
 RATES = (0.4, 0.15)
 SEEDS = (0, 1, 2)
 MILESTONES = (60, 200, 1000)
@@ -171,9 +171,10 @@ def main() -> None:
     summary, runs = known["summary"], known["runs"]
     for name, network in networks.items():
         for rate in RATES:
-            file = WORK / f"samplers-{name.replace(' ', '-')}-{rate}.json"
+            title = f"samplers-{name.replace(' ', '-')}-{rate}"
+            file = WORK / f"{title}-{arguments.trials}-{'-'.join(samplers)}.json"
             found = read_json(file) or compare(
-                search_of(network, rate), file.with_suffix(".scores.json"), arguments.trials, samplers
+                search_of(network, rate), WORK / f"{title}.scores.json", arguments.trials, samplers
             )
             write_json(file, found)
             summary[f"{name} {rate:.0%}"] = {

@@ -157,7 +157,7 @@ def _same_machine(found: LatencyProfile, times: Any) -> None:
     if abs(times.dense_ms / found.dense_ms - 1) > DRIFT:
         raise SystemExit(
             f"the dense network took {found.dense_ms:.3f} ms in the profile and {times.dense_ms:.3f} ms now: "
-            "measure on a machine that does nothing else; what was searched for is kept"
+            "measure on a machine that does nothing else; the structures by MACs and by rules are kept"
         )
 
 

@@ -55,12 +55,10 @@ class Moments:
         if centre is None:
             return NormalEquations(self.gram, self.crossed)
         # E[(x - a)(y - b)ᵀ] = E[x yᵀ] - E[x] bᵀ - a (E[y] - b)ᵀ
-        left = torch.stack([self.mean, centre.mean], 2)
-        x, y = (
-            torch.stack([centre.mean, self.mean - centre.mean], 1),
-            torch.stack([centre.lack, self.lack - centre.lack], 1),
-        )
-        return NormalEquations(self.gram.baddbmm(left, x, alpha=-1), self.crossed.baddbmm(left, y, alpha=-1))
+        means = torch.stack([self.mean, centre.mean], 2)
+        x = torch.stack([centre.mean, self.mean - centre.mean], 1)
+        y = torch.stack([centre.lack, self.lack - centre.lack], 1)
+        return NormalEquations(self.gram.baddbmm(means, x, alpha=-1), self.crossed.baddbmm(means, y, alpha=-1))
 
 
 @dataclass(frozen=True, eq=False)
