@@ -20,7 +20,7 @@ from torch import nn
 import mendsearch
 from bench.accuracy.fastnas_peer import pruned_by_fastnas
 from bench.accuracy.head_to_head_table import FINALISTS, show, summary
-from bench.accuracy.torch_pruning_peer import Way, macs_of, pruned_by_peer, recalibrated
+from bench.accuracy.torch_pruning_peer import NoneSoSmall, Way, macs_of, pruned_by_peer, recalibrated
 from bench.files import WORK, kept, read_figures, write_figures
 from bench.networks import Trained, parser, trained
 from bench.remembered import Remembered
@@ -130,28 +130,38 @@ class Cell:
         found = choose(pruned.study, self._search, 3, seed, Reporter(quiet=True))
         return {name: each.counts.tolist() for name, each in found.items()} | {"seconds": seconds}
 
+    def has(self, method: str) -> bool:
+        """Whether the method has a network that small."""
+        peer = method.removesuffix(OURS)
+        return peer not in PEERS or bool(self._peer(peer))
+
     def _peer(self, name: str) -> dict[str, torch.Tensor]:
-        """State dict of a peer's network, batch norms recalibrated."""
+        """State dict of a peer's network, batch norms recalibrated; empty if it has none that small."""
         file = self._folder / f"{self._title}-{name.replace(',', '').replace(' ', '-')}.safetensors"
         if not file.is_file():
-            way, images, model = PEERS[name], self._network.calibration, self._network.model
-            if way is None:
-                found = pruned_by_fastnas(model, images, self._rate, self._network.judged)
-            else:
-                few, labels = gather(self._network.splits.train, list(range(LABELLED)))
-                found = pruned_by_peer(model, images if way.norm else few.tensor, self._rate, way, labels)
             file.parent.mkdir(parents=True, exist_ok=True)
-            write_tensors(file, recalibrated(found, images).state_dict())
+            try:
+                found = recalibrated(self._prune(PEERS[name]), self._network.calibration).state_dict()
+            except NoneSoSmall:
+                found = {}
+            write_tensors(file, found)
         return read_tensors(file)
+
+    def _prune(self, way: Way | None) -> nn.Module:
+        images, model = self._network.calibration, self._network.model
+        if way is None:
+            return pruned_by_fastnas(model, images, self._rate, self._network.judged)
+        few, labels = gather(self._network.splits.train, list(range(LABELLED)))
+        return pruned_by_peer(model, images if way.norm else few.tensor, self._rate, way, labels)
 
     def _kept(self, title: str, work: Any) -> Any:
         return kept(self._folder / f"{self._title}-{title}.json".replace(",", "").replace(" ", "-"), work)
 
 
 def rows(cell: Cell, passes: str, methods: tuple[str, ...], seeds: int) -> dict[str, dict[str, Any]]:
-    """By method, what it is and how it ends, one value a seed."""
+    """By method, what it is and how it ends, one value a seed; without those that have no network that small."""
     found: dict[str, dict[str, Any]] = {}
-    for method in methods:
+    for method in filter(cell.has, methods):
         first = {rate: cell.tuned(method, 0, rate, passes) for rate in LEARNING_RATES}
         best = max(LEARNING_RATES, key=lambda rate: first[rate]["validation"])
         ends = [first[best], *(cell.tuned(method, seed, best, passes) for seed in range(1, seeds))]

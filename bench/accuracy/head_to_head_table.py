@@ -28,11 +28,12 @@ def exported(rows: dict[str, dict[str, Any]]) -> dict[str, Any]:
 
 
 def summary(cells: Cells) -> dict[str, Any]:
-    """By method, the mean over cells, and what `mended` and `exported` have ahead of it."""
-    whole = {title: rows | {"exported": exported(rows)} for title, rows in cells.items()}
-    methods = list(next(iter(whole.values())))
+    """By method, the mean over the cells that it has a network in, and what `mended` and `exported` are ahead there."""
+    every = {title: rows | {"exported": exported(rows)} for title, rows in cells.items()}
+    methods = dict.fromkeys(method for rows in every.values() for method in rows)
     found = {}
     for method in methods:
+        whole = {title: rows for title, rows in every.items() if method in rows}
         means = [statistics.mean(rows[method]["test"]) for rows in whole.values()]
         found[method] = {"mean": statistics.mean(means)}
         for ours in OURS:

@@ -14,10 +14,10 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from mendsearch.coupling.graph import find_coupling
 
-STEPS = 14
-"""Halvings of the interval that the pruning ratio is looked for in."""
 RATIOS = 50
-"""Ratios of the grid where no interval can be halved."""
+"""Steps of the grid of pruning ratios."""
+STEPS = 8
+"""Halvings of a step of the grid."""
 BATCH = 128
 """Images per pass of the BN recalibration."""
 
@@ -44,8 +44,15 @@ class Way:
 WAYS = {f"L{p}, {'global' if across else 'uniform'}": Way(p, across) for p in (1, 2) for across in (False, True)}
 
 
+class NoneSoSmall(ValueError):
+    """The peer has no network at a fraction of the MACs."""
+
+
 def pruned_by_peer(model: nn.Module, images: Tensor, rate: float, way: Way, labels: Tensor | None = None) -> nn.Module:
-    """The largest network of the peer that has at most a fraction of the MACs, with its own slices of the weights.
+    """The network of the peer's smallest pruning ratio that has at most a fraction of the MACs, with its own weights.
+
+    Above some ratio MACs may rise again, since a group of which all would go stays whole, and networks beyond are poor.
+    So the ratio is looked for from below, on a grid, then between two ratios of the grid.
 
     Args:
         model: the dense network.
@@ -53,10 +60,20 @@ def pruned_by_peer(model: nn.Module, images: Tensor, rate: float, way: Way, labe
         rate: of the dense MACs.
         way: how the peer prunes.
         labels: (N,) int64, classes of the images, for the Taylor expansion.
+
+    Raises:
+        NoneSoSmall: no ratio of the grid gives a network with so few MACs.
     """
     heads = list(find_coupling(model, images[:2]).whole)  # the peer does not find them by itself
     most, best = rate * macs_of(model, images), None
-    low, high = 0.0, 1.0
+    for number in range(1, RATIOS):
+        found = _pruned(model, images, number / RATIOS, way, labels, heads)
+        if macs_of(found, images) <= most:
+            best = found
+            break
+    if best is None:
+        raise NoneSoSmall(f"no pruning ratio gives {rate:.0%} of the MACs")
+    low, high = (number - 1) / RATIOS, number / RATIOS
     for _ in range(STEPS):
         ratio = (low + high) / 2
         found = _pruned(model, images, ratio, way, labels, heads)
@@ -64,23 +81,7 @@ def pruned_by_peer(model: nn.Module, images: Tensor, rate: float, way: Way, labe
             high, best = ratio, found
         else:
             low = ratio
-    assert best is not None  # at a ratio of nearly 1 everything goes
     return best.eval()
-
-
-def rounded_by_peer(model: nn.Module, images: Tensor, rate: float, way: Way) -> nn.Module | None:
-    """As `pruned_by_peer`, with widths in multiples; None if the peer has no network that small.
-
-    Above some ratio MACs rise again, since a group of which all would go stays whole, and such networks are poor. So
-    the smallest ratio of a grid that is low enough is taken, which is before that, where there is one.
-    """
-    heads = list(find_coupling(model, images[:2]).whole)
-    most = rate * macs_of(model, images)
-    for number in range(1, RATIOS):
-        network = _pruned(model, images, number / RATIOS, way, None, heads)
-        if macs_of(network, images) <= most:
-            return network.eval()
-    return None
 
 
 def _pruned(

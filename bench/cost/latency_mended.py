@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import copy
 import time
+from contextlib import suppress
 from typing import Any
 
 import numpy as np
@@ -17,7 +18,7 @@ import torch
 from torch import nn
 
 import mendsearch
-from bench.accuracy.torch_pruning_peer import Way, rounded_by_peer
+from bench.accuracy.torch_pruning_peer import NoneSoSmall, Way, pruned_by_peer
 from bench.files import WORK, kept, read_figures, write_figures
 from bench.networks import Trained, parser, trained
 from bench.remembered import Remembered
@@ -71,13 +72,13 @@ class Structures:
         return {method: np.array(counts, dtype=np.int64) for method, counts in found.items()}
 
     def _at(self, rate: float) -> dict[str, list[int]]:
-        peer = rounded_by_peer(self._network.model, self._network.calibration, rate, Way(2, True, round_to=8))
         eights = Limits(Budget(macs=rate), build_cost_model(self._network.model, self._network.coupling), 8)
         found = {
             "mended by MACs": self._mended(Budget(macs=rate), 1),
             "uniform, multiples of 8": self._network.search_within(eights).uniform,
         }
-        if peer is not None:
+        with suppress(NoneSoSmall):
+            peer = pruned_by_peer(self._network.model, self._network.calibration, rate, Way(2, True, round_to=8))
             found["Torch-Pruning, round_to=8"] = self._network.counts_of(peer.state_dict())
         return {method: counts.tolist() for method, counts in found.items()}
 
