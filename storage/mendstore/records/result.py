@@ -51,8 +51,8 @@ class DenseRow(Record):
     macs: Cost = Field(description="Multiply-accumulates of one image.")
     params: Cost = Field(description="Parameters.")
     latency_ms: Number = Field(
-        description="Milliseconds for one image in PyTorch, on the machine of the run. Times in the runtime of a budget are "
-        "in `timings`."
+        description="Milliseconds for one image in PyTorch, on the machine of the run; `timings` has those in the "
+        "runtime of a budget."
     )
 
 
