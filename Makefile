@@ -3,8 +3,10 @@ PYTHON ?= $(shell command -v python3.11 || command -v python3)
 VENV := .venv
 BIN := $(VENV)/bin
 OUT ?= demo-out
+PYTEST = OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 --dist loadfile --cov
+COVERED = echo "Lines covered, without those that only other processes run: $$($(BIN)/python -m coverage report --format=total)%"
 
-.PHONY: help demo test coverage lint docs wheel minimums clean
+.PHONY: help demo test test-slow coverage lint docs wheel minimums clean
 
 help:  ## list these targets
 	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -12,9 +14,13 @@ help:  ## list these targets
 demo: $(VENV)/.installed  ## run the full pipeline on scikit-learn's digits: a minute on a CPU
 	$(BIN)/mendsearch demo --out $(OUT)
 
-test: $(VENV)/.installed  ## run all tests on a real Postgres, and print the coverage
-	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 --dist loadfile --cov --cov-report=
-	@echo "Lines covered, without those that only other processes run: $$($(BIN)/python -m coverage report --format=total)%"
+test: $(VENV)/.installed  ## run the unit tests, and print the coverage: ten minutes on two cores
+	$(PYTEST) --cov-report= tests/unit
+	@$(COVERED)
+
+test-slow: $(VENV)/.installed  ## run all other tests: laws over many networks, real Postgres, processes, signals, browser; half an hour
+	$(PYTEST) --cov-append --cov-report= --ignore=tests/unit
+	@$(COVERED)
 
 coverage: $(VENV)/.installed  ## print the coverage of the last `make test`, file by file
 	$(BIN)/python -m coverage report

@@ -9,7 +9,15 @@ from dataclasses import replace
 import optuna
 from torch import Tensor, nn
 
-from mendsearch.arguments import check_call, check_choice, check_seconds, groups_of, metric_of, said_in_arguments
+from mendsearch.arguments import (
+    check_call,
+    check_choice,
+    check_finetune,
+    check_seconds,
+    groups_of,
+    metric_of,
+    said_in_arguments,
+)
 from mendsearch.artifacts import Pruned
 from mendsearch.batches import Batch
 from mendsearch.calibration import CalibrationWarning, doubts
@@ -113,7 +121,8 @@ def mend(
     Returns:
         The best candidate as a plain dense network, its structure, the controls, and the study. Where the budget is in
         time and this machine is that of the latency profile, finalists are measured, the best that meets the budget is
-        returned, and the search goes on with the latency model corrected, up to three times, as long as none does:
+        returned, and the search goes on with the latency model corrected, up to three times, as long as that one is
+        clearly worse than the best of all, or none is fast enough:
         `timings` and `met` say what was measured. A Ctrl-C during the
         trials of a study in memory ends them, and the best candidate so far is returned; with a database it raises
         KeyboardInterrupt, and the same call resumes.
@@ -128,6 +137,7 @@ def mend(
     items = {"calibration_items": calibration_items, "validation_items": validation_items}
     check_call(model, budget, prune, name, {"n_trials": n_trials, "seed": seed, **items})
     check_seconds(seconds)
+    check_finetune(finetune)
     check_choice("criterion", criterion, CriterionName)
     check_choice("sampler", sampler, SamplerName)
     check_choice("reconstruction", reconstruction, ReconstructionName)

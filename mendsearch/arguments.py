@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import inspect
 import math
 import re
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import get_args
 
 import torch
@@ -70,6 +71,25 @@ def check_call(model: object, budget: object, prune: object, name: object, whole
         least, most = LIMITS.get(argument, (1, MOST_TRIALS))
         if isinstance(value, bool) or not isinstance(value, int) or not least <= value <= most:
             raise UsageError(f"{argument}: got {value!r}, expected a whole number from {least:,} to {most:,}")
+
+
+def check_finetune(finetune: object) -> None:
+    """Check a fine-tuning of the user's own.
+
+    Raises:
+        UsageError: it is neither None nor a function that takes (model, part, seed).
+    """
+    if finetune is None:
+        return
+    expected = "expected a function (model, part, seed) -> model"
+    if not callable(finetune):
+        raise UsageError(f"finetune: got {type(finetune).__name__}, {expected}")
+    with suppress(ValueError):  # of what is built in, nothing is known
+        signature = inspect.signature(finetune)
+        try:
+            signature.bind(None, 1.0, 0)
+        except TypeError as error:
+            raise UsageError(f"finetune: got a function {signature}, {expected}") from error
 
 
 def check_seconds(seconds: object) -> None:

@@ -28,7 +28,7 @@ from mendsearch.study.finalists import Finalist, choose, first_names
 from mendsearch.study.registration import Registration
 from mendsearch.study.running import run_study
 from mendsearch.study.warm_start import warm_starts
-from mendstore.records import Timing
+from mendstore.records import Timing, title
 
 Finetune = Callable[[nn.Module, float, int], nn.Module]
 """(network, fraction of the whole fine-tuning, seed) -> network."""
@@ -76,7 +76,7 @@ class Call:
 
 
 def mended(call: Call, warm: Sequence[Ints]) -> Pruned:
-    """The result of a search; it goes on with its latency models corrected as long as no finalist meets its latency.
+    """The result of a search; it goes on with its latency models corrected as long as they were wrong where it matters.
 
     Args:
         call: what to search.
@@ -84,14 +84,15 @@ def mended(call: Call, warm: Sequence[Ints]) -> Pruned:
     """
     pruned = _once(call, warm)
     for number in range(CORRECTIONS):
-        if pruned.met is not False:
+        if not pruned.mistimed:
             break
         try:
             further = _corrected(call, pruned, number)
         except BudgetError as error:
             call.reporter.say(f"with the latency model corrected, {error}")
             break
-        call.reporter.say("no network meets its latency: the search goes on with the latency model corrected")
+        slow = "no network meets its latency" if pruned.met is False else f"{title(pruned.best)} is too slow"
+        call.reporter.say(f"{slow}: the search goes on with the latency model corrected")
         found = warm_starts(pruned.study, call.problem.coupling)
         call, pruned = further, _once(further, found)
     return pruned
@@ -107,7 +108,7 @@ def _corrected(call: Call, pruned: Pruned, number: int) -> Call:
     better = {
         limit: corrected(profiles[limit], call.budget.latencies[limit].part, timing).model_dump(mode="json")
         for limit, timing in pruned.timings.items()
-        if timing.met is False
+        if meets(timing, pruned.best) is False
     }
     budget, given = call.budget.with_profiles(better), call.problem
     problem = replace(given, limits=limits_of(given.model, given.coupling, budget, call.prune))
@@ -144,13 +145,19 @@ def _once(call: Call, warm: Sequence[Ints]) -> Pruned:
         measure = _measure(call)
         order, models, judged = _tuned(search, finalists, call.finetune, measure, call.seed, call.reporter)
         figure = measure.metric or "accuracy"
+        before, after = measure.judged(search.scorer.build(finalists[order[0]].counts))[1], judged[order[0]][-1]
+        if after.mean() < before.mean():
+            call.reporter.say(
+                f"fine-tuning made even the best finalist worse on validation, from {before.mean():.4f} to "
+                f"{after.mean():.4f}: try a lower learning rate, or more of it"
+            )
     timings = _timed(call, search, {name: finalists[name] for name in order}, models)
     chosen, lines = fastest_enough(timings, order)
     for line in lines:
         call.reporter.say(line)
     timings = {limit: timing.model_copy(update={"met": meets(timing, chosen)}) for limit, timing in timings.items()}
     model = models.get(chosen) or search.scorer.build(finalists[chosen].counts)
-    return result_of(search, study, finalists, chosen, model, figure, judged, timings)
+    return result_of(search, study, finalists, chosen, order[0], model, figure, judged, timings)
 
 
 def _measure(call: Call) -> Measure:

@@ -90,7 +90,7 @@ def results_of(
             "mended": row(0.926, 0.4, accuracy_before=0.903, keep_counts=counts, score=score,
                           part=1.0, validation=[0.902, 0.911, 0.927, 0.931], lead=None),
         },
-        "exported": "mended", "timings": {},
+        "exported": "mended", "best": "mended", "timings": {},
         "trials": {"complete": trials, "stopped_early": 0, "failed": 0},
         "seconds": {"mend": 100.0, "finetune": 40.0}, "seed": 0, "versions": {"mendsearch": "0.1.0"},
     }  # fmt: skip

@@ -80,9 +80,10 @@ def caption(result: RunResult | None) -> str:
         score = "minus the divergence from the dense network's outputs on the validation split"
     else:
         score = f"{figure} on the validation split"
+    enough = "" if result is None or result.best in (None, result.exported) else " of those that are fast enough"
     return (
         f"test {figure}: {error}after as much of the fine-tuning as the next column says. on validation: {figure} "
-        f"before fine-tuning and at each rung, by which finalists went on; the exported network ended best. "
+        f"before fine-tuning and at each rung, by which finalists went on; the exported network ended best{enough}. "
         f"before fine-tuning: test {figure} then. score: "
         f"{score}, before fine-tuning, with refined weights, unlike a trial's. latency: {_latency_of(result)}."
     )

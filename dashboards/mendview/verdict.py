@@ -12,7 +12,7 @@ from mendstore.queries.ladder import Ladder
 from mendstore.queries.pace import Pace
 from mendstore.queries.searches import Search
 from mendstore.queries.trials import Trial
-from mendstore.records import RunResult, title
+from mendstore.records import SIGNIFICANT, PrunedRow, RunResult, title
 from mendview.ladder import left as ladder_left
 from mendview.ladder import said as ladder_said
 from mendview.words import plural, signed, span
@@ -23,8 +23,6 @@ STUCK = 20
 STUCK_S = 120.0
 STUCK_FIRST_S = 900.0
 """Seconds for the same before any trial has ended."""
-SIGNIFICANT = 1.96
-"""Standard errors of half a 95% interval, above which a lead is no noise."""
 FAILING = 0.25
 """Fraction of recent attempts that failed, above which a search is in trouble."""
 
@@ -112,10 +110,15 @@ def _finished(search: Search, best: Trial | None, controls: Mapping[str, float])
 
 def chosen(result: RunResult) -> tuple[Tone, str]:
     """The tone, and whether mending paid: the exported network against the controls at equal fine-tuning."""
-    if not result.mending_paid:
-        best = "ended best on validation" if result.winner.part else "has the best score"
+    if result.best not in (None, result.exported):
         return "fair", (
-            f"Finished: mending did not pay here. {title(result.exported).capitalize()} {best}, and was exported."
+            f"Finished: {title(result.best)} {_first(result.finalists[result.best])}, but misses the budget in time. "
+            f"{title(result.exported).capitalize()} is the best that meets it, and was exported."
+        )
+    if not result.mending_paid:
+        return "fair", (
+            f"Finished: mending did not pay here. {title(result.exported).capitalize()} {_first(result.winner)}, and "
+            f"was exported."
         )
     lead, name = min((_lead(result, control), control) for control in result.controls)
     scale, digits, unit = (100, 2, "points") if result.metric is None else (1, 4, f"in {result.figure_name}")
@@ -125,6 +128,11 @@ def chosen(result: RunResult) -> tuple[Tone, str]:
         return "good", f"Finished: {title(result.exported)}, {by} over {title(name)}{lead.images}."
     side = "behind" if ahead < -noise else "level with"
     return "fair", f"Finished: {title(result.exported)}, {side} {title(name)} ({by}{lead.images})."
+
+
+def _first(row: PrunedRow) -> str:
+    """In what the best finalist is the best."""
+    return "ended best on validation" if row.part else "has the best score"
 
 
 @dataclass(frozen=True, order=True)

@@ -29,6 +29,8 @@ from mendstore.records.base import RecordError
 FORMAT = 2
 """Version of the folder's layout."""
 WEIGHTS, STRUCTURE, DESCRIPTION = "model.safetensors", "structure.json", "model.json"
+OF_A_RUN = "model"
+"""Where the folder of a run has that of its network."""
 _NUMBERS = re.compile(r"\[[\s\d,]+\]")
 
 
@@ -76,12 +78,12 @@ def write_folder(
 
 
 def read_folder(folder: str | Path) -> Saved:
-    """What `write_folder` wrote.
+    """What `write_folder` wrote to this folder, or to `model/` in the folder of a run.
 
     Raises:
         ModelError: the folder holds no pruned network, or one of another version.
     """
-    folder = Path(folder)
+    folder = _network_in(Path(folder))
     try:
         description = json.loads((folder / DESCRIPTION).read_text(encoding="utf-8"))
         if description["format"] != FORMAT:
@@ -102,6 +104,11 @@ def read_folder(folder: str | Path) -> Saved:
     return Saved(state, read_structure(folder / STRUCTURE), name, kwargs)
 
 
+def _network_in(folder: Path) -> Path:
+    inner = folder / OF_A_RUN
+    return inner if (inner / DESCRIPTION).is_file() and not (folder / DESCRIPTION).is_file() else folder
+
+
 def write_structure(path: Path, structure: PrunedStructure) -> None:
     """Write a structure as JSON, with every list of numbers on one line."""
     text = json.dumps(structure.written(), indent=2)
@@ -115,7 +122,7 @@ def read_structure(path: str | Path) -> PrunedStructure:
         ModelError: there is none, or it is damaged.
     """
     path = Path(path)
-    path = path / STRUCTURE if path.is_dir() else path
+    path = _network_in(path) / STRUCTURE if path.is_dir() else path
     try:
         return PrunedStructure.read(json.loads(path.read_text(encoding="utf-8")))
     except (OSError, ValueError, RecordError) as error:  # a decoding error is a ValueError

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -13,10 +14,7 @@ from torch import Tensor, nn
 from mendsearch.artifacts.folder import write_folder
 from mendsearch.artifacts.structure import PrunedStructure
 from mendsearch.coupling.surgery import build_pruned
-from mendstore.records import Timing, all_met
-
-SIGNIFICANT = 1.96
-"""Standard errors of half a 95% interval, above which a lead is no noise."""
+from mendstore.records import SIGNIFICANT, Timing, all_met
 
 
 @dataclass(frozen=True, eq=False)
@@ -59,12 +57,13 @@ class Pruned:
         study: the Optuna study, with every trial.
         structure: which channels stay; `apply` prunes another copy of the dense network alike.
         chosen: the finalist that this is: `mended` and so on, or a control that turned out better.
+        best: the finalist that is the best, whatever time it takes: another one than `chosen` where it is too slow.
         controls: structures to compare with, `uniform`, `pre_pruned`, `curves` and `random`, each with a network on
             demand.
         figure: what finalists were judged by on the validation items: `score` without fine-tuning; else `accuracy`,
             `agreement`, or the name of your metric.
-        leads: by control that is another structure, by how much this one is ahead in `figure`, item by item after equal
-            fine-tuning, and the standard error.
+        leads: by control that is another structure, and `best`, by how much this one is ahead in `figure`, item by item
+            after equal fine-tuning, and the standard error.
         timings: predicted and measured milliseconds of the finalists, by the names of the limits in time, `latency_ms`
             or `latency_ms.NAME`; nothing is measured where this machine is not that of the latency profile.
     """
@@ -78,6 +77,7 @@ class Pruned:
     study: optuna.Study = field(repr=False)
     structure: PrunedStructure = field(repr=False)
     chosen: str
+    best: str
     controls: Mapping[str, Control] = field(repr=False)
     figure: str
     leads: Mapping[str, tuple[float, float]] = field(repr=False)
@@ -91,10 +91,26 @@ class Pruned:
     @property
     def verdict(self) -> str:
         """Whether mending paid: who won, and by how much against the noise of the validation items, in a sentence."""
+        if self.chosen != self.best:
+            return f"{self.best} is the best in {self.figure} and too slow; {self._beside(self.best)}"
         if not self.chosen.startswith("mended") or not self.leads:
             return f"mending did not pay: {self.chosen} is the best in {self.figure}"
-        name, (ahead, error) = min(self.leads.items(), key=lambda item: item[1])
-        side = "ahead of" if ahead > SIGNIFICANT * error else "level with"
+        return self._beside(min(self.leads, key=lambda name: self.leads[name]))
+
+    @property
+    def mistimed(self) -> bool:
+        """Whether latency models were wrong where it matters: the best finalist misses a limit in time, and this one
+        misses it too, or is clearly worse."""
+        if self.chosen == self.best:
+            return self.met is False
+        ahead, error = self.leads.get(self.best, (-math.inf, 0.0))
+        return -ahead > SIGNIFICANT * error
+
+    def _beside(self, name: str) -> str:
+        if name not in self.leads:
+            return f"{self.chosen} is taken"
+        ahead, error = self.leads[name]
+        side = "ahead of" if ahead > SIGNIFICANT * error else "behind" if -ahead > SIGNIFICANT * error else "level with"
         return f"{self.chosen} is {side} {name} in {self.figure}: {ahead:+.4f} ± {SIGNIFICANT * error:.4f}"
 
     def save(self, folder: str | Path, *, name: str | None = None, kwargs: Mapping[str, Any] | None = None) -> None:

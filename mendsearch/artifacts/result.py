@@ -25,6 +25,7 @@ def result_of(
     study: optuna.Study,
     finalists: Mapping[str, Finalist],
     chosen: str,
+    best: str,
     model: nn.Module,
     figure: str,
     judged: Mapping[str, Sequence[Tensor]],
@@ -37,6 +38,7 @@ def result_of(
         study: its study, with all its trials.
         finalists: by name.
         chosen: name of the one to return.
+        best: name of the one that is the best, whatever time it takes.
         model: its network.
         figure: what finalists were judged by.
         judged: by finalist, the figures of the validation items, (N,) for each rung that it reached.
@@ -54,19 +56,21 @@ def result_of(
         study=study,
         structure=structure_of(search, winner.counts, model),
         chosen=chosen,
+        best=best,
         controls={name: _control(search, finalists[name]) for name in CONTROLS},
         figure=figure,
-        leads=_leads(finalists, chosen, judged),
+        leads=_leads(finalists, chosen, best, judged),
         timings=timings,
     )
 
 
 def _leads(
-    finalists: Mapping[str, Finalist], chosen: str, judged: Mapping[str, Sequence[Tensor]]
+    finalists: Mapping[str, Finalist], chosen: str, best: str, judged: Mapping[str, Sequence[Tensor]]
 ) -> dict[str, tuple[float, float]]:
-    """Of the chosen finalist over each control that is another structure, at the last rung that both reached."""
+    """Of the chosen finalist over each control that is another structure and over the best one, at the last rung that
+    both reached."""
     found = {}
-    for name in CONTROLS:
+    for name in dict.fromkeys((*CONTROLS, best)):
         if tuple(finalists[name].counts) != tuple(finalists[chosen].counts):
             both = min(len(judged[chosen]), len(judged[name]))
             found[name] = lead(judged[chosen][both - 1], judged[name][both - 1])

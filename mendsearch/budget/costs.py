@@ -166,8 +166,8 @@ def build_cost_model(
     for name, profile in (profiles or {}).items():
         if profile.network != digest:
             raise BudgetError(
-                f"{key_of(name)}: got the profile of another network or input shape ({profile.network}, this is "
-                f"{digest}); make one of this network and these `prune.exclude` with `mendsearch profile`"
+                f"{key_of(name)}: got the profile of another network, or of other input shapes or `prune.exclude`; "
+                f"make one of this search with `mendsearch profile`"
             )
     latencies = {name: profile.latency_model(features) for name, profile in (profiles or {}).items()}
     return CostModel(coupling, shapes, features, item_bytes=dtype_of(model).itemsize, latencies=latencies)

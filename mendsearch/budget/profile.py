@@ -123,7 +123,7 @@ def read_profile(given: Path | Mapping[str, Any] | LatencyProfile, key: str = "b
     """
     if isinstance(given, LatencyProfile):
         return given
-    where = str(given) if isinstance(given, Path) else "of the search"
+    where = str(given) if isinstance(given, Path) else "what was given"
     try:
         value = read_json(given) if isinstance(given, Path) else given
     except UsageError:  # not JSON, or not text

@@ -16,7 +16,7 @@ from mendsearch.pipeline.budgets import corrected, corrections, setting_of, with
 from mendsearch.progress import Reporter
 from mendsearch.stopping import Stopping
 from mendstore import Reader
-from mendstore.records import RunResult
+from mendstore.records import RunResult, title
 from mendview import words
 from mendview.tables import budgets_table, result_table
 from mendview.verdict import chosen
@@ -69,7 +69,8 @@ def _settled(
     reporter: Reporter,
     stopping: Stopping,
 ) -> tuple[str, str, dict[str, Any]]:
-    """Run a spec, and go on with the latency model corrected as long as no network meets its latency, and one may.
+    """Run a spec, and go on with the latency model corrected as long as the best network is too slow, and another may
+    be as good and fast enough.
 
     Returns:
         the name of the last search, the URL of its database, and its result.
@@ -80,20 +81,20 @@ def _settled(
         result = RunResult.read(outcome.result)
         if not as_json:
             show(outcome.result, result_table(result, outcome.dense_score))
-        further = corrected(spec, out, result.met)
+        further = corrected(spec, out, result.mistimed)
         begun = further is not None and (further[1] / "result.json").is_file()
-        lacking = None if begun else _lacking(spec, out, result.met)
+        lacking = None if begun else _lacking(spec, out, result.mistimed)
         _say(spec, out, url, result, further, lacking, reporter)
         if further is None or lacking is not None:
             return spec.name, url, outcome.result
         spec, out = further
 
 
-def _lacking(spec: Spec, out: Path, met: bool | None) -> str | None:
+def _lacking(spec: Spec, out: Path, mistimed: bool) -> str | None:
     """Why no network can meet a latency by the model as the run has corrected it; None where that is not known."""
     from mendsearch.pipeline import stages
 
-    again = None if met is not False else with_correction(spec, out)
+    again = with_correction(spec, out) if mistimed else None
     return None if again is None else stages.unmeetable(again)
 
 
@@ -124,18 +125,21 @@ def _say(
     reporter.say(chosen(result)[1])
     reporter.say(f"in {out}: result.json, report.html, model/ (mendsearch.load)")
     reporter.say(f"export it: {_export_command(out, result.model.name)}")
+    slow = "no network meets its latency"
+    if result.gave_way:
+        slow = f"{title(str(result.best))} is clearly better than {title(result.exported)}, and too slow"
     if lacking is not None:
-        over = {limit: timing for limit, timing in result.timings.items() if timing.met is False}
-        took = ", ".join(words.cost(limit, timing.measured_ms[result.exported]) for limit, timing in over.items())
+        known = {limit: timing for limit, timing in result.timings.items() if timing.measured_ms}
+        took = ", ".join(words.cost(limit, timing.measured_ms[result.exported]) for limit, timing in known.items())
         stays = f"the exported network stays, {took} measured"
-        reporter.say(f"no network meets its latency, and with the model corrected none can; {stays}: {lacking}")
+        reporter.say(f"{slow}, and by the latency model corrected all are; {stays}: {lacking}")
     elif further is not None:
-        reporter.say(f"no network meets its latency: the search goes on as `{further[0].name}`, in {further[1]}")
+        reporter.say(f"{slow}: the search goes on as `{further[0].name}`, in {further[1]}")
     elif profiles := corrections(spec, out):
         values = [*setting_of(spec, profiles), f"mend.warm_start={spec.name}"]
         again = [word for value in values for word in ("--set", value)]
         command = _run_command(out, mendstore.without_password(url), *again)
-        reporter.say(f"go on with the latency model corrected: {command}")
+        reporter.say(f"the best network was slower than predicted; to search with the model corrected: {command}")
 
 
 def _say_where(name: str, url: str, reporter: Reporter) -> None:

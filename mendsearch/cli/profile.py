@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from pathlib import Path
 from typing import Annotated
 
@@ -30,7 +31,9 @@ def profile(
     batch: Annotated[int, typer.Option(min=1, help="Items of a pass.")] = 1,
     threads: Annotated[int, typer.Option(min=1, help="Threads of a pass on a CPU.")] = 1,
     dtype: Annotated[str, typer.Option(help="float32, bfloat16 or float16.")] = "float32",
-    minutes: Annotated[float, typer.Option(help="Time for it, at most.")] = 10,
+    minutes: Annotated[
+        float, typer.Option(help="Time for it; the first 16 candidates are measured however long they take.")
+    ] = 10,
     target_error: Annotated[
         float, typer.Option("--error", min=0, help="Mean error on unseen candidates at which it stops before.")
     ] = 0.05,
@@ -88,7 +91,16 @@ def profile(
     )
     if model.step > 1:
         print(f'widths in multiples of {model.step} are faster: prune.multiple = "auto" keeps to them where it can')
-    print(f'use it: --set \'budget={{latency_ms="50%", profile="{out}"}}\'')
+    if model.error > target_error:
+        print(f"that error is above {target_error:.1%}: try more --minutes, on a machine that does nothing else")
+    fastest = min(one.ms for one in found.measured)
+    print(f"the fastest took {fastest:.3g} ms, {fastest / found.dense_ms:.0%} of the dense network's time")
+    print(f'use it: --set \'budget={{latency_ms="{_asked(fastest / found.dense_ms)}", profile="{out}"}}\'')
+
+
+def _asked(fastest: float) -> str:
+    """A percentage of the dense network's time that can be reached: half of it, or half of the way to the fastest."""
+    return f"{max(50, math.ceil(50 * (1 + fastest)))}%"
 
 
 @guarded

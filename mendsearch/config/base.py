@@ -53,4 +53,5 @@ def describe(error: ValidationError, part: str = "key") -> str:
     if first["type"] == "missing":
         return f"{part} `{key}` is missing{rest}"
     given = "" if isinstance(first["input"], dict) else f"got {first['input']!r}, "
-    return f"{key or 'budget'}: {given}{first['msg'].removeprefix('Value error, ')}{rest}"
+    expected = first["msg"].removeprefix("Value error, ").partition(", unable to parse")[0]
+    return f"{key or 'budget'}: {given}{expected.replace('Input should be', 'expected', 1)}{rest}"

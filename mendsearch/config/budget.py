@@ -2,18 +2,24 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated
 
-from pydantic import AfterValidator, BaseModel, BeforeValidator, Field, JsonValue, field_validator, model_validator
+from pydantic import BaseModel, BeforeValidator, Field, JsonValue, field_validator, model_validator
 
 from mendsearch.config.base import SpecPart
 
 
-def _within_the_dense(value: float | str) -> float | str:
-    if isinstance(value, str) and not 0 < float(value.removesuffix("%")) <= 100:
-        raise ValueError("expected milliseconds, or more than 0% and at most 100%")
+def _time(value: object) -> object:
+    percent = isinstance(value, str) and value.endswith("%")
+    try:
+        number = float(value.removesuffix("%") if isinstance(value, str) else value)  # type: ignore[arg-type]
+    except (TypeError, ValueError):
+        number = math.nan
+    if not 0 < number <= (100 if percent else math.inf):
+        raise ValueError('expected milliseconds, such as 8, or a text such as "40%", of the dense network\'s time')
     return value
 
 
@@ -23,7 +29,7 @@ def _as_table(value: object) -> object:
 
 Limit = Annotated[float, Field(gt=0)]
 Percentage = Annotated[str, Field(pattern=r"^[0-9]+(\.[0-9]+)?%$")]
-Latency = Annotated[Limit | Percentage, AfterValidator(_within_the_dense)]
+Latency = Annotated[Limit | Percentage, BeforeValidator(_time)]
 ProfileOf = Annotated[Path | dict[str, JsonValue], BeforeValidator(_as_table)]
 LATENCY = "latency_ms"
 """Name of the limit in time; on a named device, with a dot and its name behind it."""

@@ -113,8 +113,14 @@ def fastest_enough(timings: Mapping[str, Timing], ranked: Sequence[str]) -> tupl
         met = "meets" if meets(timing, chosen) else "does not meet"
         lines.append(
             f"the {title(chosen)} network {met} its latency{_on(limit)}: {timing.measured_ms[chosen]:.3g} ms measured, "
-            f"{timing.predicted_ms[chosen]:.3g} ms predicted, {timing.asked_ms:.3g} ms asked, noise {timing.noise:.1%}"
+            f"{timing.predicted_ms[chosen]:.3g} ms predicted, {timing.asked_ms:.3g} ms asked, "
+            f"{timing.measured_ms['dense']:.3g} ms dense, noise {timing.noise:.1%}"
         )
+        if timing.measured_ms["dense"] <= timing.asked_ms:
+            lines.append(
+                f"the dense network itself meets it{_on(limit)} now, where the profile gives it "
+                f"{timing.predicted_ms['dense']:.3g} ms: the device is faster than it was; make the profile again"
+            )
     return chosen, lines
 
 
@@ -125,15 +131,15 @@ def _on(limit: str) -> str:
 
 
 def corrected(profile: LatencyProfile, part: float | None, timing: Timing) -> LatencyProfile:
-    """A profile whose model is corrected by the median of measured over predicted times.
+    """A profile whose model is corrected by the median of measured over predicted times of networks that were too slow.
 
     Args:
         profile: the profile.
         part: as in `with_times`. A fraction is corrected by ratios to the dense network, which is what it limits.
-        timing: times that were measured.
+        timing: times that were measured, in which at least one network is too slow.
     """
-    pruned = timing.measured_ms.keys() - {"dense"}
-    factor = statistics.median(timing.measured_ms[name] / timing.predicted_ms[name] for name in pruned)
+    slow = [name for name in timing.measured_ms if name != "dense" and not meets(timing, name)]
+    factor = statistics.median(timing.measured_ms[name] / timing.predicted_ms[name] for name in slow)
     if part is not None:
         factor *= profile.dense_ms / timing.measured_ms["dense"]
     model = profile.model.model_copy(update={"correction": profile.model.correction * factor})

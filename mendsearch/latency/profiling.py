@@ -12,7 +12,7 @@ import numpy as np
 from torch import nn
 
 from mendsearch.batches import Batch
-from mendsearch.budget.features import Features, geometries
+from mendsearch.budget.features import Features, Floats, geometries
 from mendsearch.budget.latency import Form, accuracy, fit, fit_in
 from mendsearch.budget.profile import Fitted, LatencyProfile, Measured, Setting, network_digest
 from mendsearch.coupling.graph import find_coupling
@@ -24,8 +24,8 @@ from mendsearch.progress import Reporter
 
 AT_ONCE = 8
 """Candidates that are ready at the same time, and take turns."""
-LEAST, MOST = 48, 400
-"""Candidates of a profile."""
+FEW, LEAST, MOST = 2 * AT_ONCE, 48, 400
+"""Candidates of a profile: at the least, whatever the time; before it stops for being right enough; at the most."""
 HELD_OUT = 4
 """Every fourth candidate is kept from the fit, and judges it; the model in the profile is then fitted to all."""
 TOO_NOISY = 0.25
@@ -50,14 +50,14 @@ def profile_network(
         batch: inputs of a pass.
         timer: what times them, in turns with the network itself.
         exclude: layers that keep all their output channels, as in `prune.exclude`.
-        seconds: time for it, at most.
+        seconds: time for it; the first `FEW` candidates are measured however long they take.
         target: mean relative error on unseen candidates at which it stops before.
         seed: of the candidates and of their order.
         reporter: where progress goes.
 
     Raises:
         ModelError: the runtime lacks an operator of the network.
-        UsageError: the machine is too noisy, or has no time for `LEAST` candidates.
+        UsageError: the machine is too noisy, or the network has too few structures.
     """
     started, reporter = time.monotonic(), reporter or Reporter(quiet=True)
     coupling = find_coupling(model, batch[:2] if len(batch) > 1 else Batch.cat([batch, batch]), tuple(exclude))
@@ -83,8 +83,8 @@ def profile_network(
             known = f"error {error:.1%}, " if np.isfinite(error) else ""
             note = f"{len(found.counts)} candidates, {known}noise {found.noise:.1%}"
             stage.advance(note, min(round(seconds), int(spent)))
-            enough = len(found.counts) >= LEAST
-            if (enough and error <= target) or spent >= seconds or len(found.counts) >= MOST:
+            right, over = len(found.counts) >= LEAST and error <= target, spent >= seconds and len(found.counts) >= FEW
+            if right or over or len(found.counts) >= MOST:
                 break
     return found.profile(features, network_digest(coupling, shapes, geometry), timer.setting, started)
 
@@ -115,17 +115,22 @@ class _Found:
     def dense_ms(self) -> float:
         return float(np.median(self.dense))
 
-    def _split(self) -> tuple[Ints, np.ndarray, np.ndarray]:
+    def _split(self) -> tuple[Ints, Floats, np.ndarray]:
         unseen = np.arange(len(self.counts)) % HELD_OUT == HELD_OUT - 1
         return np.array(self.counts), np.array(self.parts) * self.dense_ms, unseen
 
     def judge(self, features: Features) -> float:
         """The error on held-out candidates; infinite as long as there are too few."""
-        if len(self.counts) >= min(LEAST, 2 * AT_ONCE):
+        if len(self.counts) >= FEW:
             counts, ms, unseen = self._split()
-            model, self._form = fit(features, counts[~unseen], ms[~unseen])
+            model, self._form = fit(features, *self._with_dense(counts[~unseen], ms[~unseen]))
             self.error, self.tau = accuracy(model, counts[unseen], ms[unseen])
         return self.error
+
+    def _with_dense(self, counts: Ints, ms: Floats) -> tuple[Ints, Floats]:
+        """With the dense network, as often as it was measured: a budget may be a fraction of what it takes."""
+        dense = np.tile(self.coupling.widths, (len(self.dense), 1))
+        return np.concatenate([counts, dense]), np.concatenate([ms, np.full(len(dense), self.dense_ms)])
 
     def profile(self, features: Features, network: str, setting: Setting, started: float) -> LatencyProfile:
         if self.noise > TOO_NOISY:
@@ -135,11 +140,11 @@ class _Found:
             )
         if self._form is None:
             raise UsageError(
-                f"profile: got time for {len(self.counts)} candidates, expected {2 * AT_ONCE} or more; "
-                f"try more --minutes"
+                f"profile: got {len(self.counts)} structures of the network, expected {FEW} or more; it is too small "
+                f"for a latency model"
             )
         counts, ms, unseen = self._split()
-        whole = fit_in(features, self._form, counts, ms)
+        whole = fit_in(features, self._form, *self._with_dense(counts, ms))
         return LatencyProfile(
             network=network,
             setting=setting,

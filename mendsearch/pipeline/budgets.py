@@ -85,20 +85,20 @@ def setting_of(spec: Spec, profiles: Mapping[str, Path]) -> list[str]:
     return found
 
 
-def corrected(spec: Spec, folder: Path, met: bool | None) -> tuple[Spec, Path] | None:
-    """The run that goes on from one whose networks were all slower than predicted, with the latency model corrected.
+def corrected(spec: Spec, folder: Path, mistimed: bool) -> tuple[Spec, Path] | None:
+    """The run that goes on from one whose best network was slower than predicted, with the latency model corrected.
 
     Args:
         spec: spec of that run.
         folder: its folder.
-        met: whether the exported network met its latency; None if nothing was measured.
+        mistimed: whether that mattered, as its result says.
 
     Returns:
-        spec and folder; None if the latency was met, or after `CORRECTIONS` of them.
+        spec and folder; None if it did not, or after `CORRECTIONS` of them.
     """
     found = re.fullmatch(rf"(.+){SUFFIX}(?:-(\d+))?", spec.name)
     base, number = (spec.name, 1) if found is None else (found[1], int(found[2] or 1) + 1)
-    following = None if met is not False or number > CORRECTIONS else with_correction(spec, folder)
+    following = with_correction(spec, folder) if mistimed and number <= CORRECTIONS else None
     if following is None:
         return None
     name = base + SUFFIX + (f"-{number}" if number > 1 else "")

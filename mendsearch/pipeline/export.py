@@ -13,7 +13,7 @@ import optuna
 from optuna.trial import TrialState
 
 import mendstore
-from mendsearch.artifacts.folder import write_folder
+from mendsearch.artifacts.folder import OF_A_RUN, write_folder
 from mendsearch.artifacts.result import structure_of
 from mendsearch.files import write_json
 from mendsearch.latency.finalists import meets
@@ -31,6 +31,7 @@ def export(
     study: optuna.Study,
     tuned: Mapping[str, Finetuned],
     chosen: str,
+    best: str,
     metric: str | None,
     timings: Mapping[str, Timing],
 ) -> dict[str, Any]:
@@ -42,6 +43,7 @@ def export(
         study: the study, with all its trials.
         tuned: finalists after fine-tuning, by name.
         chosen: name of the one to export.
+        best: name of the one that is best, whatever time it takes.
         metric: what the figure `metric` is (see `Measure`).
         timings: times on the devices that the budget is for, by the names of its limits in time.
 
@@ -54,14 +56,14 @@ def export(
         {"dense": search.problem.model, **{name: row.model for name, row in tuned.items()}},
         inputs.splits.calibration[:1],
     )
-    best = tuned[chosen]
+    winner = tuned[chosen]
     write_folder(
-        run.folder.path / "model",
-        best.model,
-        structure_of(search, best.counts, best.model),
+        run.folder.path / OF_A_RUN,
+        winner.model,
+        structure_of(search, winner.counts, winner.model),
         name=spec.model.name,
         kwargs=inputs.kwargs,
-        figures={"score": best.score, **costs.cost(best.counts)},
+        figures={"score": winner.score, **costs.cost(winner.counts)},
     )
     rows = {
         name: PrunedRow(
@@ -94,6 +96,7 @@ def export(
         dense=dense,
         finalists=rows,
         exported=chosen,
+        best=best,
         timings={limit: timing.model_copy(update={"met": meets(timing, chosen)}) for limit, timing in timings.items()},
         trials=TrialCounts(**study_counts(study)),
         seconds={stage: round(values["seconds"], 3) for stage, values in run.folder.items() if "seconds" in values},

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from mendsearch.artifacts import load
-from mendsearch.artifacts.folder import STRUCTURE, read_folder
+from mendsearch.artifacts.folder import read_folder
 from mendsearch.artifacts.inputs import example_of
 from mendsearch.errors import ModelError
 from mendsearch.exporting import Format, export
@@ -32,8 +32,7 @@ def export_run(
     Raises:
         ModelError: the folder holds no network, or it cannot be exported.
     """
-    home = folder if (folder / STRUCTURE).is_file() else folder / "model"
-    saved = read_folder(home)
+    saved = read_folder(folder)
     name = saved.name if model is None else model
     if name is None or (model is None and is_import_path(name)):
         what = f"got the import path {name}, which a folder must not run" if name else "got no name of the network"
@@ -42,7 +41,7 @@ def export_run(
         raise ModelError(
             f"export {folder}: got no shape of the network's inputs; try mendsearch.export(model, path, example)"
         )
-    network = load(home, build_model(name, saved.kwargs) if model else None)
+    network = load(folder, build_model(name, saved.kwargs) if model else None)
     path, example = out or folder / f"model.{format}", example_of(saved.structure.inputs)
     written = export(network, path, example, format=format, batch=batch)
     return {

@@ -232,7 +232,7 @@ def _run(spec: Spec, out: Path, storage: str, reporter: Reporter, workers: int, 
         timings = timed(run, search, tuned)
         chosen = settled(run, timings, tuned, best)
         tuned = with_leads(tuner, database, ladder, tuned, chosen)
-    result = export(run, search, study, tuned, chosen, tuner.measure.metric, timings)
+    result = export(run, search, study, tuned, chosen, best, tuner.measure.metric, timings)
     return Outcome(result, run.folder["score"]["dense"])
 
 

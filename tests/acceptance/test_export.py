@@ -8,7 +8,7 @@ from tests.acceptance.cli import mendsearch
 from tests.zoo import build
 
 CASES = {
-    "no folder": ("nowhere", "error: nowhere/model holds no pruned network: it has no model.json; give the folder of"),
+    "no folder": ("nowhere", "error: nowhere holds no pruned network: it has no model.json; give the folder of"),
     "no name": ("nameless", "error: export nameless: got no name of the network; try --model package.module:factory"),
     "no inputs": (
         "without-inputs",

@@ -53,6 +53,22 @@ def test_where_all_are_too_slow_the_search_goes_on_with_the_model_corrected(prof
     assert dense > 1.2 * 0.6 * profile.dense_ms
 
 
+def test_a_control_that_is_fast_enough_and_clearly_worse_does_not_end_the_search(profile, capsys):
+    first = iter([True])
+
+    def ruined(model, part, seed):
+        """The first network is fast and wrong."""
+        if next(first, False):
+            model.forward = lambda images: 100 * torch.randn(len(images), 10)
+        return model
+
+    hopeful = changed(profile, coefficients=tuple(0.8 * value for value in profile.model.coefficients))
+    mended(hopeful, "60%", finetune=ruined)
+    said = capsys.readouterr().err
+    assert "is the best that meets the budget" in said
+    assert "is too slow: the search goes on with the latency model corrected" in said
+
+
 def test_where_the_corrected_model_says_that_it_cannot_be_met_the_first_result_stands(profile, capsys):
     hopeful = changed(profile, coefficients=tuple(0.001 * value for value in profile.model.coefficients))
     pruned = mended(hopeful, profile.dense_ms * 0.02, name="mine")

@@ -21,7 +21,7 @@ def refused(**change):
 @pytest.mark.parametrize(
     ("limits", "said"),
     [
-        ({"macs": "40%"}, "Budget: macs: got '40%', Input should be a valid number"),
+        ({"macs": "40%"}, "Budget: macs: got '40%', expected a valid number"),
         ({"macs": -1}, "Budget: macs: got -1"),
         ({"flops": 0.4}, "Budget: unknown argument `flops`"),
         ({}, "Budget: budget: a budget needs `macs`, `params`, `latency_ms`"),
@@ -58,6 +58,18 @@ def test_names_are_checked_as_on_the_command_line(name):
 
 def test_a_prune_that_is_none_is_refused():
     assert refused(prune={"floor": 0.3}).startswith("prune: got {'floor': 0.3}, expected mendsearch.PruneSpec")
+
+
+@pytest.mark.parametrize(
+    ("finetune", "said"),
+    [
+        (3, "got int"),
+        (lambda model: model, "got a function (model)"),
+        (lambda model, part, *, seed: model, "got a function (model, part, *, seed)"),
+    ],
+)
+def test_a_fine_tuning_of_another_form_is_refused_before_the_search(finetune, said):
+    assert refused(finetune=finetune) == f"finetune: {said}, expected a function (model, part, seed) -> model"
 
 
 @pytest.mark.parametrize(

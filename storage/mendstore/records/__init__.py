@@ -13,6 +13,7 @@ from mendstore.records.result import (
     MENDED,
     RANDOM,
     RESULTS,
+    SIGNIFICANT,
     Budget,
     DenseRow,
     Lead,
@@ -27,7 +28,7 @@ from mendstore.records.result import (
 from mendstore.records.structure import STRUCTURE, Layer, Output, Structure
 
 __all__ = [
-    "CONTROLS", "FORMAT", "MENDED", "RANDOM", "RESULTS", "STRUCTURE", "Answer", "Budget", "Counts", "DenseRow",
-    "DeviceSetting", "Layer", "Lead", "Model", "Output", "PrunedRow", "Record", "RecordError", "Request", "RunResult",
-    "Structure", "Timing", "TrialCounts", "all_met", "title",
+    "CONTROLS", "FORMAT", "MENDED", "RANDOM", "RESULTS", "SIGNIFICANT", "STRUCTURE", "Answer", "Budget", "Counts",
+    "DenseRow", "DeviceSetting", "Layer", "Lead", "Model", "Output", "PrunedRow", "Record", "RecordError", "Request",
+    "RunResult", "Structure", "Timing", "TrialCounts", "all_met", "title",
 ]  # fmt: skip

@@ -18,6 +18,8 @@ CONTROLS = ("pre_pruned", "uniform")
 RANDOM = "random"
 """The control that is drawn at random; a search whose finalists an older release chose has none."""
 MENDED = "mended"
+SIGNIFICANT = 1.96
+"""Standard errors of half a 95% interval."""
 
 
 def title(name: str) -> str:
@@ -48,7 +50,10 @@ class DenseRow(Record):
     metric: Number | None = Field(None, description="What `metric` of the result names, on the test split.")
     macs: Cost = Field(description="Multiply-accumulates of one image.")
     params: Cost = Field(description="Parameters.")
-    latency_ms: Number = Field(description="Milliseconds for one image on the machine of the run.")
+    latency_ms: Number = Field(
+        description="Milliseconds for one image in PyTorch, on the machine of the run; `timings` has those in the "
+        "runtime of a budget."
+    )
 
 
 class Lead(Record):
@@ -134,7 +139,13 @@ class RunResult(Record):
         "the pre-pruning rule; `curves`, the best of the error curves; `random`, drawn at random; `mended`, the best "
         "score of the search; and `mended_2`, `mended_3`, … behind it. Older results have no `random`.",
     )
-    exported: str = Field(description="The finalist in `model/`: the one that ended best on the validation split.")
+    exported: str = Field(
+        description="The finalist in `model/`: the one that ended best on the validation split, of those that meet all "
+        "limits in time."
+    )
+    best: str | None = Field(
+        None, description="The finalist that ended best, whatever time it takes. Null in older results."
+    )
     timings: dict[str, Timing] = Field(
         default_factory=dict,
         description="By limit in time: `latency_ms`, and `latency_ms.NAME` on the device of that name.",
@@ -166,7 +177,7 @@ class RunResult(Record):
 
     @model_validator(mode="after")
     def _names_its_finalists(self) -> RunResult:
-        for name in (*CONTROLS, MENDED, self.exported):
+        for name in (*CONTROLS, MENDED, self.exported, self.best or self.exported):
             if name not in self.finalists:
                 raise ValueError(f"finalist `{name}` is missing")
         return self
@@ -216,6 +227,20 @@ class RunResult(Record):
     def met(self) -> bool | None:
         """Whether the exported network meets all limits in time, by measurement; None where that is not known."""
         return all_met(self.timings)
+
+    @property
+    def gave_way(self) -> bool:
+        """Whether another finalist is better, beyond the noise of the validation items, and not fast enough."""
+        if self.best in (None, self.exported):
+            return False
+        lead = self.finalists[self.best].lead
+        return lead is None or -lead.value > SIGNIFICANT * lead.error
+
+    @property
+    def mistimed(self) -> bool:
+        """Whether latency models were wrong where it matters: the best finalist misses a limit in time, and the
+        exported one misses it too, or is clearly worse."""
+        return self.met is False or self.gave_way
 
     @property
     def times_ms(self) -> dict[str, float]:

@@ -122,7 +122,8 @@ def test_a_paired_lead_decides_where_the_result_has_one(reader, finished):
 
 def test_where_a_control_ended_best_mending_did_not_pay_and_the_page_says_so(reader, finished):
     seen = see(reader, finished)
-    search = replace(seen.search, result=seen.search.result.model_copy(update={"exported": "pre_pruned"}))
+    changed = {"exported": "pre_pruned", "best": "pre_pruned"}
+    search = replace(seen.search, result=seen.search.result.model_copy(update=changed))
     tone, verdict = verdict_of(search, "finished", seen.pace, seen.fleet, seen.best, 0, {})
     assert tone == "fair"
     assert verdict == ("Finished: mending did not pay here. Pre-pruned ended best on validation, and was exported.")
@@ -132,8 +133,17 @@ def test_where_a_control_ended_best_mending_did_not_pay_and_the_page_says_so(rea
 def test_without_fine_tuning_it_is_the_score_that_decided(reader, finished):
     result = see(reader, finished).search.result
     finalists = {name: row.model_copy(update={"part": 0.0}) for name, row in result.finalists.items()}
-    untuned = result.model_copy(update={"exported": "pre_pruned", "finalists": finalists})
+    untuned = result.model_copy(update={"exported": "pre_pruned", "best": None, "finalists": finalists})
     assert chosen(untuned)[1].endswith("Pre-pruned has the best score, and was exported.")
+
+
+def test_where_the_best_network_is_too_slow_it_is_not_said_that_the_exported_one_is_the_best(reader, finished):
+    result = see(reader, finished).search.result.model_copy(update={"exported": "uniform", "best": "mended"})
+    assert chosen(result) == (
+        "fair",
+        "Finished: mended ended best on validation, but misses the budget in time. Uniform is the best that meets it, "
+        "and was exported.",
+    )
 
 
 def test_a_result_of_fewer_trials_than_there_are_now_is_said(reader, finished):

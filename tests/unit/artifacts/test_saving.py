@@ -20,6 +20,13 @@ def test_a_network_without_a_factory_is_loaded_into_the_dense_one(tmp_path):
         mendsearch.load(tmp_path)
 
 
+@torch.no_grad()
+def test_the_folder_of_a_run_is_as_good_as_that_of_its_network(tmp_path):
+    model = build("depthwise")
+    mendsearch.save(model, tmp_path / "model")
+    torch.testing.assert_close(mendsearch.load(tmp_path, model=build("depthwise", seed=9))(IMAGES), model(IMAGES))
+
+
 def test_a_folder_cannot_choose_what_code_runs(tmp_path):
     mendsearch.save(build("depthwise"), tmp_path, name="os:system", kwargs={"command": f"touch {tmp_path}/ran"})
     with pytest.raises(ModelError, match="build the dense one and pass it"):

@@ -25,13 +25,16 @@ class Synthetic(Runtime):
         return "a synthetic device"
 
     def prepare(self, model, batch):
-        seconds = milliseconds(model) / 1000
+        seconds = self.milliseconds(model) / 1000
 
         def run():
             self.speed *= 1 + self.drift
             self.now += seconds * self.speed
 
         return run
+
+    def milliseconds(self, model):
+        return milliseconds(model)
 
     def clock(self):
         return self.now

@@ -13,7 +13,7 @@ from mendsearch.coupling.graph import find_coupling
 from mendsearch.errors import BudgetError, UsageError
 from mendsearch.latency.candidates import builder, random_structures
 from mendsearch.latency.measuring import measure
-from mendsearch.latency.profiling import profile_network
+from mendsearch.latency.profiling import FEW, profile_network
 from mendsearch.latency.timers import Here
 from mendsearch.mending.search import build_problem
 from mendsearch.models.resnet import ResNet
@@ -86,8 +86,28 @@ def test_a_profile_of_another_network_is_refused():
     other = ResNet(depth=8, width=16, in_channels=3).eval()
     with pytest.raises(BudgetError, match="profile of another network"):
         build_cost_model(other, find_coupling(other, IMAGES), {"latency_ms": PROFILE})
-    with pytest.raises(BudgetError, match="or input shape"):
+    with pytest.raises(BudgetError, match="or of other input shapes"):
         build_cost_model(MODEL, find_coupling(MODEL, torch.randn(2, 3, 32, 32)), {"latency_ms": PROFILE})
+
+
+def test_a_profile_takes_the_time_that_its_least_candidates_take():
+    device = Synthetic()
+    found = profile_network(MODEL, ITEM, Here(device, MODEL, ITEM, device.clock), seconds=1e-9, target=0.03)
+    assert len(found.measured) == FEW
+
+
+def test_the_model_is_fitted_to_the_dense_network_too():
+    class Uneven(Synthetic):
+        """The dense network takes 0.8 of the time that its candidates would tell."""
+
+        def milliseconds(self, model):
+            return super().milliseconds(model) * (0.8 if model is MODEL else 1)
+
+    device = Uneven()
+    found = profile_network(MODEL, ITEM, Here(device, MODEL, ITEM, device.clock), seconds=60, target=0.03)
+    costs = build_cost_model(MODEL, COUPLING, {"latency_ms": found})
+    said = float(costs.costs(COUPLING.widths, ["latency_ms"])["latency_ms"])
+    assert said < 1.2 * found.dense_ms, "by its candidates alone it would be 1.25"
 
 
 def limits(**budget):

@@ -83,21 +83,21 @@ def test_each_search_starts_from_the_one_before_unless_its_spec_names_another(wr
 def test_a_name_that_only_looks_like_a_corrected_one_is_no_number(write, tmp_path):
     (spec,) = specs_in(write(0.4), (*TIMED, "name=mine-corrected-by-hand"))
     write_json(tmp_path / "latency.json", {})
-    following = corrected(spec, tmp_path, False)
+    following = corrected(spec, tmp_path, True)
     assert following is not None
     assert following[0].name == "mine-corrected-by-hand-corrected"
 
 
 def test_a_search_with_the_model_corrected_follows_as_long_as_it_is_too_slow(write, tmp_path):
     (spec,), folder, names = specs_in(write(0.4), TIMED), tmp_path / "mine", []
-    assert corrected(spec, folder, False) is None, "nothing was corrected"
+    assert corrected(spec, folder, True) is None, "nothing was corrected"
     following = (spec, folder)
     while following is not None:
         spec, folder = following
         names.append(spec.name)
         write_json(folder / "latency.json", {})
-        assert corrected(spec, folder, True) is corrected(spec, folder, None) is None
-        following = corrected(spec, folder, False)
+        assert corrected(spec, folder, False) is None
+        following = corrected(spec, folder, True)
     assert names == ["mine", "mine-corrected", "mine-corrected-2", "mine-corrected-3"]
     assert (spec.mend.warm_start, spec.budget.profile) == (
         "mine-corrected-2",
@@ -111,7 +111,7 @@ def test_each_device_has_a_corrected_profile_of_its_own(write, tmp_path):
     write_json(tmp_path / "latency-b.json", {})
     found = corrections(spec, tmp_path)
     assert found == {"latency_ms.b": tmp_path / "latency-b.json"}
-    following = corrected(spec, tmp_path, False)
+    following = corrected(spec, tmp_path, True)
     assert following is not None
     profiles = {name: limit.profile for name, limit in following[0].budget.latencies.items()}
     assert profiles == {"latency_ms.a": Path("a.json"), "latency_ms.b": tmp_path / "latency-b.json"}

@@ -40,8 +40,8 @@ def run_of(folder, budget):
 
 def times(noise=0.02, **measured):
     return Timing(
-        setting={}, profile="digest", error=0.04, asked_ms=8.0, predicted_ms=dict.fromkeys(TUNED, 7.9),
-        measured_ms=measured, noise=noise, met=None,
+        setting={}, profile="digest", error=0.04, asked_ms=8.0, predicted_ms=dict.fromkeys(TUNED, 7.9) | {"dense": 9.8},
+        measured_ms={"dense": 10.0} | measured, noise=noise, met=None,
     )  # fmt: skip
 
 
@@ -54,7 +54,9 @@ def settled(folder, noise=0.02, latency_ms=8, **measured):
 def test_the_best_is_exported_where_it_meets_the_budget_within_the_noise(tmp_path):
     chosen, (said,), timing = settled(tmp_path, uniform=7.0, pre_pruned=7.0, mended=8.1)
     assert (chosen, meets(timing, chosen)) == ("mended", True)
-    assert said == ("the mended network meets its latency: 8.1 ms measured, 7.9 ms predicted, 8 ms asked, noise 2.0%")
+    assert said == (
+        "the mended network meets its latency: 8.1 ms measured, 7.9 ms predicted, 8 ms asked, 10 ms dense, noise 2.0%"
+    )
 
 
 def test_where_it_does_not_the_best_that_does_is_exported(tmp_path):
@@ -71,6 +73,32 @@ def test_where_none_does_the_best_is_exported_and_it_is_said(tmp_path):
     corrected = read_profile(tmp_path / "latency.json")
     assert corrected.model.correction == pytest.approx(1.5 * 9 / 7.9), "the median of three"
     assert corrected.digest != PROFILE.digest
+
+
+def test_a_dense_network_that_meets_the_budget_itself_is_told_of(tmp_path):
+    chosen, said, _ = settled(tmp_path, dense=7.8, uniform=7.0, pre_pruned=7.5, mended=7.7)
+    assert chosen == "mended"
+    assert said[1] == (
+        "the dense network itself meets it now, where the profile gives it 9.8 ms: the device is faster than it was; "
+        "make the profile again"
+    )
+
+
+def test_only_networks_that_were_too_slow_correct_the_model(tmp_path):
+    settled(tmp_path, uniform=5.0, pre_pruned=6.0, mended=9.0)
+    assert read_profile(tmp_path / "latency.json").model.correction == pytest.approx(1.5 * 9 / 7.9)
+
+
+def test_fine_tuning_that_ruins_all_is_told_of(tmp_path):
+    run, said = run_of(tmp_path, Budget(macs=0.5))
+    worse = {name: finalist(0.4) for name in TUNED}
+    assert settle(run, {}, worse, "mended") == "mended"
+    assert said == [
+        "fine-tuning made every finalist worse on validation, the best one from 0.5000 to 0.4000: try a lower "
+        "finetune.learning_rate, or more passes"
+    ]
+    assert settle(run, {}, worse | {"uniform": finalist(0.6)}, "uniform") == "uniform"
+    assert len(said) == 1
 
 
 def test_the_speed_of_the_day_does_not_correct_a_percentage(tmp_path):

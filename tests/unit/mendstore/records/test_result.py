@@ -45,7 +45,7 @@ def of_format_1(stored):
     rows = stored.pop("finalists")
     for row in rows.values():
         del row["part"], row["validation"], row["lead"]
-    del stored["exported"], stored["validation_images"], stored["timings"]
+    del stored["exported"], stored["best"], stored["validation_images"], stored["timings"]
     return stored | rows | {"format": 1}
 
 
@@ -76,6 +76,25 @@ def test_a_network_meets_its_budget_where_it_meets_each_limit_in_time(stored, me
     assert RunResult.read(stored | {"timings": timings}).met is all_met
 
 
+@pytest.mark.parametrize(
+    ("best", "lead", "met", "gave_way", "mistimed"),
+    [
+        (None, -0.5, True, False, False),
+        ("uniform", -0.5, True, False, False),
+        ("mended", -0.5, True, True, True),
+        ("mended", -0.015, True, False, False),
+        ("mended", -0.015, False, False, True),
+        ("mended", None, True, True, True),
+    ],
+)
+def test_a_network_gives_way_where_it_is_clearly_better_and_too_slow(stored, best, lead, met, gave_way, mistimed):
+    timing = {"setting": {}, "profile": "1", "error": 0.04, "asked_ms": 8.0, "predicted_ms": {}, "met": met}
+    stored["finalists"]["mended"]["lead"] = None if lead is None else {"value": lead, "error": 0.01, "part": 1.0}
+    changed = {"exported": "uniform", "best": best, "timings": {"latency_ms": timing}}
+    result = RunResult.read(stored | changed)
+    assert (result.gave_way, result.mistimed) == (gave_way, mistimed)
+
+
 def test_a_result_of_before_the_format_was_numbered_is_read(of_format_1):
     for key in ("format", "test_images", "trials"):
         del of_format_1[key]
@@ -83,7 +102,7 @@ def test_a_result_of_before_the_format_was_numbered_is_read(of_format_1):
     result = RunResult.read(of_format_1)
     assert (result.test_images, result.scored_trials) == (None, 0)
     with pytest.raises(
-        ValueError, match=r"lacks accuracy_before, lead, .*part, .*test_images, timings, trials, validation"
+        ValueError, match=r"lacks accuracy_before, best, lead, .*part, .*test_images, timings, trials, validation"
     ):
         result.written()
 
