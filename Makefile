@@ -14,12 +14,12 @@ help:  ## list these targets
 demo: $(VENV)/.installed  ## run the full pipeline on scikit-learn's digits: a minute on a CPU
 	$(BIN)/mendsearch demo --out $(OUT)
 
-test: $(VENV)/.installed  ## run the unit tests, and print the coverage: ten minutes on two cores
-	$(PYTEST) --cov-report= tests/unit
+test: $(VENV)/.installed  ## run the unit tests and the laws over many networks, and print the coverage: ten minutes on two cores
+	$(PYTEST) --cov-report= tests/unit tests/laws tests/conformance
 	@$(COVERED)
 
-test-slow: $(VENV)/.installed  ## run all other tests: laws over many networks, real Postgres, processes, signals, browser; half an hour
-	$(PYTEST) --cov-append --cov-report= --ignore=tests/unit
+test-slow: $(VENV)/.installed  ## run all other tests: whole searches, real processes and signals, browser; half an hour
+	$(PYTEST) --cov-append --cov-report= tests/integration tests/acceptance tests/browser tests/gpu
 	@$(COVERED)
 
 coverage: $(VENV)/.installed  ## print the coverage of the last `make test`, file by file

@@ -1,4 +1,4 @@
-"""Best score after 60, 200 and 1,000 trials by sampler, on four networks at two rates. Resumable.
+"""Best score after 60, 200, 500 and 1,000 trials by sampler, on four networks at two rates. Resumable.
 
 Three trainings of a digits network and one network on Fashion-MNIST; three seeds each. All samplers get the same
 starting candidates. The scorer reads few images to keep the run short. A candidate that two samplers propose is scored
@@ -34,7 +34,7 @@ from mendsearch.pipeline.export import versions
 TAKES = "three hours on one core"
 RATES = (0.4, 0.15)
 SEEDS = (0, 1, 2)
-MILESTONES = (60, 200, 1000)
+MILESTONES = (60, 200, 500, 1000)
 """Trials after which the best scores are compared, as far as a search went."""
 DIGITS = ("digits resnet14", "digits resnet14-b", "digits resnet14-c")
 """Trainings with different seeds: which sampler leads on a single one is chance."""
