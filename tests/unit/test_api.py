@@ -164,8 +164,15 @@ def test_the_result_says_by_how_much_it_is_ahead_of_the_controls():
         assert 0 < error < 1
     least = min(ahead for ahead, _ in pruned.leads.values())
     assert f"{least:+.4f}" in pruned.verdict
-    lost = dataclasses.replace(pruned, chosen="uniform")
+    lost = dataclasses.replace(pruned, chosen="uniform", best="uniform")
     assert lost.verdict == "mending did not pay: uniform is the best in score"
+    late = dataclasses.replace(pruned, chosen="uniform", best="mended", leads={"mended": (-0.5, 0.01)})
+    assert late.verdict == (
+        "mended is the best in score and too slow; uniform is behind mended in score: -0.5000 ± 0.0196"
+    )
+    level = dataclasses.replace(late, leads={"mended": (-0.01, 0.01)})
+    assert "uniform is level with mended" in level.verdict
+    assert (late.mistimed, level.mistimed, lost.mistimed) == (True, False, False)
 
 
 def test_what_fine_tuning_ruins_is_not_the_result():
