@@ -15,7 +15,7 @@ from mendsearch.budget import read_profiles
 from mendsearch.config import CORRECTIONS, Budget, FinetuneSpec, MendSpec, PruneSpec
 from mendsearch.coupling.layout import Ints
 from mendsearch.errors import BudgetError, UsageError
-from mendsearch.latency.finalists import corrected, fastest_enough, measured_here, meets, predicted, with_times
+from mendsearch.latency.finalists import corrected, drift, fastest_enough, measured_here, meets, predicted, with_times
 from mendsearch.mending.judges import Metric
 from mendsearch.mending.ladder import RUNGS, Standing, climb, fine_tunings, part_of, ranked
 from mendsearch.mending.measuring import Measure
@@ -106,7 +106,7 @@ def _corrected(call: Call, pruned: Pruned, number: int) -> Call:
     """
     profiles = read_profiles(call.budget)
     better = {
-        limit: corrected(profiles[limit], call.budget.latencies[limit].part, timing).model_dump(mode="json")
+        limit: corrected(profiles[limit], timing).model_dump(mode="json")
         for limit, timing in pruned.timings.items()
         if meets(timing, pruned.best) is False
     }
@@ -190,7 +190,9 @@ def _timed(
             call.reporter.say(f"times are predicted, not measured: {times}")
             found[limit] = timing
         else:
-            found[limit] = with_times(timing, call.budget.latencies[limit].part, times)
+            found[limit] = with_times(timing, profile, times)
+            if line := drift(profile, times, limit):
+                call.reporter.say(line)
     return found
 
 

@@ -19,6 +19,8 @@ from mendstore.records import Timing, title
 
 ROUNDS = 11
 """Turns of each finalist."""
+DRIFT = 0.1
+"""By what fraction the dense network may be slower or faster than in the profile before it is said."""
 LEAST_NOISE, MOST_NOISE = 0.01, 0.03
 """Fraction by which a network may be above its limit, at least and at most; between, the standard error of a time."""
 
@@ -66,16 +68,30 @@ def measured_here(profile: LatencyProfile, models: Mapping[str, nn.Module], item
     return measure(passes, passes["dense"], runtime, rounds=ROUNDS, seed=seed)
 
 
-def with_times(timing: Timing, part: float | None, times: Times) -> Timing:
-    """A prediction with what was measured. A percentage is of what the dense network takes in this measurement.
+def with_times(timing: Timing, profile: LatencyProfile, times: Times) -> Timing:
+    """A prediction with what was measured.
+
+    A device that is slower or faster than when it was profiled, because other work runs there or it has warmed up, says
+    nothing of the networks. So the limit is taken relative to the dense network in the same turns.
 
     Args:
         timing: the prediction.
-        part: the limit as a fraction of the dense network's time; None where it is in milliseconds.
+        profile: the latency profile.
         times: by name, `dense` among them.
     """
-    asked = timing.asked_ms if part is None else part * times.ms["dense"]
+    asked = timing.asked_ms * times.ms["dense"] / profile.dense_ms
     return timing.model_copy(update={"asked_ms": asked, "measured_ms": times.ms, "noise": times.error})
+
+
+def drift(profile: LatencyProfile, times: Times, limit: str) -> str | None:
+    """A line that says how much slower or faster a device is than when it was profiled; None if it is as it was."""
+    speed = times.ms["dense"] / profile.dense_ms
+    if abs(speed - 1) <= DRIFT:
+        return None
+    return (
+        f"the dense network takes {times.ms['dense']:.3g} ms{_on(limit)} now, and took {profile.dense_ms:.3g} ms in "
+        f"the profile: limits are taken as {speed:.2f} times as long; if the device stays so, make the profile again"
+    )
 
 
 def meets(timing: Timing, name: str) -> bool | None:
@@ -116,11 +132,6 @@ def fastest_enough(timings: Mapping[str, Timing], ranked: Sequence[str]) -> tupl
             f"{timing.predicted_ms[chosen]:.3g} ms predicted, {timing.asked_ms:.3g} ms asked, "
             f"{timing.measured_ms['dense']:.3g} ms dense, noise {timing.noise:.1%}"
         )
-        if timing.measured_ms["dense"] <= timing.asked_ms:
-            lines.append(
-                f"the dense network itself meets it{_on(limit)} now, where the profile gives it "
-                f"{timing.predicted_ms['dense']:.3g} ms: the device is faster than it was; make the profile again"
-            )
     return chosen, lines
 
 
@@ -130,17 +141,15 @@ def _on(limit: str) -> str:
     return f" on {device}" if device else ""
 
 
-def corrected(profile: LatencyProfile, part: float | None, timing: Timing) -> LatencyProfile:
+def corrected(profile: LatencyProfile, timing: Timing) -> LatencyProfile:
     """A profile whose model is corrected by the median of measured over predicted times of networks that were too slow.
 
     Args:
         profile: the profile.
-        part: as in `with_times`. A fraction is corrected by ratios to the dense network, which is what it limits.
         timing: times that were measured, in which at least one network is too slow.
     """
     slow = [name for name in timing.measured_ms if name != "dense" and not meets(timing, name)]
     factor = statistics.median(timing.measured_ms[name] / timing.predicted_ms[name] for name in slow)
-    if part is not None:
-        factor *= profile.dense_ms / timing.measured_ms["dense"]
+    factor *= profile.dense_ms / timing.measured_ms["dense"]
     model = profile.model.model_copy(update={"correction": profile.model.correction * factor})
     return profile.model_copy(update={"model": model})

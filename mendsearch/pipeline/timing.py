@@ -15,6 +15,7 @@ from mendsearch.files import write_text
 from mendsearch.latency.finalists import (
     ROUNDS,
     corrected,
+    drift,
     fastest_enough,
     measured_here,
     meets,
@@ -63,7 +64,9 @@ def _timed(run: Run, search: Search, tuned: Mapping[str, Finetuned], limit: str,
             run.reporter.say(f"times of the finalists are predicted, not measured: {times}; {elsewhere}")
             return timing
         times = elsewhere
-    return with_times(timing, run.spec.budget.latencies[limit].part, times)
+    if line := drift(profile, times, limit):
+        run.reporter.say(line)
+    return with_times(timing, profile, times)
 
 
 def latencies_ms(models: Mapping[str, nn.Module], item: Batch) -> dict[str, float]:
@@ -102,7 +105,7 @@ def settled(run: Run, timings: Mapping[str, Timing], tuned: Mapping[str, Finetun
     for limit, timing in timings.items():
         if meets(timing, best) is False:
             given = run.spec.budget.latencies[limit]
-            profile = corrected(read_profile(given.profile, key_of(limit)), given.part, timing)
+            profile = corrected(read_profile(given.profile, key_of(limit)), timing)
             write_text(run.folder.path / corrected_file(limit), profile.model_dump_json(indent=2))
     for line in lines:
         run.reporter.say(line)

@@ -8,7 +8,8 @@ import torch
 from mendsearch.budget import LatencyProfile, read_profile
 from mendsearch.budget.profile import Fitted, Setting
 from mendsearch.config import Budget
-from mendsearch.latency.finalists import meets
+from mendsearch.latency.finalists import drift, meets, with_times
+from mendsearch.latency.measuring import Times
 from mendsearch.pipeline.finetuning import Finetuned
 from mendsearch.pipeline.timing import settled as settle
 from mendstore.records import Timing
@@ -75,13 +76,20 @@ def test_where_none_does_the_best_is_exported_and_it_is_said(tmp_path):
     assert corrected.digest != PROFILE.digest
 
 
-def test_a_dense_network_that_meets_the_budget_itself_is_told_of(tmp_path):
-    chosen, said, _ = settled(tmp_path, dense=7.8, uniform=7.0, pre_pruned=7.5, mended=7.7)
-    assert chosen == "mended"
-    assert said[1] == (
-        "the dense network itself meets it now, where the profile gives it 9.8 ms: the device is faster than it was; "
-        "make the profile again"
-    )
+@pytest.mark.parametrize(("dense", "asked"), [(10.0, 8.0), (20.0, 16.0), (5.0, 4.0)])
+def test_a_limit_is_taken_at_the_speed_that_the_device_has_now(dense, asked):
+    now = Times({"dense": dense, "mended": 9.0}, dense, 0.02, 11)
+    timing = with_times(times(None), PROFILE, now)
+    assert (timing.asked_ms, timing.noise) == (asked, now.error)
+    assert meets(timing, "mended") is (dense == 20.0)
+    line = drift(PROFILE, now, "latency_ms.board")
+    if dense == 10.0:
+        assert line is None
+    else:
+        assert line == (
+            f"the dense network takes {dense:.3g} ms on board now, and took 10 ms in the profile: limits are taken as "
+            f"{dense / 10:.2f} times as long; if the device stays so, make the profile again"
+        )
 
 
 def test_only_networks_that_were_too_slow_correct_the_model(tmp_path):
@@ -101,8 +109,9 @@ def test_fine_tuning_that_ruins_all_is_told_of(tmp_path):
     assert len(said) == 1
 
 
-def test_the_speed_of_the_day_does_not_correct_a_percentage(tmp_path):
-    settled(tmp_path, latency_ms="80%", dense=11.0, uniform=9.0, pre_pruned=9.0, mended=10.0)
+@pytest.mark.parametrize("latency_ms", [8, "80%"])
+def test_the_speed_of_the_day_does_not_correct_the_model(tmp_path, latency_ms):
+    settled(tmp_path, latency_ms=latency_ms, dense=11.0, uniform=9.0, pre_pruned=9.0, mended=10.0)
     corrected = read_profile(tmp_path / "latency.json")
     assert corrected.model.correction == pytest.approx(1.5 * 9 / 7.9 * PROFILE.dense_ms / 11.0)
 
