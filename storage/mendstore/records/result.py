@@ -89,8 +89,8 @@ class Timing(Record):
     profile: str = Field(description="Digest of the latency profile.")
     error: Number = Field(description="Mean relative error of the profile's model on candidates it had not seen.")
     asked_ms: Number = Field(
-        description="The budget; where it was measured, at the speed that the device had then: longer by as much as the "
-        "dense network took longer than in the profile."
+        description="The budget; where it was measured, at the speed that the device had then: longer by as much as "
+        "the dense network took longer than in the profile."
     )
     predicted_ms: dict[str, Number] = Field(description="By network, as the model says.")
     layers_ms: dict[str, dict[str, Number]] = Field(
