@@ -60,7 +60,7 @@ def test_who_won_is_said_and_how_to_export_it(demo, result):
 def test_the_result_has_every_key_that_is_promised(result):
     assert list(result) == [
         "format", "search", "model", "budget", "metric", "test_images", "validation_images", "dense", "finalists",
-        "exported", "timings", "trials", "seconds", "seed", "versions",
+        "exported", "best", "timings", "trials", "seconds", "seed", "versions",
     ]  # fmt: skip
     assert set(result["dense"]) == {"accuracy", "metric", "macs", "params", "latency_ms"}
     assert list(result["finalists"]) == [*CONTROLS, "mended", "mended_2", "mended_3"]
