@@ -9,7 +9,7 @@ COVERED = echo "Lines covered, without those that only other processes run: $$($
 .PHONY: help demo test test-slow coverage lint docs wheel minimums clean
 
 help:  ## list these targets
-	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 demo: $(VENV)/.installed  ## run the full pipeline on scikit-learn's digits: a minute on a CPU
 	$(BIN)/mendsearch demo --out $(OUT)
