@@ -82,6 +82,17 @@ def finetuned(
     return {finalist.name: found[finalist.key] for finalist in ladder.finalists}, best.name
 
 
+def ruined(tuned: Mapping[str, Finetuned], best: str) -> str | None:
+    """A line that says that fine-tuning made every finalist worse on validation; None if it did not."""
+    if any(row.validation[-1] >= row.validation[0] for row in tuned.values()):
+        return None
+    first, last = tuned[best].validation[0], tuned[best].validation[-1]
+    return (
+        f"fine-tuning made every finalist worse on validation, the best one from {first:.4f} to {last:.4f}: "
+        f"try a lower finetune.learning_rate, or more passes"
+    )
+
+
 def with_leads(
     tuner: Tuner, database: mendstore.Database, ladder: mendstore.Ladder, tuned: Mapping[str, Finetuned], chosen: str
 ) -> dict[str, Finetuned]:

@@ -27,7 +27,7 @@ from mendsearch.fleet.tuner import Tuner, imported_by_workers, recipe_of, tuner_
 from mendsearch.mending.search import Search
 from mendsearch.pipeline.devices import measurable
 from mendsearch.pipeline.export import export
-from mendsearch.pipeline.finetuning import finetuned, with_leads
+from mendsearch.pipeline.finetuning import finetuned, ruined, with_leads
 from mendsearch.pipeline.folder import RunFolder, check_spec, different, locked
 from mendsearch.pipeline.home import check_database, home_of, settle
 from mendsearch.pipeline.inputs import check_targets, read_inputs
@@ -229,6 +229,8 @@ def _run(spec: Spec, out: Path, storage: str, reporter: Reporter, workers: int, 
         run.folder["mend"] = {"seconds": seconds}
         run.folder["finetune"] = {"seconds": sum(step.seconds or 0.0 for step in ladder.steps)}
         tuned, best = finetuned(run, tuner, database, ladder)
+        if line := ruined(tuned, best):
+            reporter.say(line)
         timings = timed(run, search, tuned)
         chosen = settled(run, timings, tuned, best)
         tuned = with_leads(tuner, database, ladder, tuned, chosen)

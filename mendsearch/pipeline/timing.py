@@ -96,12 +96,6 @@ def settled(run: Run, timings: Mapping[str, Timing], tuned: Mapping[str, Finetun
     """
     ranked = sorted(tuned, key=lambda name: (name != best, *(-part for part in _worth(tuned[name]))))
     chosen, lines = fastest_enough(timings, ranked)
-    if all(row.validation[-1] < row.validation[0] for row in tuned.values()):
-        first, last = tuned[best].validation[0], tuned[best].validation[-1]
-        run.reporter.say(
-            f"fine-tuning made every finalist worse on validation, the best one from {first:.4f} to {last:.4f}: "
-            f"try a lower finetune.learning_rate, or more passes"
-        )
     for limit, timing in timings.items():
         if meets(timing, best) is False:
             given = run.spec.budget.latencies[limit]

@@ -97,18 +97,6 @@ def test_only_networks_that_were_too_slow_correct_the_model(tmp_path):
     assert read_profile(tmp_path / "latency.json").model.correction == pytest.approx(1.5 * 9 / 7.9)
 
 
-def test_fine_tuning_that_ruins_all_is_told_of(tmp_path):
-    run, said = run_of(tmp_path, Budget(macs=0.5))
-    worse = {name: finalist(0.4) for name in TUNED}
-    assert settle(run, {}, worse, "mended") == "mended"
-    assert said == [
-        "fine-tuning made every finalist worse on validation, the best one from 0.5000 to 0.4000: try a lower "
-        "finetune.learning_rate, or more passes"
-    ]
-    assert settle(run, {}, worse | {"uniform": finalist(0.6)}, "uniform") == "uniform"
-    assert len(said) == 1
-
-
 @pytest.mark.parametrize("latency_ms", [8, "80%"])
 def test_the_speed_of_the_day_does_not_correct_the_model(tmp_path, latency_ms):
     settled(tmp_path, latency_ms=latency_ms, dense=11.0, uniform=9.0, pre_pruned=9.0, mended=10.0)
