@@ -28,7 +28,7 @@ from mendsearch.study.finalists import Finalist, choose, first_names
 from mendsearch.study.registration import Registration
 from mendsearch.study.running import run_study
 from mendsearch.study.warm_start import warm_starts
-from mendstore.records import Timing, title
+from mendstore.records import Timing, replaces, title
 
 Finetune = Callable[[nn.Module, float, int], nn.Module]
 """(network, fraction of the whole fine-tuning, seed) -> network."""
@@ -82,7 +82,7 @@ def mended(call: Call, warm: Sequence[Ints]) -> Pruned:
         call: what to search.
         warm: (G,) int64 each, structures that are scored first.
     """
-    pruned = _once(call, warm)
+    kept, kept_value = pruned, _ = _once(call, warm)
     for number in range(CORRECTIONS):
         if not pruned.mistimed:
             break
@@ -94,8 +94,13 @@ def mended(call: Call, warm: Sequence[Ints]) -> Pruned:
         slow = "no network meets its latency" if pruned.met is False else f"{title(pruned.best)} is too slow"
         call.reporter.say(f"{slow}: the search goes on with the latency model corrected")
         found = warm_starts(pruned.study, call.problem.coupling)
-        call, pruned = further, _once(further, found)
-    return pruned
+        call = further
+        pruned, value = _once(call, found)
+        if replaces(pruned.met, value, kept.met, kept_value):
+            kept, kept_value = pruned, value
+        else:
+            call.reporter.say("the network found before is as good or better, and fast enough: it stays")
+    return kept
 
 
 def _corrected(call: Call, pruned: Pruned, number: int) -> Call:
@@ -116,8 +121,8 @@ def _corrected(call: Call, pruned: Pruned, number: int) -> Call:
     return replace(call, budget=budget, problem=problem, name=f"{base}-corrected{f'-{number + 1}' if number else ''}")
 
 
-def _once(call: Call, warm: Sequence[Ints]) -> Pruned:
-    """One search, and the best of its finalists that is fast enough."""
+def _once(call: Call, warm: Sequence[Ints]) -> tuple[Pruned, float]:
+    """One search: the best of its finalists that is fast enough, and its figure on the validation items."""
     search = Search(
         call.problem,
         call.ranking,
@@ -157,7 +162,8 @@ def _once(call: Call, warm: Sequence[Ints]) -> Pruned:
         call.reporter.say(line)
     timings = {limit: timing.model_copy(update={"met": meets(timing, chosen)}) for limit, timing in timings.items()}
     model = models.get(chosen) or search.scorer.build(finalists[chosen].counts)
-    return result_of(search, study, finalists, chosen, order[0], model, figure, judged, timings)
+    pruned = result_of(search, study, finalists, chosen, order[0], model, figure, judged, timings)
+    return pruned, float(judged[chosen][-1].mean())
 
 
 def _measure(call: Call) -> Measure:

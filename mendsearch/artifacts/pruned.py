@@ -98,13 +98,17 @@ class Pruned:
         return self._beside(min(self.leads, key=lambda name: self.leads[name]))
 
     @property
-    def mistimed(self) -> bool:
-        """Whether latency models were wrong where it matters: the best finalist misses a limit in time, and this one
-        misses it too, or is clearly worse."""
+    def gave_way(self) -> bool:
+        """Whether another finalist is better, beyond the noise of the validation items, and not fast enough."""
         if self.chosen == self.best:
-            return self.met is False
+            return False
         ahead, error = self.leads.get(self.best, (-math.inf, 0.0))
         return -ahead > SIGNIFICANT * error
+
+    @property
+    def mistimed(self) -> bool:
+        """Whether latency models were wrong where it matters, as `RunResult.mistimed`."""
+        return self.met is False or self.gave_way
 
     def _beside(self, name: str) -> str:
         if name not in self.leads:

@@ -16,7 +16,7 @@ from mendsearch.pipeline.budgets import corrected, corrections, setting_of, with
 from mendsearch.progress import Reporter
 from mendsearch.stopping import Stopping
 from mendstore import Reader
-from mendstore.records import RunResult, title
+from mendstore.records import RunResult, replaces, title
 from mendview import words
 from mendview.tables import budgets_table, result_table
 from mendview.verdict import chosen
@@ -73,8 +73,9 @@ def _settled(
     be as good and fast enough.
 
     Returns:
-        the name of the last search, the URL of its database, and its result.
+        the name of the search whose network is the best that is fast enough, the URL of its database, and its result.
     """
+    kept: tuple[str, str, dict[str, Any]] | None = None
     while True:
         url = storage_of_folder(out, storage)
         outcome = _outcome(spec, out, url, workers, reporter, stopping)
@@ -85,9 +86,17 @@ def _settled(
         begun = further is not None and (further[1] / "result.json").is_file()
         lacking = None if begun else _lacking(spec, out, result.mistimed)
         _say(spec, out, url, result, further, lacking, reporter)
+        if kept is None or _replaces(result, RunResult.read(kept[2])):
+            kept = spec.name, url, outcome.result
         if further is None or lacking is not None:
-            return spec.name, url, outcome.result
+            if kept[0] != spec.name:
+                reporter.say(f"the network of `{kept[0]}` is as good or better, and fast enough: it stays the result")
+            return kept
         spec, out = further
+
+
+def _replaces(result: RunResult, kept: RunResult) -> bool:
+    return replaces(result.met, result.on_validation, kept.met, kept.on_validation)
 
 
 def _lacking(spec: Spec, out: Path, mistimed: bool) -> str | None:

@@ -84,6 +84,20 @@ def test_a_search_goes_on_with_the_model_corrected_where_all_networks_are_too_sl
     assert last["timings"]["latency_ms"]["predicted_ms"]["dense"] > 1.2 * first["predicted_ms"]["dense"]
     again = mendsearch("run", "spec.toml", *words, "--json", cwd=folder, storage=storage)
     assert json.loads(again.stdout) == last
+    _fast_enough_and_better(folder / "runs" / name / "result.json")
+    kept = mendsearch("run", "spec.toml", *words, "--json", cwd=folder, storage=storage)
+    assert json.loads(kept.stdout)["search"] == name, kept.stderr
+    assert f"the network of `{name}` is as good or better, and fast enough: it stays the result" in kept.stderr
+
+
+def _fast_enough_and_better(file):
+    """Change a result to one whose network is fast enough, behind another that is not, and ahead of any later one."""
+    result = json.loads(file.read_text())
+    result["timings"]["latency_ms"]["met"] = True
+    result["best"] = next(name for name in result["finalists"] if name != result["exported"])
+    result["finalists"][result["best"]]["lead"] = {"value": -0.5, "error": 0.01, "part": 1.0}
+    result["finalists"][result["exported"]]["validation"] = [2.0]
+    file.write_text(json.dumps(result))
 
 
 TWO = """

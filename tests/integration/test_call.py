@@ -69,6 +69,24 @@ def test_a_control_that_is_fast_enough_and_clearly_worse_does_not_end_the_search
     assert "is too slow: the search goes on with the latency model corrected" in said
 
 
+def test_a_network_that_is_fast_enough_stays_where_the_search_that_goes_on_finds_only_worse_ones(profile, capsys):
+    first, said = iter([True]), []
+
+    def ruined(model, part, seed):
+        """The first network is fast and wrong; those of the search that goes on are more so."""
+        said.append(capsys.readouterr().err)
+        further = any("the search goes on" in each for each in said)
+        if next(first, False) or further:
+            model.forward = lambda images: (1000 if further else 100) * torch.randn(len(images), 10)
+        return model
+
+    hopeful = changed(profile, coefficients=tuple(0.8 * value for value in profile.model.coefficients))
+    pruned = mended(hopeful, "60%", finetune=ruined, name="mine")
+    assert any("the search goes on with the latency model corrected" in each for each in said)
+    assert "as good or better, and fast enough: it stays" in capsys.readouterr().err + "".join(said)
+    assert (pruned.study.study_name, pruned.met) == ("mine", True)
+
+
 def test_where_the_corrected_model_says_that_it_cannot_be_met_the_first_result_stands(profile, capsys):
     hopeful = changed(profile, coefficients=tuple(0.001 * value for value in profile.model.coefficients))
     pruned = mended(hopeful, profile.dense_ms * 0.02, name="mine")

@@ -20,15 +20,14 @@ from mendstore.records.result import (
     Model,
     PrunedRow,
     RunResult,
-    Timing,
     TrialCounts,
-    all_met,
     title,
 )
 from mendstore.records.structure import STRUCTURE, Layer, Output, Structure
+from mendstore.records.timing import Timing, all_met, replaces
 
 __all__ = [
     "CONTROLS", "FORMAT", "MENDED", "RANDOM", "RESULTS", "SIGNIFICANT", "STRUCTURE", "Answer", "Budget", "Counts",
     "DenseRow", "DeviceSetting", "Layer", "Lead", "Model", "Output", "PrunedRow", "Record", "RecordError", "Request",
-    "RunResult", "Structure", "Timing", "TrialCounts", "all_met", "title",
+    "RunResult", "Structure", "Timing", "TrialCounts", "all_met", "replaces", "title",
 ]  # fmt: skip

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import math
 from typing import Any, Literal
 
 from pydantic import Field, model_validator
 
 from mendstore.records.base import Cost, Counts, Number, Record
+from mendstore.records.timing import Timing, all_met
 
 RESULTS = "results"
 """Name of the study attribute."""
@@ -80,36 +81,6 @@ class PrunedRow(DenseRow):
     lead: Lead | None = Field(
         None, description="Lead of the exported network over this one. Null for itself, and in older results."
     )
-
-
-class Timing(Record):
-    """Times of the networks on a device that the budget is for, at the end of the run."""
-
-    setting: dict[str, Any] = Field(description="Runtime, device, batch, threads, dtype and versions of the profile.")
-    profile: str = Field(description="Digest of the latency profile.")
-    error: Number = Field(description="Mean relative error of the profile's model on candidates it had not seen.")
-    asked_ms: Number = Field(
-        description="The budget; where it was measured, at the speed that the device had then: longer by as much as "
-        "the dense network took longer than in the profile."
-    )
-    predicted_ms: dict[str, Number] = Field(description="By network, as the model says.")
-    layers_ms: dict[str, dict[str, Number]] = Field(
-        default_factory=dict,
-        description="By network, what the model gives to each layer; the rest of a pass is of no layer.",
-    )
-    measured_ms: dict[str, Number] = Field(
-        default_factory=dict, description="By network, measured in turns; empty where the run was on another device."
-    )
-    noise: Number | None = Field(None, description="Standard error of these medians, as a fraction.")
-    met: bool | None = Field(
-        None, description="Whether the exported network meets the budget by measurement, within the noise."
-    )
-
-
-def all_met(timings: Mapping[str, Timing]) -> bool | None:
-    """Whether all limits in time are met, by measurement; None where that is not known, or there are none."""
-    met = [timing.met for timing in timings.values()]
-    return False if False in met else None if None in met or not met else True
 
 
 class TrialCounts(Record):
@@ -228,6 +199,11 @@ class RunResult(Record):
     def met(self) -> bool | None:
         """Whether the exported network meets all limits in time, by measurement; None where that is not known."""
         return all_met(self.timings)
+
+    @property
+    def on_validation(self) -> float:
+        """What the exported network ended with on the validation split; minus infinity where that is not known."""
+        return self.winner.validation[-1] if self.winner.validation else -math.inf
 
     @property
     def gave_way(self) -> bool:
