@@ -122,7 +122,8 @@ def mend(
         The best candidate as a plain dense network, its structure, the controls, and the study. Where the budget is in
         time and this machine is that of the latency profile, finalists are measured, the best that meets the budget is
         returned, and the search goes on with the latency model corrected, up to three times, as long as that one is
-        clearly worse than the best of all, or none is fast enough: `timings` and `met` say what was measured. A Ctrl-C
+        clearly worse than the best of all, or none is fast enough: `timings` and `met` say what was measured, of the
+        search whose network is the best that is fast enough. A Ctrl-C
         during the trials of a study in memory ends them, and the best candidate so far is returned; with a database it
         raises KeyboardInterrupt, and the same call resumes.
 
