@@ -26,6 +26,7 @@ from mendsearch.batches import Batch
 from mendsearch.budget import LatencyProfile, Limits, build_cost_model
 from mendsearch.config import Budget, FinetuneSpec, PruneSpec
 from mendsearch.coupling.layout import Ints
+from mendsearch.files import read_json, write_json
 from mendsearch.latency.calling import profile
 from mendsearch.latency.measuring import measure
 from mendsearch.latency.runtimes import open_runtime
@@ -122,11 +123,10 @@ class Structures:
 def cell(name: str, network: Trained, runtime_name: str) -> dict[str, Any]:
     """All structures of a network, measured in turns in one runtime, with their accuracies."""
     structures, runtime = Structures(name, network), open_runtime(runtime_name)
-    one, teacher = network.calibration[:1], Remembered(network.model)
+    teacher = Remembered(network.model)
     begin = Progress(f"{name}, {runtime_name}")
     begin("profile")
-    profiled = structures.kept(f"profile-{runtime_name}", lambda: _profiled(network, one, runtime_name))
-    found = LatencyProfile.model_validate(profiled)
+    found = _profile(name, network, runtime_name)
     by_method: dict[str, list[Ints]] = {}
     begin("structures by MACs and by rules")
     for rate in RATES:
@@ -154,9 +154,14 @@ def cell(name: str, network: Trained, runtime_name: str) -> dict[str, Any]:
     return {"dense_ms": round(times.dense_ms, 4), "model": about, "rows": rows, "ratios": ratios(rows)}
 
 
-def _profiled(network: Trained, one: Any, runtime: str) -> dict[str, Any]:
-    found = profile(network.model, one, runtime=runtime, minutes=MINUTES, target=0.0, quiet=True)
-    return found.model_dump(mode="json")
+def _profile(name: str, network: Trained, runtime: str) -> LatencyProfile:
+    """The latency profile of a network, from a file where it was made before."""
+    file = WORK / "latency-mended" / f"{name}-profile-{runtime}.json"
+    if (known := read_json(file)) is not None:
+        return LatencyProfile.model_validate(known)
+    found = profile(network.model, network.calibration[:1], runtime=runtime, minutes=MINUTES, target=0.0, quiet=True)
+    write_json(file, found.model_dump(mode="json"))
+    return found
 
 
 def _fractions(times: Any) -> list[float]:
