@@ -23,7 +23,7 @@ from mendsearch.config import Budget
 from mendsearch.coupling.graph import find_coupling
 from mendsearch.errors import BudgetError
 from mendsearch.latency.candidates import builder, random_structures
-from mendsearch.latency.finalists import ROUNDS, allowance
+from mendsearch.latency.finalists import LEAST_NOISE, ROUNDS, allowance
 from mendsearch.latency.measuring import measure
 from mendsearch.latency.runtimes import Runtime
 from mendsearch.pipeline.budgets import CORRECTIONS
@@ -89,7 +89,7 @@ class _Asked:
         drawn = islice(random_structures(self._coupling, round(1000 * part)), STRUCTURES)
         counts = [project(one, limits.steps, limits) for one in drawn]
         passes = {index: self._runtime.prepare(self._build(one), self._batch) for index, one in enumerate(counts)}
-        times = measure(passes, self._dense, self._runtime, rounds=ROUNDS)
+        times = measure(passes, self._dense, self._runtime, rounds=ROUNDS, error=LEAST_NOISE)
         return [round(times.ms[index] / times.dense_ms / part, 4) for index in passes], times.error
 
 

@@ -176,7 +176,7 @@ def _measured(structures: Structures, network: Trained, runtime: Any, by_method:
         for method, chosen in by_method.items()
         for index, counts in enumerate(chosen)
     }
-    return measure(passes, runtime.prepare(network.model, one), runtime, rounds=ROUNDS)
+    return measure(passes, runtime.prepare(network.model, one), runtime, rounds=ROUNDS, error=0.005)
 
 
 def ratios(rows: dict[str, list[dict[str, float]]]) -> dict[str, dict[str, list[float]]]:

@@ -119,22 +119,24 @@ class DeviceTimer:
         try:
             for networks in sets:
                 named = {str(place): network for place, network in enumerate(networks)}
-                asked.append(self._ask(named, ROUNDS, seed + done))
+                asked.append(self._ask(named, ROUNDS, None, seed + done))
                 done += len(networks)
                 if len(asked) == AHEAD:
-                    yield _by_place(self._wait(asked[0], ROUNDS))
+                    yield _by_place(self._wait(asked[0]))
                     asked.popleft()
             while asked:
-                yield _by_place(self._wait(asked[0], ROUNDS))
+                yield _by_place(self._wait(asked[0]))
                 asked.popleft()
         finally:
             self._withdraw(asked)
 
-    def together(self, networks: Mapping[str, nn.Module], rounds: int, seed: int) -> Times:
+    def together(
+        self, networks: Mapping[str, nn.Module], *, rounds: int, error: float | None = None, seed: int
+    ) -> Times:
         """Times of one set of networks, by name; raises as `times`."""
-        asked = [self._ask(networks, rounds, seed)]
+        asked = [self._ask(networks, rounds, error, seed)]
         try:
-            return self._wait(asked[0], rounds)
+            return self._wait(asked[0])
         finally:
             self._withdraw(asked)
 
@@ -143,18 +145,19 @@ class DeviceTimer:
         """What the device worker said of itself."""
         return Setting(**self._wanted, batch=len(self._batch), versions=self._versions)
 
-    def _ask(self, networks: Mapping[str, nn.Module], rounds: int, seed: int) -> int:
+    def _ask(self, networks: Mapping[str, nn.Module], rounds: int, error: float | None, seed: int) -> int:
         files = {name: self._graphs.graph(network, self._batch).content for name, network in networks.items()}
-        return self._measurements.ask(self._wanted, files, self._dense, self._inputs, rounds=rounds, seed=seed)
+        inputs = self._inputs
+        return self._measurements.ask(self._wanted, files, self._dense, inputs, rounds=rounds, error=error, seed=seed)
 
-    def _wait(self, number: int, rounds: int) -> Times:
+    def _wait(self, number: int) -> Times:
         seen = time.monotonic()
         while True:
             asked = self._measurements.look([number])[number]
             if asked.answer is not None:
                 said = asked.answer.setting.get("versions")
                 self._versions |= said if isinstance(said, dict) else {}
-                return Times(asked.answer.ms, asked.answer.dense_ms, asked.answer.noise, rounds)
+                return Times(asked.answer.ms, asked.answer.dense_ms, asked.answer.noise, asked.answer.error)
             if asked.state == "failed":
                 raise MendsearchError(f"the device cannot measure a network: {asked.log.splitlines()[-1]}")
             if asked.served:
@@ -172,4 +175,4 @@ class DeviceTimer:
 
 
 def _by_place(times: Times) -> Times:
-    return Times({int(name): ms for name, ms in times.ms.items()}, times.dense_ms, times.noise, times.rounds)
+    return Times({int(name): ms for name, ms in times.ms.items()}, times.dense_ms, times.noise, times.error)

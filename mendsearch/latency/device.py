@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import io
+import math
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -160,5 +161,8 @@ class Bench:
             name: dense if digest == request.dense else self.program.open(contents[digest], tensors)[0]
             for name, digest in request.networks.items()
         }
-        times = measure(passes, dense, self.program, rounds=request.rounds, seed=request.seed)
-        return Answer(ms=times.ms, dense_ms=times.dense_ms, noise=times.noise, setting=setting_of(self.program))
+        times = measure(
+            passes, dense, self.program, rounds=request.rounds, error=request.error or math.inf, seed=request.seed
+        )
+        figures = {"ms": times.ms, "dense_ms": times.dense_ms, "noise": times.noise, "error": times.error}
+        return Answer(**figures, setting=setting_of(self.program))

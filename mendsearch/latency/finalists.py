@@ -18,7 +18,7 @@ from mendsearch.modes import to_network
 from mendstore.records import Timing, title
 
 ROUNDS = 11
-"""Turns of each finalist."""
+"""Turns of each finalist, at least: more are taken until the times are as sure as `LEAST_NOISE`."""
 DRIFT = 0.1
 """By what fraction the dense network may be slower or faster than in the profile before it is said."""
 LEAST_NOISE, MOST_NOISE = 0.01, 0.03
@@ -65,7 +65,7 @@ def measured_here(profile: LatencyProfile, models: Mapping[str, nn.Module], item
     if differing := setting.differing(setting_of(runtime, setting.batch)):
         return f"the profile has {differing}"
     passes = {name: runtime.prepare(model, to_network(items, model)) for name, model in models.items()}
-    return measure(passes, passes["dense"], runtime, rounds=ROUNDS, seed=seed)
+    return measure(passes, passes["dense"], runtime, rounds=ROUNDS, error=LEAST_NOISE, seed=seed)
 
 
 def with_times(timing: Timing, profile: LatencyProfile, times: Times) -> Timing:

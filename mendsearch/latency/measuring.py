@@ -17,8 +17,8 @@ VISIT_S = 0.05
 """Seconds of passes at each turn of a network, of a short one; a long one has `LEAST` passes."""
 LEAST, MOST = 3, 20
 """Passes that are timed at a turn."""
-BETWEEN = 1
-"""Turns of other networks between two of the dense one."""
+MORE, MORE_S = 5, 120.0
+"""Times the rounds asked for that are taken at most on a noisy machine, and the seconds after which none is added."""
 
 Clock = Callable[[], float]
 Key = TypeVar("Key", bound=Hashable)
@@ -32,18 +32,14 @@ class Times:
         ms: by network, milliseconds at the speed that the machine had in the median.
         dense_ms: of the dense network.
         noise: how far two turns of the dense network differ: median distance from their median, relative to it.
-        rounds: turns of each network.
+        error: standard error of a median, relative to it, if turns are normally distributed; that of the network in the
+            middle.
     """
 
     ms: dict[Any, float]
     dense_ms: float
     noise: float
-    rounds: int
-
-    @property
-    def error(self) -> float:
-        """Standard error of a median, as a fraction, if turns are normally distributed."""
-        return 1.4826 * self.noise * math.sqrt(math.pi / 2 / self.rounds)
+    error: float
 
 
 def measure(
@@ -52,41 +48,58 @@ def measure(
     runtime: Machine,
     *,
     rounds: int,
+    error: float = math.inf,
     seed: int = 0,
     clock: Clock | None = None,
 ) -> Times:
     """Median times, in an order that is drawn anew in each round, with the dense network between.
 
     A turn begins with a pass that is not counted. Each turn is related to those of the dense network before and after
-    it, so that a machine that slows down or speeds up does so for all.
+    it, so that a machine that slows down or speeds up does so for all. Where other work comes and goes, turns are added
+    until the times are sure enough.
 
     Args:
         passes: networks that are ready to run, by any key.
         dense: the dense network.
         runtime: what they run in.
-        rounds: turns of each network.
+        rounds: turns of each network, at least.
+        error: standard error from which no turn is added.
         seed: seed of the order.
         clock: seconds since some moment; by default what `clock_of` says.
     """
     clock = clock or clock_of(runtime)
-    rng, keys = np.random.default_rng(seed), list(passes)
+    rng, keys, started = np.random.default_rng(seed), list(passes), time.monotonic()
     turns: list[tuple[Hashable, float, int]] = []  # network, milliseconds, number of dense turns before
     speeds: list[float] = []
     with runtime.running():
         speeds.append(_turn(dense, clock))
-        for _ in range(rounds):
-            for place, index in enumerate(rng.permutation(len(keys))):
+        for done in range(1, MORE * rounds + 1):
+            for index in rng.permutation(len(keys)):
                 turns.append((keys[index], _turn(passes[keys[index]], clock), len(speeds)))
-                if place % BETWEEN == BETWEEN - 1:
-                    speeds.append(_turn(dense, clock))
-        speeds.append(_turn(dense, clock))
+                speeds.append(_turn(dense, clock))
+            if done >= rounds:
+                found = _times(turns, speeds)
+                if found.error <= error or time.monotonic() - started > MORE_S:
+                    break
+    return found
+
+
+def _times(turns: list[tuple[Hashable, float, int]], speeds: list[float]) -> Times:
+    """Medians over turns, each related to those of the dense network before and after it."""
     middle = statistics.median(speeds)
-    found: dict[Hashable, list[float]] = {key: [] for key in keys}
+    found: dict[Hashable, list[float]] = {}
     for key, ms, after in turns:
         near = statistics.mean(speeds[after - 1 : after + 1])
-        found[key].append(ms * middle / near)
-    noise = statistics.median(abs(speed - middle) for speed in speeds) / middle
-    return Times({key: statistics.median(values) for key, values in found.items()}, middle, noise, rounds)
+        found.setdefault(key, []).append(ms * middle / near)
+    errors = (1.4826 * _spread(values) * math.sqrt(math.pi / 2 / len(values)) for values in found.values())
+    medians = {key: statistics.median(values) for key, values in found.items()}
+    return Times(medians, middle, _spread(speeds), statistics.median(errors))
+
+
+def _spread(values: list[float]) -> float:
+    """Median distance from the median, relative to it."""
+    middle = statistics.median(values)
+    return statistics.median(abs(value - middle) for value in values) / middle
 
 
 def clock_of(runtime: Machine) -> Clock:

@@ -13,6 +13,7 @@ from mendsearch.batches import Batch
 from mendsearch.budget.profile import Setting
 from mendsearch.errors import MendsearchError
 from mendsearch.latency.asking import DeviceTimer, wanted
+from mendsearch.latency.finalists import LEAST_NOISE, ROUNDS
 from mendsearch.latency.measuring import Times
 from mendsearch.latency.programs import is_program
 from mendsearch.pipeline.run import Run
@@ -23,9 +24,7 @@ PATIENCE_S = 120.0
 """Seconds without the device worker after which finalists stay predicted."""
 
 
-def measured_by_device(
-    run: Run, setting: Setting, models: Mapping[str, nn.Module], items: Batch, rounds: int
-) -> Times | str:
+def measured_by_device(run: Run, setting: Setting, models: Mapping[str, nn.Module], items: Batch) -> Times | str:
     """Times of the finalists by a device worker of the run's search; or why there are none, and what to do.
 
     Args:
@@ -33,7 +32,6 @@ def measured_by_device(
         setting: setting of its latency profile.
         models: networks by name, `dense` among them.
         items: inputs of a pass.
-        rounds: turns of each network.
 
     Raises:
         mendstore.StorageError: the database cannot be reached.
@@ -50,7 +48,7 @@ def measured_by_device(
         run.reporter.say(f"the finalists are measured by the device worker on {setting.device}")
         try:
             timer = DeviceTimer(measurements, asked, models["dense"], items, PATIENCE_S)
-            return timer.together(models, rounds, run.spec.seed)
+            return timer.together(models, rounds=ROUNDS, error=LEAST_NOISE, seed=run.spec.seed)
         except MendsearchError as error:
             return str(error)
 

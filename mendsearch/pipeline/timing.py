@@ -13,7 +13,6 @@ from mendsearch.budget.profile import key_of
 from mendsearch.coupling.copying import dtype_of
 from mendsearch.files import write_text
 from mendsearch.latency.finalists import (
-    ROUNDS,
     corrected,
     drift,
     fastest_enough,
@@ -59,7 +58,7 @@ def _timed(run: Run, search: Search, tuned: Mapping[str, Finetuned], limit: str,
     models = {"dense": search.problem.model} | {name: row.model for name, row in tuned.items()}
     times = measured_here(profile, models, items, run.spec.seed)
     if isinstance(times, str):
-        elsewhere = measured_by_device(run, profile.setting, models, items, ROUNDS)
+        elsewhere = measured_by_device(run, profile.setting, models, items)
         if isinstance(elsewhere, str):
             run.reporter.say(f"times of the finalists are predicted, not measured: {times}; {elsewhere}")
             return timing

@@ -61,6 +61,7 @@ class Measurements:
         inputs: bytes,
         *,
         rounds: int,
+        error: float | None = None,
         seed: int,
     ) -> int:
         """Ask for a measurement; returns its id.
@@ -70,7 +71,8 @@ class Measurements:
             networks: content of ONNX files by any name.
             dense: content of the dense network's.
             inputs: content of an .npz file: the arrays of a pass, in the order of the networks' inputs.
-            rounds: turns of each network.
+            rounds: turns of each network, at least.
+            error: standard error of the times from which no turn is added; None for none.
             seed: seed of the order in which they take turns.
 
         Raises:
@@ -82,6 +84,7 @@ class Measurements:
             dense=_digest(dense),
             inputs=_digest(inputs),
             rounds=rounds,
+            error=error,
             seed=seed,
         )
         token = uuid.uuid4().hex

@@ -28,7 +28,12 @@ class Request(Record):
     networks: dict[str, Digest] = Field(description="ONNX files by any name.")
     dense: Digest = Field(description="ONNX file of the dense network, which is timed between the others.")
     inputs: Digest = Field(description="Arrays of one pass, in the order of the networks' inputs: an .npz file.")
-    rounds: int = Field(ge=1, le=10_000, description="Turns of each network.")
+    rounds: int = Field(ge=1, le=10_000, description="Turns of each network, at least.")
+    error: float | None = Field(
+        None,
+        gt=0,
+        description="Standard error of the times, as a fraction, from which no turn is added; null for none.",
+    )
     seed: int = Field(description="Seed of the order in which they take turns.")
 
     @property
@@ -43,4 +48,5 @@ class Answer(Record):
     ms: dict[str, Milliseconds] = Field(description="Milliseconds of a pass, by network.")
     dense_ms: Milliseconds = Field(description="Milliseconds of a pass of the dense network.")
     noise: Number = Field(ge=0, description="How far two turns of the dense network differ, as a fraction.")
+    error: Number = Field(ge=0, description="Standard error of these times, as a fraction.")
     setting: dict[str, Any] = Field(description="Runtime, device, threads, dtype and versions of the device worker.")

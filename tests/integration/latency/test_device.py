@@ -149,7 +149,7 @@ def test_what_the_runtime_cannot_open_has_failed_with_the_reason(asker, name, st
         until(lambda: state(asker, number) == "failed")
         assert f"onnxruntime on {BOARD}: " in asker.look([number])[number].log
         timer = DeviceTimer(asker, WANTED, MODEL, ITEM, 60)
-        again = timer.together({"small": SMALL}, 1, 0)  # and it goes on
+        again = timer.together({"small": SMALL}, rounds=1, seed=0)  # and it goes on
         assert set(again.ms) == {"small"}
 
 
@@ -180,7 +180,7 @@ def test_without_a_device_worker_the_command_is_said_and_it_ends(asker, name, st
 def test_a_device_worker_that_went_is_waited_for_and_missed(asker):
     timer = DeviceTimer(asker, WANTED, MODEL, ITEM, 0.5)
     with pytest.raises(NoDeviceError, match="none has come for"):
-        timer.together({"small": SMALL}, 1, 0)
+        timer.together({"small": SMALL}, rounds=1, seed=0)
 
 
 def test_device_workers_on_two_devices_are_refused(database, asker, name, storage, tmp_path):

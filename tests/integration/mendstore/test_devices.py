@@ -18,7 +18,7 @@ from tests.integration.mendstore.test_queue import execute
 
 SETTING = {"runtime": "onnxruntime", "device": "a board", "threads": 1, "dtype": "float32", "versions": {}}
 WANTED = {"runtime": "onnxruntime", "threads": 1, "dtype": "float32"}
-ANSWER = Answer(ms={"a": 1.0}, dense_ms=2.0, noise=0.01, setting=SETTING)
+ANSWER = Answer(ms={"a": 1.0}, dense_ms=2.0, noise=0.01, error=0.01, setting=SETTING)
 LEASE_S = 0.5
 
 

@@ -74,7 +74,7 @@ def test_a_device_worker_measures_and_the_networks_go(fleet: FleetServer, name: 
         measurement = device.claim()
         assert measurement is not None
         assert device.renew() is False
-        answer = Answer(ms={"a": 1.0}, dense_ms=1.0, noise=0.0, setting=setting)
+        answer = Answer(ms={"a": 1.0}, dense_ms=1.0, noise=0.0, error=0.01, setting=setting)
         assert device.answer(measurement, answer) == "recorded"
         assert asker.look([asked])[asked].answer == answer
         assert mendstore.Measurements(viewer, name).devices({"threads": 1})

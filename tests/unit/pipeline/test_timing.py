@@ -78,7 +78,7 @@ def test_where_none_does_the_best_is_exported_and_it_is_said(tmp_path):
 
 @pytest.mark.parametrize(("dense", "asked"), [(10.0, 8.0), (20.0, 16.0), (5.0, 4.0)])
 def test_a_limit_is_taken_at_the_speed_that_the_device_has_now(dense, asked):
-    now = Times({"dense": dense, "mended": 9.0}, dense, 0.02, 11)
+    now = Times({"dense": dense, "mended": 9.0}, dense, 0.02, 0.01)
     timing = with_times(times(None), PROFILE, now)
     assert (timing.asked_ms, timing.noise) == (asked, now.error)
     assert meets(timing, "mended") is (dense == 20.0)
