@@ -128,3 +128,22 @@ def fast_passes(device: torch.device, dtype: torch.dtype = torch.float32) -> tor
     else:
         computes = device.type == "cpu" and torch.cpu._is_avx512_bf16_supported()
     return torch.autocast(device.type, torch.bfloat16, enabled=computes and dtype == torch.float32)
+
+
+def bears_fast_passes(model: nn.Module, inputs: Batch) -> bool:
+    """Whether a network runs in the scope of `fast_passes`.
+
+    Some operators take tensors of one dtype only, such as `nn.Bilinear` and assignments by index, and autocast leaves
+    them some of each.
+
+    Args:
+        model: the network; run in evaluation mode.
+        inputs: some items, on its device.
+    """
+    with torch.no_grad(), evaluating(model):
+        try:
+            with fast_passes(next(model.parameters()).device):
+                inputs.call(model)
+        except Exception:  # whatever the network's own code makes of another dtype
+            return False
+    return True

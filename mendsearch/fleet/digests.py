@@ -49,6 +49,7 @@ SCORING = (
     "mending.scoring",
     "mending.search",
     "mending.space",
+    "mending.timings",
     "mending.weights",
     "models.registry",
     "models.resnet",

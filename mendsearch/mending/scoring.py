@@ -11,12 +11,11 @@ import torch
 from torch import Tensor, nn
 
 from mendsearch.batches import Batch, BatchLike
-from mendsearch.coupling.copying import dtype_of
 from mendsearch.coupling.layout import Ints
 from mendsearch.coupling.surgery import build_pruned
 from mendsearch.mending.judges import ByDense, ByLabels, ByMetric, Judge, Judged, Metric
 from mendsearch.mending.weights import Weights
-from mendsearch.modes import evaluating, fast_passes
+from mendsearch.modes import evaluating
 from mendsearch.outputs import Wishes, comparison_of
 from mendsearch.outputs.guessing import Output
 
@@ -137,7 +136,7 @@ class Scorer:
                 both have seen shows that the candidate is clearly worse.
         """
         state = self.weights.of(counts)
-        with fast_passes(self.weights.device, dtype_of(self.weights.model)):
+        with self.weights.fast_passes():
             return self._evaluate(state, self._trial, incumbent)
 
     @torch.no_grad()

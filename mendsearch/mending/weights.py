@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
-from dataclasses import dataclass, field
+from collections.abc import Mapping
+from contextlib import AbstractContextManager, nullcontext
+from dataclasses import dataclass
 from functools import cached_property
-from time import perf_counter
 
 import torch
 from torch import Tensor, nn
@@ -17,7 +16,8 @@ from mendsearch.coupling.copying import dtype_of
 from mendsearch.coupling.layout import Consumer, Coupling, Ints, Layout
 from mendsearch.coupling.slicing import Slicer
 from mendsearch.holdout import arrange
-from mendsearch.modes import evaluating, fast_passes
+from mendsearch.mending.timings import Timings
+from mendsearch.modes import bears_fast_passes, evaluating, fast_passes
 from mendsearch.ranking.base import FilterRanking
 from mendsearch.ranking.statistics import InputStatistics
 from mendsearch.reconstruction.channels import Reconstruction, prepare
@@ -35,22 +35,6 @@ BATCH = 256
 """Items of one forward pass at most, where passes can be cut."""
 VERSION = 3
 """Raised when the same candidate would get other weights."""
-
-
-@dataclass
-class Timings:
-    """Seconds spent by step, summed over candidates."""
-
-    seconds: dict[str, float] = field(
-        default_factory=lambda: dict.fromkeys(("slice", "reconstruct", "recalibrate", "validate"), 0.0)
-    )
-
-    @contextmanager
-    def step(self, name: str) -> Iterator[None]:
-        """Add the time within the scope to `name`."""
-        started = perf_counter()
-        yield
-        self.seconds[name] += perf_counter() - started
 
 
 @dataclass(frozen=True, eq=False)
@@ -106,6 +90,7 @@ class Weights:
         order, self._fitted = arrange(self._groups, len(calibration))
         self._calibration, self._groups = self.placed(calibration[order]), self._groups[order]
         self.affordable = affordable(model, self._calibration)
+        self._fast = bears_fast_passes(model, self._calibration[:2])
         self._refined: dict[tuple[int, ...], dict[str, Tensor]] = {}
         self._rebuilt: list[tuple[Consumer, Reconstruction]] = []
         if kind != "none":
@@ -115,6 +100,10 @@ class Weights:
                     prepared = prepare(consumer, weight, statistics[consumer.layer], ranking.orders)
                     self._rebuilt.append((consumer, prepared))
 
+    def fast_passes(self) -> AbstractContextManager[None]:
+        """A scope of passes in bfloat16 where device and network bear it."""
+        return fast_passes(self.device, dtype_of(self.model)) if self._fast else nullcontext()
+
     @property
     def version(self) -> tuple[object, ...]:
         """Differs where the same candidate would get other weights."""
@@ -123,7 +112,7 @@ class Weights:
     @torch.no_grad()
     def of(self, counts: Ints) -> dict[str, Tensor]:
         """The state dict of a candidate (G,) int64, as a trial scores it."""
-        with fast_passes(self.device, dtype_of(self.model)):
+        with self.fast_passes():
             return self._in_sequence(counts, self._trial) if self.kind == "sequence" else self._corrected(counts)
 
     @torch.no_grad()

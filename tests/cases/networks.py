@@ -909,6 +909,20 @@ class KeepsFeatures(nn.Module):
         return self.tail(self.b(self.features))
 
 
+class OneDtype(nn.Module):
+    """Operators that take tensors of one dtype only, which a pass in another precision leaves some of each."""
+
+    def __init__(self):
+        super().__init__()
+        self.a, self.b, self.fc = cbr(3, 24), cbr(24, 16), nn.Bilinear(16, 16, 10)
+
+    def forward(self, x):
+        x = self.b(self.a(x)).mean((2, 3))
+        ranked = torch.zeros(len(x), 16)
+        ranked[:, :] = x.float().relu()
+        return self.fc(x, ranked)
+
+
 TRAPS |= {
     "shared_norm": (SharedNorm, IMAGE),
     "recurrent": (Recurrent, IMAGE),
@@ -923,4 +937,5 @@ TRAPS |= {
     "reads_attributes": (ReadsAttributes, IMAGE),
     "bilinear": (Bilinear, IMAGE),
     "keeps_features": (KeepsFeatures, IMAGE),
+    "one_dtype": (OneDtype, IMAGE),
 }

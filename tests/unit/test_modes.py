@@ -4,7 +4,8 @@ import pytest
 import torch
 from torch import nn
 
-from mendsearch.modes import evaluating, plain_attention
+from mendsearch.batches import Batch
+from mendsearch.modes import bears_fast_passes, evaluating, plain_attention
 
 
 @pytest.fixture(autouse=True)
@@ -44,3 +45,19 @@ def test_threads_that_overlap_put_the_setting_back():
         thread.join()
         assert not torch.backends.mha.get_fastpath_enabled()
     assert torch.backends.mha.get_fastpath_enabled()
+
+
+class Pairs(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.first, self.pair = nn.Linear(4, 3), nn.Bilinear(3, 3, 2)
+
+    def forward(self, x):
+        x = self.first(x)
+        return self.pair(x, x)
+
+
+@pytest.mark.parametrize(("model", "bears"), [(nn.Linear(4, 3), True), (Pairs(), False)])
+def test_a_network_whose_operators_take_one_dtype_only_gets_no_passes_in_another(monkeypatch, model, bears):
+    monkeypatch.setattr(torch.cpu, "_is_avx512_bf16_supported", lambda: True)
+    assert bears_fast_passes(model, Batch.of(torch.randn(2, 4))) is bears
