@@ -16,6 +16,7 @@ from mendsearch.progress import Reporter
 from mendsearch.training.loop import train
 from mendsearch.training.sources import open_source
 from mendsearch.training.splits import gather, split
+from tests.cases.networks import OneDtype
 
 
 def small_vgg():
@@ -71,3 +72,18 @@ def test_and_no_more_than_memory_allows(monkeypatch, allowed, taken):
     monkeypatch.setattr(weights, "affordable", allowed)
     assert weights.trial_items == taken
     del weights.__dict__["trial_items"]
+
+
+@pytest.mark.parametrize("kind", ["sequence", "channels"])
+def test_where_operators_take_one_dtype_only_trials_are_in_the_networks_own(monkeypatch, kind):
+    monkeypatch.setattr(torch.cpu, "_is_avx512_bf16_supported", lambda: True)
+    torch.manual_seed(0)
+    model, images = OneDtype().eval(), torch.randn(32, 3, 32, 32)
+    problem = build_problem(model, images, Budget(macs=0.5))
+    ranking, statistics = rank_channels(problem, images, "gram", 0, Reporter(quiet=True))
+    search = Search(
+        problem, ranking, statistics, calibration=images, validation=images, labels=None,
+        prune=PruneSpec(), mend=MendSpec(reconstruction=kind),
+    )  # fmt: skip
+    scored = search.scorer.score(search.uniform)
+    assert -1 < scored.value <= 0
