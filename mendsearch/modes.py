@@ -26,12 +26,28 @@ def evaluation_mode(model: nn.Module) -> Iterator[None]:
 
 
 @contextmanager
+def unchanged(model: nn.Module) -> Iterator[None]:
+    """A scope that puts back the buffers of a network: some count their passes, or keep averages in every mode."""
+    kept = [
+        (module, name, buffer, buffer.clone())
+        for module in model.modules()
+        for name, buffer in module.named_buffers(recurse=False)
+    ]
+    try:
+        yield
+    finally:
+        with torch.no_grad():
+            for module, name, buffer, before in kept:
+                setattr(module, name, buffer.copy_(before))
+
+
+@contextmanager
 def evaluating(model: nn.Module) -> Iterator[None]:
-    """A scope of evaluation mode in which PyTorch's attention layers do not take their fast path.
+    """A scope of evaluation mode that leaves no trace, in which PyTorch's attention layers do not take their fast path.
 
     That path hides the layers and products inside them.
     """
-    with evaluation_mode(model), plain_attention():
+    with evaluation_mode(model), unchanged(model), plain_attention():
         yield
 
 
@@ -108,7 +124,7 @@ def averaging(model: nn.Module) -> Iterator[None]:
     """Within the scope batch norms keep the plain average over batches; all else is in evaluation mode."""
     norms = [module for module in model.modules() if isinstance(module, BatchNorm) and module.track_running_stats]
     momenta = [module.momentum for module in norms]
-    with evaluating(model):
+    with evaluation_mode(model), plain_attention():
         try:
             for module in norms:
                 module.training, module.momentum = True, None

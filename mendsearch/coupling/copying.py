@@ -17,8 +17,8 @@ def unwrapped(model: nn.Module) -> nn.Module:
     """The network inside `DataParallel`, `DistributedDataParallel` or `torch.compile`, which share its weights.
 
     Raises:
-        ModelError: a part of it is compiled, it is a TorchScript module, has no parameters, or tensors may not be
-            changed here.
+        ModelError: a part of it is compiled, it is a TorchScript module or an exported program, has no parameters or
+            such as are not initialized, or tensors may not be changed here.
     """
     while True:
         if isinstance(model, nn.DataParallel | nn.parallel.DistributedDataParallel):
@@ -37,6 +37,16 @@ def unwrapped(model: nn.Module) -> nn.Module:
         raise ModelError(
             "the network is a TorchScript module, whose layers cannot be changed; give the nn.Module it was made from"
         )
+    if isinstance(model, torch.fx.GraphModule) and "eval" in vars(model):  # torch.export forbids it
+        raise ModelError(
+            "the network is an exported program, whose layers are gone; give the nn.Module that was exported"
+        )
+    for name, parameter in model.named_parameters():
+        if isinstance(parameter, nn.parameter.UninitializedParameter):
+            raise ModelError(
+                f"`{name}` of the network is not initialized: a lazy layer learns its size from the first pass; run "
+                f"the network once, and load its weights"
+            )
     if not any(parameter.is_floating_point() for parameter in model.parameters()):
         raise ModelError("the network has no parameters, so there is nothing to prune")
     if torch.is_inference_mode_enabled():

@@ -33,6 +33,8 @@ class Slicer:
         self.model, self.coupling = model, coupling
         self._dense = {name: tensor.detach() for name, tensor in named_tensors(model).items()} | dict(tensors or {})
         self._others = other_names(model)
+        self._changing = _buffers_of_its_own(model) & self._dense.keys()
+        self._known = False  # which of them passes change
         self._device = next(iter(self._dense.values())).device
         self._modules = {name: model.get_submodule(name) for name in coupling.resized}
         self._places = {layout: (layout.positions(orders), np.maximum(layout.group, 0)) for layout in coupling.layouts}
@@ -99,7 +101,8 @@ class Slicer:
     def forward(self, state: dict[str, Tensor], inputs: BatchLike) -> Any:
         """The outputs of the candidate; call it within `sized(state)`."""
         batch = Batch.of(inputs)
-        return call(self.model, state, self._others, *batch.args, **batch.kwargs)
+        with self._kept(state) as own:
+            return call(self.model, own, self._others, *batch.args, **batch.kwargs)
 
     def apply(self, state: dict[str, Tensor], function: Callable[..., Any], *arguments: Any) -> Any:
         """What a function returns for the network and further arguments; call it within `sized(state)`.
@@ -107,9 +110,18 @@ class Slicer:
         While it runs, the network holds the tensors of the candidate: hooks, submodules and several calls work.
         """
         prefix = "model."
-        held = {prefix + name: tensor for name, tensor in state.items()}
         others = {prefix + name: prefix + first for name, first in self._others.items()}
-        return call(_Holder(self.model), held, others, function, *arguments)
+        with self._kept(state) as own:
+            held = {prefix + name: tensor for name, tensor in own.items()}
+            return call(_Holder(self.model), held, others, function, *arguments)
+
+    @contextmanager
+    def _kept(self, state: dict[str, Tensor]) -> Iterator[dict[str, Tensor]]:
+        """The same state, with copies of the buffers that passes change in their place, such as counts of passes."""
+        copies = {name: state[name].clone() for name in self._changing if name in state}
+        yield state | copies
+        if not self._known:
+            self._changing, self._known = {name for name, copy in copies.items() if copy._version}, True
 
 
 class _Holder(nn.Module):
@@ -121,6 +133,16 @@ class _Holder(nn.Module):
 
     def forward(self, function: Callable[..., Any], *arguments: Any) -> Any:
         return function(self.model, *arguments)
+
+
+def _buffers_of_its_own(model: nn.Module) -> set[str]:
+    """Names of the buffers that are not the moments of a batch norm, which do not change in evaluation mode."""
+    return {
+        f"{path}.{name}" if path else name
+        for path, module in model.named_modules()
+        if not isinstance(module, nn.modules.batchnorm._BatchNorm)
+        for name, _ in module.named_buffers(recurse=False)
+    }
 
 
 def _restore(computed: list[tuple[nn.Module, str, Tensor]]) -> None:

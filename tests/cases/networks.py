@@ -923,6 +923,21 @@ class OneDtype(nn.Module):
         return self.fc(x, ranked)
 
 
+class KeepsAverages(nn.Module):
+    """Counts its passes and averages over them, in evaluation mode too."""
+
+    def __init__(self):
+        super().__init__()
+        self.a, self.b, self.tail = cbr(3, 32), cbr(32, 32), Tail(32)
+        self.register_buffer("passes", torch.zeros((), dtype=torch.long))
+        self.register_buffer("average", torch.zeros(3))
+
+    def forward(self, x):
+        self.passes += 1
+        self.average = 0.9 * self.average + 0.1 * x.detach().mean((0, 2, 3))
+        return self.tail(self.b(self.a(x)))
+
+
 TRAPS |= {
     "shared_norm": (SharedNorm, IMAGE),
     "recurrent": (Recurrent, IMAGE),
@@ -938,4 +953,5 @@ TRAPS |= {
     "bilinear": (Bilinear, IMAGE),
     "keeps_features": (KeepsFeatures, IMAGE),
     "one_dtype": (OneDtype, IMAGE),
+    "keeps_averages": (KeepsAverages, IMAGE),
 }

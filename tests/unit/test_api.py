@@ -6,9 +6,11 @@ import sys
 import optuna
 import pytest
 import torch
+from torch import nn
 from torch.utils.data import DataLoader, TensorDataset
 
 import mendsearch
+from tests.cases.networks import KeepsAverages
 from tests.unit.mending.test_scoring import LABELS
 from tests.zoo import IMAGES, build
 
@@ -28,6 +30,29 @@ def test_a_live_network_comes_back_smaller_and_is_itself_untouched():
     assert pruned.keep_counts in [trial.user_attrs["keep_counts"] for trial in pruned.study.trials]
     assert model.training
     assert all(torch.equal(before[key], value) for key, value in model.state_dict().items())
+
+
+@pytest.mark.filterwarnings("ignore::mendsearch.CalibrationWarning")
+def test_a_network_that_changes_its_buffers_in_passes_has_them_as_they_were():
+    model, images = KeepsAverages().eval(), torch.randn(64, 3, 32, 32)
+    nn.init.normal_(model.tail.fc.weight)
+    model(images)
+    before = copy.deepcopy(model.state_dict())
+    mendsearch.mend(model, calibration=images, validation=images, **CALL)
+    assert (before["passes"], before["average"].abs().sum() > 0) == (1, True)
+    assert all(torch.equal(before[key], value) for key, value in model.state_dict().items())
+
+
+def test_a_network_whose_lazy_layers_have_no_size_yet_is_refused():
+    lazy = nn.Sequential(nn.Conv2d(1, 8, 3), nn.Flatten(), nn.LazyLinear(4))
+    with pytest.raises(mendsearch.UsageError, match=r"`2\.weight` of the network is not initialized"):
+        mendsearch.mend(lazy, calibration=IMAGES, validation=IMAGES, **CALL)
+
+
+def test_an_exported_program_is_refused():
+    exported = torch.export.export(build("residual").eval(), (IMAGES[:2],)).module()
+    with pytest.raises(mendsearch.UsageError, match="is an exported program, whose layers are gone"):
+        mendsearch.mend(exported, calibration=IMAGES, validation=IMAGES, **CALL)
 
 
 @pytest.mark.parametrize(

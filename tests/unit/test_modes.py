@@ -5,7 +5,7 @@ import torch
 from torch import nn
 
 from mendsearch.batches import Batch
-from mendsearch.modes import bears_fast_passes, evaluating, plain_attention
+from mendsearch.modes import bears_fast_passes, evaluating, plain_attention, unchanged
 
 
 @pytest.fixture(autouse=True)
@@ -61,3 +61,25 @@ class Pairs(nn.Module):
 def test_a_network_whose_operators_take_one_dtype_only_gets_no_passes_in_another(monkeypatch, model, bears):
     monkeypatch.setattr(torch.cpu, "_is_avx512_bf16_supported", lambda: True)
     assert bears_fast_passes(model, Batch.of(torch.randn(2, 4))) is bears
+
+
+class Counts(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.register_buffer("passes", torch.zeros(()))
+        self.register_buffer("average", torch.zeros(4))
+
+    def forward(self, x):
+        self.passes += 1
+        self.average = 0.9 * self.average + 0.1 * x.mean(0)
+        return x - self.average
+
+
+def test_buffers_that_passes_change_are_put_back():
+    model, x = nn.Sequential(Counts(), nn.Linear(4, 2)), torch.randn(3, 4)
+    before = model[0].average
+    with pytest.raises(ValueError, match="stop"), unchanged(model):
+        model(x)
+        raise ValueError("stop")
+    assert model[0].average is before
+    assert (model[0].passes, model[0].average.tolist()) == (0, [0.0] * 4)
