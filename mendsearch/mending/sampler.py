@@ -29,6 +29,10 @@ DRAWS = 8
 """Proposals drawn before the last one is perturbed, if all of them were scored already."""
 PARENTS, LEARNT, POOL = 12, 160, 320
 """Best structures to move from, best structures to learn from, and structures compared for one trial."""
+STALL = 40
+"""Trials without improvement after which a local search ends."""
+KICKS, KICK = 8, 1.0
+"""Structures that a new one begins with, and the standard deviation of their moves as a fraction of the dense width."""
 
 
 class SpaceSampler(BaseSampler):
@@ -103,6 +107,9 @@ class MendingSampler(SpaceSampler):
     highest acquisition is proposed. The multiple is drawn for every proposal, so that workers that ask at the same time
     propose different structures.
 
+    Where `STALL` trials bring nothing, another local search begins, from the best structure with large moves, and goes
+    on from its own structures (iterated local search: Lourenço, Martin and Stützle, 2003).
+
     Args:
         space: search space.
         curves: error curves of the coupling groups, of one kind or several.
@@ -121,14 +128,33 @@ class MendingSampler(SpaceSampler):
         if len(scores) < 2:
             start = self._starts[generator.integers(len(self._starts))]
             return _whole(moved(start[None], self._space, generator)[0])
-        best = np.argsort(-scores)[:LEARNT]
+        order, first = np.argsort(-scores), local_search_from(scores)
+        if first and len(scores) - first < KICKS:
+            return _whole(moved(tried[order[:1]], self._space, generator, KICK)[0])
+        own = first + np.argsort(-scores[first:])
         # parents are drawn by rank, the best most often
-        ranks = np.minimum(generator.geometric(0.25, POOL) - 1, min(PARENTS, len(best)) - 1)
-        pool = moved(tried[best[ranks]], self._space, generator)
-        self._surrogate.fit(tried[best], scores[best])
+        ranks = np.minimum(generator.geometric(0.25, POOL) - 1, min(PARENTS, len(own)) - 1)
+        pool = moved(tried[own[ranks]], self._space, generator)
+        learnt = np.union1d(order[: LEARNT // 2], own[: LEARNT // 2]) if first else order[:LEARNT]
+        self._surrogate.fit(tried[learnt], scores[learnt])
         mean, deviation = self._surrogate.predict(pool)
         acquisition = mean + generator.uniform(0, 1.5) * deviation
         return _whole(pool[int(np.argmax(acquisition))])
+
+
+def local_search_from(scores: Floats) -> int:
+    """Number of the first trial of the local search that is under way.
+
+    Args:
+        scores: (n,) of all trials, in the order in which they ended.
+    """
+    first, best, improved = 0, -np.inf, 0
+    for number, score in enumerate(scores.tolist()):
+        if score > best:
+            best, improved = score, number
+        elif number - improved >= STALL:
+            first, best, improved = number + 1, -np.inf, number + 1
+    return first
 
 
 def _whole(counts: Floats) -> Ints:

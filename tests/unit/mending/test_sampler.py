@@ -2,7 +2,8 @@ import numpy as np
 import optuna
 import pytest
 
-from mendsearch.mending.sampler import SAMPLERS, make_sampler
+from mendsearch.mending.distance import distance
+from mendsearch.mending.sampler import KICKS, SAMPLERS, STALL, local_search_from, make_sampler
 from tests.unit.mending.test_scoring import search_of
 
 optuna.logging.set_verbosity(optuna.logging.WARNING)
@@ -62,6 +63,39 @@ def test_it_learns_more_than_random_finds(name):
             found.append(study.best_value)
         best[sampler] = sum(found)
     assert best[name] > best["random"]
+
+
+@pytest.mark.parametrize(
+    ("scores", "first"),
+    [
+        ([-1.0] * STALL, 0),
+        ([-1.0] * (STALL + 1), STALL + 1),
+        ([-2.0] * STALL + [-1.0] * STALL, 0),
+        ([-1.0] * (STALL + 1) + [-3.0] * STALL, STALL + 1),
+        ([-1.0] * (STALL + 1) + [-3.0] * (STALL + 1), 2 * STALL + 2),
+    ],
+)
+def test_a_local_search_ends_when_so_many_trials_bring_nothing(scores, first):
+    assert local_search_from(np.array(scores)) == first
+
+
+def test_a_new_local_search_goes_on_from_its_own_structures():
+    search = search_of("residual", macs=0.5)
+    space, dense = search.space, search.problem.coupling.widths
+    mending = make_sampler("mending", space, search.curves, search.starts, 0)
+    near = np.array([space.project(search.uniform + np.eye(len(dense), dtype=int)[i % len(dense)]) for i in range(40)])
+    far = space.project(np.where(np.arange(len(dense)) % 2, dense, space.floor))
+
+    def away(peak, tried, scores):
+        """Mean distance of proposals from a structure."""
+        draws = [mending.propose(None, None, tried, scores, np.random.default_rng(seed)) for seed in range(10)]
+        return np.mean([distance(peak, space.project(counts)) for counts in draws])
+
+    tried = np.array([search.uniform, *near, *[far] * KICKS])
+    ended = np.concatenate([np.arange(-1.0, -STALL - 2, -1), np.arange(-60.0, -60.0 + KICKS)])
+    assert away(far, tried, ended) < away(search.uniform, tried, ended)
+    rising = np.concatenate([np.arange(-STALL - 1.0, 0), np.arange(-60.0, -60.0 + KICKS)])
+    assert away(far, tried, rising) > away(search.uniform, tried, rising)
 
 
 def test_any_process_proposes_the_same_after_the_same_trials():
