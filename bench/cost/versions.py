@@ -36,7 +36,7 @@ SEEDS = (0, 1, 2)
 TRIALS = 100
 TODAY = (6, 12, 25, 50)
 """Numbers of trials of today's version; the first six are the structures that every search starts with."""
-LARGE = {"rate": 0.3, "trials": 6, "images": 128}
+LARGE = {"rate": 0.3, "trials": 6, "images": 64}
 """Of the search of the ResNet-50."""
 
 
