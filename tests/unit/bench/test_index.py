@@ -11,7 +11,7 @@ from bench.files import ROOT
 from bench.index import PARTS, benchmarks, index
 
 ALL = [benchmark for part in PARTS for benchmark in benchmarks(part)]
-STARTED_BY_BENCHMARKS = {"bench.fleet.delay_proxy", "bench.fleet.worker"}
+STARTED_BY_BENCHMARKS = {"bench.cost.one_search", "bench.fleet.delay_proxy", "bench.fleet.worker"}
 
 
 def test_every_module_with_a_command_is_listed() -> None:
