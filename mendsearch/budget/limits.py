@@ -10,7 +10,8 @@ import numpy as np
 from mendsearch.budget.costs import CostModel
 from mendsearch.budget.features import Floats
 from mendsearch.config import Budget, is_latency
-from mendsearch.coupling.layout import Ints
+from mendsearch.coupling.grouping import EXCLUDED, OUTPUT
+from mendsearch.coupling.layout import Coupling, Ints
 from mendsearch.errors import BudgetError
 
 
@@ -34,7 +35,7 @@ class Limits:
     def __init__(self, budget: Budget, costs: CostModel, multiple: int = 1) -> None:
         self.costs = costs
         widths = costs.coupling.widths
-        self.steps: Ints = np.where(widths % multiple == 0, multiple, 1)
+        self.steps: Ints = costs.coupling.steps(multiple)
         dense, least = (_one(costs, counts, budget.limits()) for counts in (widths, self.steps))
         self.dense = dense
         measured = {name: model.dense_ms for name, model in costs.latencies.items()}
@@ -53,7 +54,7 @@ class Limits:
                 raise BudgetError(
                     f"{given} cannot be met: {'one channel' if multiple == 1 else f'{multiple} channels'} in every "
                     f"coupling group still costs {_at_least(name, least[name], dense[name])}; "
-                    f"ask for that or more, or exclude fewer layers{'' if multiple == 1 else ', or lower the multiple'}"
+                    f"ask for that or more{'' if multiple == 1 else ', or lower the multiple'}{_whole(costs.coupling)}"
                 )
         if all(dense[name] <= value for name, value in self.absolute.items()):
             raise BudgetError("the dense network already meets the budget; ask for less than a fraction of 1")
@@ -71,6 +72,17 @@ class Limits:
     def fits(self, counts: Ints) -> bool:
         """Whether a candidate (G,) meets every limit."""
         return bool(self.usage(counts) <= 1)
+
+
+def _whole(coupling: Coupling) -> str:
+    """What stays whole, and what can be done for it; empty if that is the outputs alone."""
+    excluded = any(reason.startswith(EXCLUDED) for reason in coupling.whole.values())
+    others = [name for name, reason in coupling.whole.items() if not reason.startswith((EXCLUDED, OUTPUT))]
+    fewer = ", or exclude fewer layers" if excluded else ""
+    if not others:
+        return fewer
+    some = f"`{others[0]}`: {coupling.whole[others[0]]}"
+    return f"{fewer}; {len(others)} layers beside the outputs stay whole, such as {some}"
 
 
 def _one(costs: CostModel, counts: Ints, quantities: Iterable[str]) -> dict[str, float]:

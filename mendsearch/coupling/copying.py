@@ -47,6 +47,8 @@ def unwrapped(model: nn.Module) -> nn.Module:
                 f"`{name}` of the network is not initialized: a lazy layer learns its size from the first pass; run "
                 f"the network once, and load its weights"
             )
+        if parameter.is_meta:
+            raise ModelError(f"`{name}` of the network is on the meta device, without values; load its weights first")
     if not any(parameter.is_floating_point() for parameter in model.parameters()):
         raise ModelError("the network has no parameters, so there is nothing to prune")
     if torch.is_inference_mode_enabled():

@@ -41,20 +41,25 @@ def find_coupling(model: nn.Module, example: BatchLike, exclude: tuple[str, ...]
     Raises:
         DataError: the network refuses such inputs.
         ModelError: it has no parameters, or is scripted.
-        CouplingError: a pattern of `exclude` matches no layer, or tracing takes too long.
+        CouplingError: a pattern of `exclude` matches no layer, tracing takes too long, or the forward pass runs in
+            inference mode.
     """
     model = unwrapped(model)
     inputs = _two(model, example)
     excluded = _excluded(model, exclude)
     chosen: dict[tuple[str, int], int] = {}
     kept: list[tuple[Ints, str]] = []
+    paired: set[str] = set()
     trace = trace_network(model, inputs, chosen)
     until = time.thread_time() + PROBING_S
     while True:
-        coupling = coupling_of(model, trace, [*_units_of(trace, excluded), *kept])
+        coupling = _stepped(coupling_of(model, trace, [*_units_of(trace, excluded), *kept]), paired)
         fault = find_fault(model, coupling, trace, inputs) if coupling.groups else None
         if fault is None:
             return replace(coupling, channels_last=bears_channels_last(model, coupling, inputs))
+        if fault.single:
+            paired |= set(fault.single)
+            continue
         late = time.thread_time() > until
         if late:
             reason = f"checking its channels took more than {PROBING_S:.0f} s of the processor"
@@ -63,6 +68,14 @@ def find_coupling(model: nn.Module, example: BatchLike, exclude: tuple[str, ...]
             trace = trace_network(model, inputs, chosen)
         else:
             kept.append((fault.units, fault.reason))
+
+
+def _stepped(coupling: Coupling, paired: set[str]) -> Coupling:
+    """The same with even keep counts in coupling groups of these names, if their widths are even still."""
+    groups = [
+        replace(group, step=2 if group.name in paired and group.width % 2 == 0 else 1) for group in coupling.groups
+    ]
+    return replace(coupling, groups=tuple(groups))
 
 
 def trace_network(model: nn.Module, inputs: BatchLike, chosen: Mapping[tuple[str, int], int]) -> Trace:
@@ -126,6 +139,11 @@ def _pass(
     with tracer.following():
         outputs = run()
     for leaf in tensors_in(outputs):
+        if leaf.is_inference():
+            raise CouplingError(
+                "the forward pass runs in torch.inference_mode(), where channels cannot be followed; take it out of "
+                "the network, and use it around calls"
+            )
         traced = tracer.get(leaf)
         if traced is not None:
             for units in traced.axes.values():

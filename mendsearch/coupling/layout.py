@@ -71,15 +71,18 @@ class CouplingGroup:
 
     Attributes:
         name: of the first layer whose output channels they are; a trial's parameter is `restore/NAME`.
-        width: channels in the dense network; a candidate keeps 1 to `width` of them.
+        width: channels in the dense network; a candidate keeps `step` to `width` of them.
         layers: whose output channels they are, in network order.
         outputs: (tensor, dimension) of the weights of those layers, whose indices are the output channels.
+        step: number that keep counts are multiples of: 2 where the forward pass does not bear a single channel, as
+            behind `squeeze()`, which takes away every axis of size 1; a divisor of `width`.
     """
 
     name: str
     width: int
     layers: tuple[str, ...]
     outputs: tuple[tuple[str, int], ...] = ()
+    step: int = 1
 
 
 @dataclass(frozen=True, eq=False)
@@ -170,6 +173,16 @@ class Coupling:
     def widths(self) -> Ints:
         """(G,) int64, the channels of every coupling group in the dense network."""
         return np.array([group.width for group in self.groups], dtype=np.int64)
+
+    def steps(self, multiple: int = 1) -> Ints:
+        """(G,) int64, the numbers that keep counts are multiples of, and the smallest keep counts.
+
+        Args:
+            multiple: a number wished for, which holds for coupling groups whose width is a multiple of it.
+        """
+        own = np.array([group.step for group in self.groups], dtype=np.int64)
+        wished = np.lcm(own, multiple)
+        return np.where(self.widths % wished == 0, wished, own)
 
     @cached_property
     def tellers(self) -> tuple[tuple[int, str, int], ...]:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import logging
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -39,10 +39,12 @@ class Fault:
     Attributes:
         units: (n,) int64, units that must stay for it to hold.
         reason: why they must, with the module.
+        single: names of coupling groups that need not stay: it holds if they keep two channels or more.
     """
 
     units: Ints
     reason: str
+    single: tuple[str, ...] = ()
 
 
 @torch.no_grad()
@@ -61,10 +63,12 @@ def find_fault(model: nn.Module, coupling: Coupling, trace: Trace, inputs: Batch
         slicer = Slicer(model, coupling, orders, noisy(model))
         kept = generator.uniform(*HALF, len(coupling.widths))  # not one share, at which sizes may agree by chance
         half = _Check(slicer, trace, np.ceil(kept * coupling.widths).astype(np.int64), inputs)
-        least = _Check(slicer, trace, np.ones_like(coupling.widths), inputs)
+        least = _Check(slicer, trace, coupling.steps(), inputs)
         check, fault = half, half.failure()
         if fault is None:
             check, fault = least, least.failure()
+            if fault is not None and (names := least.unbearable(fault)):
+                return replace(fault, single=names)
         if fault is None:  # last, as it takes the longest
             check, fault = half, half.difference()
         if fault is None or len(fault.units) < len(check.held()):
@@ -198,6 +202,15 @@ class _Check:
             if (groups >= 0).any():
                 return self.units_of(groups[groups >= 0])
         return self.held()
+
+    def unbearable(self, fault: Fault) -> tuple[str, ...]:
+        """Coupling groups near a fault, if it is none once they keep two channels."""
+        widths, near = self.coupling.widths, np.unique(self.group[self.component[fault.units]])
+        pairs = near[(near >= 0) & (self.counts[near] == 1) & (widths[near] % 2 == 0)]
+        counts = self.counts.copy()
+        counts[pairs] = 2
+        bears = len(pairs) and _Check(self.slicer, self.trace, counts, self.inputs).failure() is None
+        return tuple(self.coupling.names[index] for index in pairs) if bears else ()
 
     def held(self) -> Ints:
         """All units that a coupling group holds."""

@@ -23,6 +23,7 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 from torch.utils.weak import TensorWeakRef, WeakTensorKeyDictionary
 
+from mendsearch import batches
 from mendsearch.batches import Batch
 from mendsearch.coupling.copying import named_tensors
 from mendsearch.coupling.layout import Ints
@@ -172,7 +173,8 @@ class Tracer(TorchDispatchMode):
         """`what`, with the module and the line of the source that is running."""
         where = f"`{self.module}`" if self.module else "the network's forward pass"
         file, line = site()
-        return f"{what} in {where} ({Path(file).name}:{line})"
+        place = "" if file == batches.__file__ else f" ({Path(file).name}:{line})"  # all of it is PyTorch's own
+        return f"{what} in {where}{place}"
 
     def get(self, tensor: object) -> Traced | None:
         """What is known of a tensor; None of one that neither parameters nor inputs had a part in."""

@@ -209,3 +209,36 @@ def test_the_scale_of_attention_that_runs_as_products_keeps_its_queries_alone():
     coupling = find_coupling(make().eval(), torch.randn(2, *shape))
     assert all("scaled by the width of its queries" in coupling.whole[layer] for layer in ("q", "k"))
     assert any("v" in group.layers for group in coupling.groups)
+
+
+class Squeezed(nn.Module):
+    """`squeeze()` takes away every axis of size 1, so that a single channel goes with the axes of the map."""
+
+    def __init__(self, width: int, residual: bool) -> None:
+        super().__init__()
+        self.stem, self.block, self.fc = conv(3, width), conv(width, width), nn.Linear(width, 4)
+        self.residual = residual
+
+    def forward(self, x: Tensor) -> Tensor:
+        x = self.stem(x)
+        x = x + self.block(x) if self.residual else self.block(x)
+        return self.fc(F.adaptive_avg_pool2d(x, 1).squeeze())
+
+
+@pytest.mark.parametrize("residual", [False, True])
+def test_what_a_single_channel_breaks_keeps_two(residual):
+    model = Squeezed(8, residual).eval()
+    coupling = find_coupling(model, IMAGES)
+    steps = {group.name: group.step for group in coupling.groups}
+    assert steps == ({"stem.0": 2} if residual else {"stem.0": 1, "block.0": 2})
+    assert coupling.whole.keys() == {"fc"}
+    assert list(coupling.steps(4)) == [4] * len(steps)
+    assert list(coupling.steps(16)) == list(steps.values())
+    trace = trace_network(model, (IMAGES[:2],), {})
+    assert find_fault(model, coupling, trace, (IMAGES[:2],)) is None
+
+
+def test_an_odd_width_that_bears_no_single_channel_stays_whole():
+    coupling = find_coupling(Squeezed(7, False).eval(), IMAGES)
+    assert coupling.names == ("stem.0",)
+    assert "fails once channels go" in coupling.whole["block.0"]
