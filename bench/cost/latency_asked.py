@@ -2,21 +2,22 @@
 
 For each budget random structures are projected to it, as every candidate of a search is, and measured in turns with the
 dense network. If none meets it, the model is corrected as a run corrects it, and they are projected anew, up to three
-times. Weights do not matter for time, so nothing is trained or scored.
+times. Weights do not matter for time, so nothing is trained or scored. Resumable.
 """
 
 from __future__ import annotations
 
 import argparse
 import statistics
+from functools import cached_property, partial
 from itertools import islice
 from typing import Any
 
 import numpy as np
 from torch import nn
 
-from bench.cost.latency_model import NETWORKS, RUNTIMES, profiled
-from bench.files import read_figures, write_figures
+from bench.cost.latency_model import NETWORKS, RUNTIMES, kept_profile, prepared, profiled
+from bench.files import WORK, kept, read_figures, write_figures
 from mendsearch.batches import Batch
 from mendsearch.budget import LatencyProfile, Limits, build_cost_model, project
 from mendsearch.config import Budget
@@ -24,6 +25,7 @@ from mendsearch.coupling.graph import find_coupling
 from mendsearch.errors import BudgetError
 from mendsearch.latency.candidates import builder, random_structures
 from mendsearch.latency.finalists import LEAST_NOISE, ROUNDS, allowance
+from mendsearch.latency.machine import Pass
 from mendsearch.latency.measuring import measure
 from mendsearch.latency.runtimes import Runtime
 from mendsearch.pipeline.budgets import CORRECTIONS
@@ -38,9 +40,10 @@ CLOSE = 0.03
 
 
 def row(title: str, runtime_name: str, minutes: float) -> dict[str, Any]:
-    model, batch, runtime, profile = profiled(title, runtime_name, minutes)
-    asked = _Asked(model, batch, runtime)
-    budgets = [asked.budget(part, profile) for part in PARTS]
+    model, batch, runtime = prepared(title, runtime_name)
+    folder, asked = WORK / "latency-asked" / f"{title}, {runtime_name}", _Asked(model, batch, runtime)
+    profile = kept_profile(folder / "profile.json", partial(profiled, model, batch, runtime, minutes))
+    budgets = [kept(folder / f"{part}.json", partial(asked.budget, part, profile)) for part in PARTS]
     ratios = [one["exported"] for one in budgets if one["exported"] is not None]
     return {
         "network": title,
@@ -59,7 +62,11 @@ class _Asked:
     def __init__(self, model: nn.Module, batch: Batch, runtime: Runtime) -> None:
         self._model, self._batch, self._runtime = model, batch, runtime
         self._coupling = find_coupling(model, Batch.cat([batch, batch]))
-        self._build, self._dense = builder(model, self._coupling), runtime.prepare(model, batch)
+        self._build = builder(model, self._coupling)
+
+    @cached_property
+    def _dense(self) -> Pass:
+        return self._runtime.prepare(self._model, self._batch)
 
     def budget(self, part: float, profile: LatencyProfile) -> dict[str, Any]:
         """What is exported at a budget: of the structures that meet it the slowest, or else the fastest.

@@ -19,6 +19,7 @@ from torch import nn
 
 import mendsearch
 from bench.accuracy.torch_pruning_peer import NoneSoSmall, Way, pruned_by_peer
+from bench.cost.latency_model import kept_profile
 from bench.files import WORK, kept, read_figures, write_figures
 from bench.networks import Trained, parser, trained
 from bench.remembered import Remembered
@@ -26,19 +27,20 @@ from mendsearch.batches import Batch
 from mendsearch.budget import LatencyProfile, Limits, build_cost_model
 from mendsearch.config import Budget, FinetuneSpec, PruneSpec
 from mendsearch.coupling.layout import Ints
-from mendsearch.files import read_json, write_json
 from mendsearch.latency.calling import profile
 from mendsearch.latency.measuring import measure
 from mendsearch.latency.runtimes import open_runtime
 from mendsearch.pipeline.export import versions
 from mendsearch.training.loop import accuracy, train
 
-TAKES = "3 hours on one core"
-NETWORKS = ("resnet20", "mobilenetv2")
+TAKES = "5 hours on one core"
+NETWORKS = {"resnet20": 60, "mobilenetv2": 60, "resnet50": 20}
+"""Trials of a search, by network."""
+BY_SCORE = ("resnet50",)
+"""Networks that are compared by their scores, and not fine-tuned: it would take hours."""
 RUNTIMES = ("torch", "onnxruntime")
 RATES = (0.7, 0.5, 0.35, 0.25)
 """Fractions of the dense MACs."""
-TRIALS = 60
 MINUTES = 3
 ROUNDS = 15
 TUNING = FinetuneSpec(epochs=1, images=20_000, learning_rate=0.02)
@@ -94,7 +96,7 @@ class Structures:
             validation=network.splits.validation[0],
             budget=budget,
             prune=PruneSpec(multiple=multiple),
-            n_trials=TRIALS,
+            n_trials=NETWORKS[self._name],
             seed=0,
             quiet=True,
         )
@@ -105,15 +107,19 @@ class Structures:
         return self._network.search(0.5).scorer.build(counts)
 
     def tuned(self, counts: Ints, teacher: nn.Module) -> dict[str, float]:
-        """Test accuracy before and after a third of a pass."""
+        """Test accuracy before fine-tuning, and after a third of a pass; of some networks the score instead."""
 
         def work() -> dict[str, float]:
-            network, model = self._network, copy.deepcopy(self.build(counts))
-            before = accuracy(model, network.splits.test)
+            network = self._network
+            if self._name in BY_SCORE:
+                return {"score": network.search(0.5).scorer.refined(counts).value}
+            model = copy.deepcopy(self.build(counts))
+            before = {"before": float(accuracy(model, network.splits.test) or 0)}
             train(model, network.splits.train, TUNING, seed=0, augment=network.splits.augment, teacher=teacher)
-            return {"before": float(before or 0), "after": float(accuracy(model, network.splits.test) or 0)}
+            return before | {"after": float(accuracy(model, network.splits.test) or 0)}
 
-        return self.kept("tuned-" + "-".join(map(str, counts)), work)  # type: ignore[no-any-return]
+        title = "score" if self._name in BY_SCORE else "tuned"
+        return self.kept(f"{title}-" + "-".join(map(str, counts)), work)  # type: ignore[no-any-return]
 
     def kept(self, title: str, work: Any) -> Any:
         """What `work` returns, for this network, from a file where it was done before."""
@@ -156,12 +162,12 @@ def cell(name: str, network: Trained, runtime_name: str) -> dict[str, Any]:
 
 def _profile(name: str, network: Trained, runtime: str) -> LatencyProfile:
     """The latency profile of a network, from a file where it was made before."""
-    file = WORK / "latency-mended" / f"{name}-profile-{runtime}.json"
-    if (known := read_json(file)) is not None:
-        return LatencyProfile.model_validate(known)
-    found = profile(network.model, network.calibration[:1], runtime=runtime, minutes=MINUTES, target=0.0, quiet=True)
-    write_json(file, found.model_dump(mode="json"))
-    return found
+    return kept_profile(
+        WORK / "latency-mended" / f"{name}-profile-{runtime}.json",
+        lambda: profile(
+            network.model, network.calibration[:1], runtime=runtime, minutes=MINUTES, target=0.0, quiet=True
+        ),
+    )
 
 
 def _fractions(times: Any) -> list[float]:
@@ -185,7 +191,7 @@ def ratios(rows: dict[str, list[dict[str, float]]]) -> dict[str, dict[str, list[
     Times are interpolated in their logarithms; a method's points outside the range are left out.
     """
     found: dict[str, dict[str, list[float]]] = {}
-    for figure in ("before", "after"):
+    for figure in [name for name in ("before", "after", "score") if name in rows[MENDED][0]]:
         ours = sorted((row[figure], np.log(row["ms"])) for row in rows[MENDED])
         levels, logs = (np.array(column) for column in zip(*ours, strict=True))
         found[figure] = {
@@ -212,10 +218,10 @@ def main() -> None:
             found = cell(name, network, runtime)
             cells = (read_figures("latency_mended") or {"cells": {}})["cells"]  # others may be measured meanwhile
             cells[f"{name}, {runtime}"] = found
-            write_figures("latency_mended", {"threads": 1, "trials": TRIALS, "versions": versions(), "cells": cells})
+            write_figures("latency_mended", {"threads": 1, "trials": NETWORKS, "versions": versions(), "cells": cells})
             print(f"{name}, {runtime}: dense {found['dense_ms']} ms, {found['model']}")
             for method, rows in found["rows"].items():
-                shown = (f"{one['ms']:.3f} ms {one['before']:.4f} {one['after']:.4f}" for one in rows)
+                shown = (" ".join(f"{name} {value:.4f}" for name, value in one.items()) for one in rows)
                 print(f"  {method:26} {'  '.join(shown)}")
             print(f"  {found['ratios']}", flush=True)
 

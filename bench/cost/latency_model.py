@@ -7,7 +7,9 @@ trained. Candidates and control are judged by the same times, in one run.
 from __future__ import annotations
 
 import argparse
+from collections.abc import Callable
 from itertools import islice
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -22,6 +24,7 @@ from mendsearch.budget import LatencyProfile, build_cost_model
 from mendsearch.budget.features import Features, geometries
 from mendsearch.budget.latency import accuracy
 from mendsearch.coupling.graph import find_coupling
+from mendsearch.files import read_json, write_json
 from mendsearch.latency.candidates import builder, random_structures
 from mendsearch.latency.measuring import measure
 from mendsearch.latency.profiling import profile_network
@@ -43,19 +46,32 @@ AT_ONCE = 10
 ROUNDS = 5
 
 
-def profiled(title: str, runtime_name: str, minutes: float) -> tuple[nn.Module, Batch, Runtime, LatencyProfile]:
-    """A network, one item, a runtime, and the latency profile of the network in it."""
+def prepared(title: str, runtime_name: str) -> tuple[nn.Module, Batch, Runtime]:
+    """A network, one item, and a runtime."""
     factory, size = NETWORKS[title]
     torch.manual_seed(0)
     model, batch = factory().eval(), Batch.of(torch.randn(1, 3, size, size))
-    runtime = open_runtime(runtime_name)
+    return model, batch, open_runtime(runtime_name)
+
+
+def profiled(model: nn.Module, batch: Batch, runtime: Runtime, minutes: float) -> LatencyProfile:
+    """The latency profile of a network."""
     here = Here(runtime, model, batch)
-    profile = profile_network(model, batch, here, seconds=60 * minutes, target=0.0, reporter=Reporter())
-    return model, batch, runtime, profile
+    return profile_network(model, batch, here, seconds=60 * minutes, target=0.0, reporter=Reporter())
+
+
+def kept_profile(file: Path, work: Callable[[], LatencyProfile]) -> LatencyProfile:
+    """A latency profile, from a file where it was made before."""
+    if (known := read_json(file)) is not None:
+        return LatencyProfile.model_validate(known)
+    found = work()
+    write_json(file, found.model_dump(mode="json"))
+    return found
 
 
 def row(title: str, runtime_name: str, minutes: float) -> dict[str, Any]:
-    model, batch, runtime, profile = profiled(title, runtime_name, minutes)
+    model, batch, runtime = prepared(title, runtime_name)
+    profile = profiled(model, batch, runtime, minutes)
     coupling = find_coupling(model, Batch.cat([batch, batch]))
     features = Features(coupling, {name: tuple(one.shape) for name, one in model.named_parameters()}, geometries(model))
     build, dense = builder(model, coupling), runtime.prepare(model, batch)

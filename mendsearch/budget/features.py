@@ -15,6 +15,8 @@ from mendsearch.coupling.layout import Coupling, Ints, Layout, Operation
 Floats = npt.NDArray[np.float64]
 STEPS = (1, 8, 16, 32)
 """Numbers of channels that devices compute together; which of them a device has, the fit finds out."""
+THRASHING = 0.5
+"""Weights beyond a cache, as a part of what it holds, from which nothing is found in it again."""
 Grouping = Literal["kind", "layer"]
 
 
@@ -170,6 +172,24 @@ class Features:
             ],
             axis=-1,
         )
+
+    def missed(self, counts: Ints, cache: float) -> Floats:
+        """Values of each operation's weight that a cache does not hold from one pass to the next.
+
+        A pass reads all weights in turn. While they fit the cache, they stay there; once they do not, those that are
+        read first have gone by the time that they are wanted again, and soon all have (Denning, 1968, on thrashing).
+
+        Args:
+            counts: (..., G) int64.
+            cache: values of weights that it holds.
+
+        Returns:
+            (..., P) float64.
+        """
+        weights: Floats = self._sizes(counts)[..., self._dims].prod(axis=-1) * self._factors[:, 3]
+        total = weights.sum(axis=-1, keepdims=True)
+        missed: Floats = weights * np.clip((total / cache - 1) / THRASHING, 0, 1)
+        return missed
 
     def sums(self, by: Grouping) -> Floats:
         """(6 P, F) of 0 and 1, the sums of the blocks that a fit has a coefficient for.

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -16,6 +16,12 @@ RIDGES = (0.03, 0.3, 1.0)
 GROUPINGS: tuple[Grouping, ...] = ("kind", "layer")
 
 
+CACHES = tuple(factor * 2**power for power in range(20, 26) for factor in (1.0, 1.5))
+"""Values of weights that a cache may hold, 4 to 190 MiB in single precision; which of them it is, the fit finds out."""
+GAIN = 0.95
+"""Part of the error that may be left at most, for a cache to be believed in."""
+
+
 @dataclass(frozen=True)
 class Form:
     """Choices of a fit.
@@ -24,38 +30,63 @@ class Form:
         by: see `Features.sums`.
         step: see `Features.blocks`.
         ridge: strength of the pull towards zero.
+        cache: see `Features.missed`; None where none is seen.
     """
 
     by: Grouping
     step: int
     ridge: float
+    cache: float | None = None
+
+
+@dataclass(frozen=True)
+class Cache:
+    """What keeps weights from one pass to the next.
+
+    Attributes:
+        values: that it holds.
+        ms: milliseconds for each value of weights that it does not hold.
+    """
+
+    values: float
+    ms: float
 
 
 class LatencyModel:
-    """Milliseconds of any candidate: a constant, and a coefficient times each feature of each operation.
+    """Milliseconds of any candidate: a constant, a coefficient times each feature of each operation, and a cache's.
 
     Args:
         features: of the network.
         step: number of channels that the device computes together.
         coefficients: (1 + 6 P,), milliseconds a call, then by feature; none is negative.
         dense_ms: milliseconds of the dense network as measured; a budget may be a fraction of it. None where unknown.
+        cache: what keeps weights from pass to pass; None where none was seen.
     """
 
     def __init__(
-        self, features: Features, step: int, coefficients: Sequence[float], dense_ms: float | None = None
+        self,
+        features: Features,
+        step: int,
+        coefficients: Sequence[float],
+        dense_ms: float | None = None,
+        cache: Cache | None = None,
     ) -> None:
-        self.features, self.step, self.dense_ms = features, step, dense_ms
+        self.features, self.step, self.dense_ms, self.cache = features, step, dense_ms, cache
         self.coefficients = np.asarray(coefficients, dtype=np.float64)
 
     def ms(self, counts: Ints) -> Floats:
         """Milliseconds of candidates: (..., G) int64 to (...) float64."""
         found: Floats = self.features.blocks(counts, self.step) @ self.coefficients[1:] + self.coefficients[0]
+        if self.cache is not None:
+            found = found + self.cache.ms * self.features.missed(counts, self.cache.values).sum(axis=-1)
         return found
 
     def by_operation(self, counts: Ints) -> Floats:
         """What each operation adds to that, without the constant: (..., G) int64 to (..., P) float64, milliseconds."""
         parts = self.features.blocks(counts, self.step) * self.coefficients[1:]
         found: Floats = parts.reshape(*parts.shape[:-1], 6, -1).sum(axis=-2)
+        if self.cache is not None:
+            found = found + self.cache.ms * self.features.missed(counts, self.cache.values)
         return found
 
 
@@ -69,32 +100,42 @@ def fit(features: Features, counts: Ints, ms: Floats) -> tuple[LatencyModel, For
         counts: (N, G) int64, candidates that were measured; ten or more.
         ms: (N,) float64, their times.
     """
-    folds = np.arange(len(ms)) % FOLDS
-    best, least = Form("kind", 1, RIDGES[-1]), np.inf
-    for step in STEPS:
-        blocks = features.blocks(counts, step)
-        for by in GROUPINGS:
-            columns = _columns(features, blocks, by)
-            for ridge in RIDGES:
-                error = 0.0
-                for fold in range(FOLDS):
-                    seen = folds != fold
-                    guess = columns[~seen] @ _solve(columns[seen], ms[seen], ridge)
-                    error += float(np.abs(guess / ms[~seen] - 1).sum())
-                if error < least:
-                    best, least = Form(by, step, ridge), error
+    forms = [Form(by, step, ridge) for step in STEPS for by in GROUPINGS for ridge in RIDGES]
+    errors = {form: _unseen_error(features, form, counts, ms) for form in forms}
+    best = min(errors, key=lambda form: errors[form])
+    weights = float(features.missed(counts, 1.0).sum(axis=-1).max())
+    forms = [
+        replace(best, by=by, ridge=ridge, cache=cache)
+        for cache in CACHES if cache < weights for by in GROUPINGS for ridge in RIDGES
+    ]  # fmt: skip
+    errors |= {form: _unseen_error(features, form, counts, ms) / GAIN for form in forms}
+    best = min(errors, key=lambda form: errors[form])
     return fit_in(features, best, counts, ms), best
 
 
 def fit_in(features: Features, form: Form, counts: Ints, ms: Floats) -> LatencyModel:
     """As `fit`, in a given form."""
-    blocks = features.blocks(counts, form.step)
-    solved = _solve(_columns(features, blocks, form.by), ms, form.ridge)
-    return LatencyModel(features, form.step, [solved[0], *(features.sums(form.by) @ solved[1:])])
+    solved = _solve(_columns(features, form, counts), ms, form.ridge)
+    cache = None if form.cache is None else Cache(form.cache, float(solved[-1]))
+    summed = solved[1:] if cache is None else solved[1:-1]
+    return LatencyModel(features, form.step, [solved[0], *(features.sums(form.by) @ summed)], cache=cache)
 
 
-def _columns(features: Features, blocks: Floats, by: Grouping) -> Floats:
-    return np.concatenate([np.ones((len(blocks), 1)), blocks @ features.sums(by)], axis=1)
+def _unseen_error(features: Features, form: Form, counts: Ints, ms: Floats) -> float:
+    """Mean relative error on candidates that a fit has not seen, by cross-validation."""
+    columns, folds, errors = _columns(features, form, counts), np.arange(len(ms)) % FOLDS, np.zeros(len(ms))
+    for fold in range(FOLDS):
+        seen = folds != fold
+        guess = columns[~seen] @ _solve(columns[seen], ms[seen], form.ridge)
+        errors[~seen] = np.abs(guess / ms[~seen] - 1)
+    return float(errors.mean())
+
+
+def _columns(features: Features, form: Form, counts: Ints) -> Floats:
+    columns = [np.ones((len(counts), 1)), features.blocks(counts, form.step) @ features.sums(form.by)]
+    if form.cache is not None:
+        columns.append(features.missed(counts, form.cache).sum(axis=-1, keepdims=True))
+    return np.concatenate(columns, axis=1)
 
 
 def _solve(columns: Floats, ms: Floats, ridge: float) -> Floats:

@@ -10,7 +10,7 @@ from typing import Any, Literal
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from mendsearch.budget.features import Features, Geometry
-from mendsearch.budget.latency import LatencyModel
+from mendsearch.budget.latency import Cache, LatencyModel
 from mendsearch.config import Budget
 from mendsearch.coupling.layout import Coupling
 from mendsearch.errors import BudgetError, UsageError
@@ -53,6 +53,10 @@ class Fitted(_Part):
 
     step: int = Field(ge=1, description="Number of channels that the device was found to compute together.")
     coefficients: tuple[float, ...] = Field(description="Milliseconds a call, then by feature of each operation.")
+    cache: float | None = Field(
+        None, gt=0, description="Values of weights that a cache was found to keep from pass to pass; none if null."
+    )
+    missed: float = Field(0.0, ge=0, description="Milliseconds for each value of weights that it does not keep.")
     error: float = Field(ge=0, description="Mean relative error on candidates that it had not seen.")
     tau: float = Field(ge=-1, le=1, description="Kendall's tau on them.")
     held_out: int = Field(ge=0, description="Number of these candidates.")
@@ -84,8 +88,10 @@ class LatencyProfile(_Part):
 
     def latency_model(self, features: Features) -> LatencyModel:
         """The model, for the features of the network."""
-        factor, coefficients = self.model.correction, self.model.coefficients
-        return LatencyModel(features, self.model.step, [factor * value for value in coefficients], self.dense_ms)
+        model, factor = self.model, self.model.correction
+        cache = None if model.cache is None else Cache(model.cache, factor * model.missed)
+        coefficients = [factor * value for value in model.coefficients]
+        return LatencyModel(features, model.step, coefficients, self.dense_ms, cache)
 
 
 def network_digest(coupling: Coupling, shapes: Mapping[str, tuple[int, ...]], geometry: Mapping[str, Geometry]) -> str:

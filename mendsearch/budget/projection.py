@@ -12,6 +12,8 @@ from mendsearch.coupling.layout import Ints
 TOLERANCE = 0.003
 """Fraction of the budget that may stay unused once no single step can be added; rows of a table are within 1%."""
 MAX_SWAPS = 200
+SECTIONS = 7
+"""Times that the range of multiples is divided by 64 in the search for the largest one that fits."""
 MOVES = sorted(itertools.product((1, 2, 3), repeat=2), key=sum)
 """Steps that one coupling group gives up and another takes in one move; small moves first."""
 
@@ -54,13 +56,15 @@ def _scale(restored: np.ndarray, floor: Ints, limits: Limits) -> Ints:
     widths, steps = limits.costs.coupling.widths, limits.steps
     low, high = 0.0, float(np.max((widths - floor) / np.maximum(restored, 1e-9) * (restored > 0)))
     best = floor
-    for _ in range(40):
-        middle = (low + high) / 2
-        counts = np.minimum(floor + np.floor(restored * middle / steps).astype(np.int64) * steps, widths)
-        if limits.fits(counts):
-            low, best = middle, counts
-        else:
-            high = middle
+    for _ in range(SECTIONS):
+        multiples = np.linspace(low, high, 65)
+        many = np.floor(restored * multiples[1:-1, None] / steps).astype(np.int64) * steps
+        counts = np.minimum(floor + many, widths)
+        over = limits.usage(counts) > 1
+        first = int(np.argmax(over)) if over.any() else len(over)
+        if first:
+            best = counts[first - 1]
+        low, high = multiples[first], multiples[first + 1]
     return best
 
 

@@ -27,7 +27,7 @@ def random_structures(coupling: Coupling, seed: int) -> Iterator[Ints]:
         for _ in range(1000):
             middle, spread = rng.uniform(LEAST, 1), rng.choice([0.0, 0.2, 0.5])
             parts = np.clip(middle + spread * rng.uniform(-1, 1, len(widths)), LEAST, 1)
-            counts = _rounded(parts * widths, widths, int(rng.choice(MULTIPLES)))
+            counts = _rounded(parts * widths, widths, coupling.steps(int(rng.choice(MULTIPLES))))
             if tuple(counts) not in seen:
                 break
         else:
@@ -36,8 +36,7 @@ def random_structures(coupling: Coupling, seed: int) -> Iterator[Ints]:
         yield counts
 
 
-def _rounded(kept: np.ndarray, widths: Ints, multiple: int) -> Ints:
-    steps = np.where(widths % multiple == 0, multiple, 1)
+def _rounded(kept: np.ndarray, widths: Ints, steps: Ints) -> Ints:
     counts: Ints = np.clip(np.round(kept / steps).astype(np.int64) * steps, steps, widths)
     return counts
 

@@ -40,6 +40,7 @@ def predicted(limits: Limits, limit: str, profile: LatencyProfile, counts: Mappi
         profile=profile.digest,
         error=profile.model.error,
         asked_ms=limits.absolute[limit],
+        pace=1.0,
         predicted_ms={name: float(costs.costs(one, [limit])[limit]) for name, one in counts.items()},
         layers_ms={name: costs.layer_ms(one, limit) for name, one in counts.items()},
         measured_ms={},
@@ -79,18 +80,18 @@ def with_times(timing: Timing, profile: LatencyProfile, times: Times) -> Timing:
         profile: the latency profile.
         times: by name, `dense` among them.
     """
-    asked = timing.asked_ms * times.ms["dense"] / profile.dense_ms
-    return timing.model_copy(update={"asked_ms": asked, "measured_ms": times.ms, "noise": times.error})
+    pace = times.ms["dense"] / profile.dense_ms
+    return timing.model_copy(update={"pace": pace, "measured_ms": times.ms, "noise": times.error})
 
 
 def drift(profile: LatencyProfile, times: Times, limit: str) -> str | None:
     """A line that says how much slower or faster a device is than when it was profiled; None if it is as it was."""
-    speed = times.ms["dense"] / profile.dense_ms
-    if abs(speed - 1) <= DRIFT:
+    pace = times.ms["dense"] / profile.dense_ms
+    if abs(pace - 1) <= DRIFT:
         return None
     return (
         f"the dense network takes {times.ms['dense']:.3g} ms{_on(limit)} now, and took {profile.dense_ms:.3g} ms in "
-        f"the profile: limits are taken as {speed:.2f} times as long; if the device stays so, make the profile again"
+        f"the profile: limits are taken as {pace:.2f} times as long; if the device stays so, make the profile again"
     )
 
 
@@ -98,7 +99,7 @@ def meets(timing: Timing, name: str) -> bool | None:
     """Whether a network meets a limit in time by measurement, within the noise; None where nothing was measured."""
     if timing.noise is None:
         return None
-    return timing.measured_ms[name] <= timing.asked_ms * (1 + allowance(timing.noise))
+    return timing.measured_ms[name] <= timing.most_ms * (1 + allowance(timing.noise))
 
 
 def allowance(noise: float) -> float:
@@ -128,11 +129,17 @@ def fastest_enough(timings: Mapping[str, Timing], ranked: Sequence[str]) -> tupl
     for limit, timing in known.items():
         met = "meets" if meets(timing, chosen) else "does not meet"
         lines.append(
-            f"the {title(chosen)} network {met} its latency{_on(limit)}: {timing.measured_ms[chosen]:.3g} ms measured, "
+            f"the {title(chosen)} network {met} its latency{_on(limit)}: {_measured(timing, chosen)}, "
             f"{timing.predicted_ms[chosen]:.3g} ms predicted, {timing.asked_ms:.3g} ms asked, "
             f"{timing.measured_ms['dense']:.3g} ms dense, noise {timing.noise:.1%}"
         )
     return chosen, lines
+
+
+def _measured(timing: Timing, name: str) -> str:
+    measured = timing.measured_ms[name]
+    paced = f" ({measured / timing.pace:.3g} at the pace of the profile)" if timing.paced else ""
+    return f"{measured:.3g} ms measured{paced}"
 
 
 def _on(limit: str) -> str:
@@ -149,7 +156,6 @@ def corrected(profile: LatencyProfile, timing: Timing) -> LatencyProfile:
         timing: times that were measured, in which at least one network is too slow.
     """
     slow = [name for name in timing.measured_ms if name != "dense" and not meets(timing, name)]
-    factor = statistics.median(timing.measured_ms[name] / timing.predicted_ms[name] for name in slow)
-    factor *= profile.dense_ms / timing.measured_ms["dense"]
+    factor = statistics.median(timing.measured_ms[name] / timing.predicted_ms[name] for name in slow) / timing.pace
     model = profile.model.model_copy(update={"correction": profile.model.correction * factor})
     return profile.model_copy(update={"model": model})

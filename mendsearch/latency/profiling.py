@@ -154,6 +154,8 @@ class _Found:
             model=Fitted(
                 step=self._form.step,
                 coefficients=tuple(float(value) for value in whole.coefficients),
+                cache=None if whole.cache is None else whole.cache.values,
+                missed=0.0 if whole.cache is None else whole.cache.ms,
                 error=self.error,
                 tau=self.tau,
                 held_out=int(unseen.sum()),

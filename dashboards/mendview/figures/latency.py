@@ -37,12 +37,13 @@ def layer_times(timing: Timing, name: str) -> Figure:
 
 
 def predictions(timing: Timing) -> Figure:
-    """Predicted against measured times of the networks of a result.
+    """Predicted against measured times of the networks of a result, the latter at the pace of the profile.
 
     Args:
         timing: times with `measured_ms`.
     """
-    known = [*timing.measured_ms.values(), *timing.predicted_ms.values(), timing.asked_ms]
+    at_pace = {name: ms / timing.pace for name, ms in timing.measured_ms.items()}
+    known = [*at_pace.values(), *timing.predicted_ms.values(), timing.asked_ms]
     ends = rounded([0.95 * min(known), 1.05 * max(known)])
     dashed = {"type": "scatter", "mode": "lines", "hoverinfo": "skip"}
     data: list[dict[str, Any]] = [
@@ -52,7 +53,7 @@ def predictions(timing: Timing) -> Figure:
             "line": {"color": "--failed", "width": 1, "dash": "dash"},
         },
     ]  # fmt: skip
-    for name, measured in timing.measured_ms.items():
+    for name, measured in at_pace.items():
         data.append(
             {
                 "type": "scatter", "mode": "markers", "name": title(name), "x": [timing.predicted_ms[name]],
@@ -62,5 +63,5 @@ def predictions(timing: Timing) -> Figure:
             }
         )  # fmt: skip
     alt = f"Measured against predicted times of {plural(len(timing.measured_ms), 'network')}, with the budget."
-    square = {"range": ends}
-    return figure(data, alt, x="predicted (ms)", y="measured (ms)", height=360, xaxis=square, yaxis=square)
+    square, y = {"range": ends}, "measured (ms), at the pace of the profile"
+    return figure(data, alt, x="predicted (ms)", y=y, height=360, xaxis=square, yaxis=square)

@@ -9,6 +9,9 @@ from pydantic import Field
 
 from mendstore.records.base import Number, Record
 
+VISIBLE = 0.01
+"""Fraction from which a difference in pace is shown."""
+
 
 class Timing(Record):
     """Times of the networks on a device that the budget is for, at the end of the run."""
@@ -16,9 +19,11 @@ class Timing(Record):
     setting: dict[str, Any] = Field(description="Runtime, device, batch, threads, dtype and versions of the profile.")
     profile: str = Field(description="Digest of the latency profile.")
     error: Number = Field(description="Mean relative error of the profile's model on candidates it had not seen.")
-    asked_ms: Number = Field(
-        description="The budget; where it was measured, at the speed that the device had then: longer by as much as "
-        "the dense network took longer than in the profile."
+    asked_ms: Number = Field(description="The budget.")
+    pace: Number = Field(
+        1.0,
+        description="By how many times the dense network took longer when it was measured than in the profile; "
+        "others may take longer by as many.",
     )
     predicted_ms: dict[str, Number] = Field(description="By network, as the model says.")
     layers_ms: dict[str, dict[str, Number]] = Field(
@@ -32,6 +37,16 @@ class Timing(Record):
     met: bool | None = Field(
         None, description="Whether the exported network meets the budget by measurement, within the noise."
     )
+
+    @property
+    def most_ms(self) -> float:
+        """The budget at the pace at which the networks were measured."""
+        return self.asked_ms * self.pace
+
+    @property
+    def paced(self) -> bool:
+        """Whether that pace differs visibly from the profile's."""
+        return abs(self.pace - 1) > VISIBLE
 
 
 def all_met(timings: Mapping[str, Timing]) -> bool | None:

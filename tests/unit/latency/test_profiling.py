@@ -1,13 +1,16 @@
+import dataclasses
 import re
 
 import numpy as np
 import pytest
 import torch
+from torch import nn
 
 from mendsearch.batches import Batch
 from mendsearch.budget import Limits, build_cost_model, project, read_profile
 from mendsearch.budget.features import Features, geometries
-from mendsearch.budget.latency import LatencyModel, accuracy
+from mendsearch.budget.latency import Cache, LatencyModel, accuracy, fit, fit_in
+from mendsearch.budget.profile import LatencyProfile
 from mendsearch.config import Budget, PruneSpec
 from mendsearch.coupling.graph import find_coupling
 from mendsearch.errors import BudgetError, UsageError
@@ -206,3 +209,39 @@ def test_a_model_that_tells_no_candidate_from_another_has_a_tau_of_zero():
     structures = random_structures(COUPLING, 0)
     counts = np.array([next(structures) for _ in range(5)])
     assert accuracy(constant, counts, np.arange(1.0, 6.0))[1] == 0
+
+
+def test_a_cache_that_keeps_weights_from_pass_to_pass_is_found():
+    """A network whose weights do not fit reads them all from memory; one whose weights do is far quicker."""
+    layers = [nn.Conv2d(3, 512, 1), nn.Conv2d(512, 1024, 1), nn.Conv2d(1024, 1024, 1), nn.Conv2d(1024, 512, 1)]
+    model = nn.Sequential(*layers, nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(512, 10)).eval()
+    coupling = find_coupling(model, torch.randn(2, 3, 4, 4))
+    shapes = {name: tuple(one.shape) for name, one in model.named_parameters()}
+    features = Features(coupling, shapes, geometries(model))
+    structures = random_structures(coupling, 0)
+    counts = np.array([coupling.widths, *(next(structures) for _ in range(80))])
+    values = features.blocks(counts, 1).reshape(len(counts), 6, -1)[:, 3].sum(1)
+    ms = 0.2 + 1e-7 * features.blocks(counts, 1).reshape(len(counts), 6, -1)[:, 0].sum(1)
+    ms = ms + 2e-6 * values * np.clip(values / 2**20 / 0.5 - 2, 0, 1)
+    found, form = fit(features, counts[:60], ms[:60])
+    assert form.cache == found.cache.values == 2**20
+    assert found.cache.ms == pytest.approx(2e-6, rel=0.1)
+    assert accuracy(found, counts[60:], ms[60:])[0] < 0.03
+    without = fit_in(features, dataclasses.replace(form, cache=None), counts[:60], ms[:60])
+    assert without.cache is None
+    assert accuracy(without, counts[60:], ms[60:])[0] > 0.1
+    layered = found.by_operation(counts).sum(axis=1) + found.coefficients[0]
+    assert np.allclose(layered, found.ms(counts))
+
+
+def test_a_profile_corrects_what_the_cache_costs_too():
+    with_cache = PROFILE.model.model_copy(update={"cache": 1e6, "missed": 2e-6, "correction": 1.5})
+    profile = PROFILE.model_copy(update={"model": with_cache})
+    shapes = {name: tuple(one.shape) for name, one in MODEL.named_parameters()}
+    model = profile.latency_model(Features(COUPLING, shapes, geometries(MODEL)))
+    assert model.cache == Cache(1e6, 3e-6)
+    assert LatencyProfile.model_validate_json(profile.model_dump_json()) == profile
+    assert (
+        LatencyProfile.model_validate(PROFILE.model_dump(mode="json", exclude={"model": {"cache", "missed"}}))
+        == PROFILE
+    )
