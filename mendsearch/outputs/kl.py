@@ -13,6 +13,8 @@ from mendsearch.outputs.base import Divergence, fitting, per_item, positions
 
 TEMPERATURE = 2.0
 """Temperature of distillation."""
+IGNORED = -100
+"""Target that does not count, as in `torch.nn.functional.cross_entropy`."""
 LEAST = 1e-9
 """Probability below which a logarithm is not taken."""
 
@@ -56,15 +58,24 @@ class KL(Divergence):
         return likely.gather(-1, classes).sum() / math.sqrt(positions(classes))
 
     def loss(self, found: Tensor, targets: Tensor) -> Tensor:
-        """Cross-entropy with classes of shape (N,), or one for each position."""
+        """Cross-entropy with classes of shape (N,), or one for each position.
+
+        Raises:
+            DataError: they are no classes of this output.
+        """
         likely = found.movedim(self.axis, 1)
         if targets.is_floating_point():
             raise DataError(
                 f"targets are {str(targets.dtype).removeprefix('torch.')}, expected classes (integers) for an output "
                 f"that is compared by `kl`; if it is no classifier, set its divergence in [score.outputs]"
             )
-        classes = fitting(targets, likely[:, 0].shape, "classes")
-        return per_item(functional.nll_loss(likely, classes, reduction="none"))
+        classes, known = fitting(targets, likely[:, 0].shape, "classes"), likely.shape[1]
+        if bool(((classes >= known) | ((classes < 0) & (classes != IGNORED))).any()):
+            raise DataError(
+                f"targets hold class {int(classes.max() if classes.max() >= known else classes.min())}, expected 0 to "
+                f"{known - 1}, the classes of the network's output; correct the labels, or give it more classes"
+            )
+        return per_item(functional.nll_loss(likely, classes, reduction="none", ignore_index=IGNORED))
 
     def right(self, found: Tensor, targets: Tensor) -> Tensor | None:
         """Fractions of positions whose most likely class is the target."""

@@ -198,6 +198,14 @@ def test_targets_that_do_not_fit_are_said_to():
         MatchedBoxes().loss(detections(2, 0), torch.zeros(2))
 
 
+@pytest.mark.parametrize("wrong", [5, -1])
+def test_targets_that_are_no_classes_of_the_output_are_named(wrong):
+    kl, found = KL(1), torch.randn(3, 5).log_softmax(1)
+    with pytest.raises(DataError, match=f"targets hold class {wrong}, expected 0 to 4, the classes of the network's"):
+        kl.loss(found, torch.tensor([0, wrong, 2]))
+    assert kl.loss(found, torch.tensor([0, -100, 2]))[1] == 0
+
+
 def test_a_function_of_ones_own_gives_one_value_an_item():
     own = Given(lambda found, dense: (found - dense).abs().sum(1), "boxes")
     assert own.between(torch.ones(2, 3), torch.zeros(2, 3)).tolist() == [3, 3]

@@ -31,11 +31,33 @@ def guessed(model, labels, wishes=None):
         (ONE_HOT, 3, "kl"),
         (torch.tensor([[0.0, 1.0, 1.0]]).expand(80, 3), 3, "bernoulli"),
         (torch.rand(80).round(), 1, "bernoulli"),
+        (torch.rand(80), 1, "squared"),
+        (torch.rand(80, 3), 3, "squared"),
+        (torch.randn(80, 3).softmax(1), 3, "kl"),  # soft labels of classes
+        (0.9 * torch.rand(80).round() + 0.05, 1, "bernoulli"),  # smoothed decisions
     ],
 )
 def test_what_labels_are_decides(labels, width, divergence):
     output = guessed(nn.Linear(6, width), labels)
     assert output.divergence == divergence
+
+
+def test_quantities_from_0_to_1_are_told_from_logits_of_a_trained_network():
+    model = nn.Linear(6, 4)
+    with torch.no_grad():
+        model.weight.mul_(6)
+    wanted = model(INPUTS).sigmoid().detach()
+    assert guessed(model, wanted).divergence == "kl"  # as its shape says: its logits are not taken for quantities
+    assert guessed(nn.Sequential(model, nn.Sigmoid()), wanted).divergence == "squared"
+    assert guessed(nn.Linear(6, 4), wanted).divergence == "squared"
+
+
+def test_super_resolution_is_a_regression():
+    """Pixels from 0 to 1, on a map that is larger than the input."""
+    images = torch.rand(40, 1, 7, 7)
+    model = nn.Sequential(nn.Conv2d(1, 4, 3, padding=1), nn.PixelShuffle(2))
+    outputs, _ = outputs_of(model, images, with_labels(model, images, torch.rand(40, 1, 14, 14), {}))
+    assert outputs[0].divergence == "squared"
 
 
 def test_the_reason_is_told():
