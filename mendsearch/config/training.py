@@ -32,7 +32,8 @@ class FinetuneSpec(SpecPart):
     learning_rate: float = Field(
         default=0.02,
         gt=0,
-        description="Peak of the one-cycle schedule; lower than for training, since the weights are already good.",
+        description="Peak of the one-cycle schedule; lower than for training, since the weights are already good. In "
+        "networks with layer norms, or without norms, gradients are clipped.",
     )
     momentum: float = Field(default=0.9, ge=0, lt=1, description="Nesterov momentum.")
     weight_decay: float = Field(default=5e-4, ge=0, description="L2 penalty.")

@@ -20,6 +20,7 @@ from mendsearch.onednn import safe_gradients
 from mendsearch.outputs import LOGITS, Comparison, leaves_of
 from mendsearch.outputs.leaves import SINGLE
 from mendsearch.training.checkpoints import Schedule, read_checkpoint, write_checkpoint
+from mendsearch.training.clipping import clip, is_clipped
 from mendsearch.training.reading import ToInputs
 from mendsearch.training.sources.base import Augment
 from mendsearch.training.splits import batches
@@ -44,6 +45,8 @@ def train(
     on_epoch: Callable[[float], None] = lambda loss: None,
 ) -> None:
     """Minimise a loss by SGD with Nesterov momentum and a one-cycle schedule.
+
+    Gradients of networks with layer norms, and of those without any norms, are clipped (`clipping`).
 
     With a teacher, the loss is (1 - w) loss + w divergence from the teacher's outputs, where w is `spec.distillation`.
     For logits that divergence is T² KL(teacher ‖ model) at temperature T (Hinton et al., "Distilling the Knowledge in a
@@ -81,6 +84,8 @@ def train(
         weight_decay=spec.weight_decay,
         nesterov=spec.momentum > 0,
     )
+    if is_clipped(model):
+        optimizer.register_step_pre_hook(lambda *_: clip(model.parameters()))
     schedule = torch.optim.lr_scheduler.OneCycleLR(
         optimizer, spec.learning_rate, total_steps=max(5, steps), pct_start=0.25
     )
@@ -96,7 +101,8 @@ def train(
             mean = _epoch(model, cut, optimizer, schedule, augment, criterion, seed * 1000 + epoch)
         if not math.isfinite(mean):
             raise MendsearchError(
-                f"training diverged in epoch {epoch + 1}: got a loss of {mean}; try a lower learning_rate"
+                f"training diverged in epoch {epoch + 1}: got a loss of {mean}; try a lower learning_rate, "
+                f"or look for inputs and targets that are not finite"
             )
         losses.append(mean)
         if checkpoint is not None:

@@ -100,7 +100,9 @@ def gather(dataset: Dataset[Any], indices: list[int], batch: ToInputs | None = N
     try:
         parts = list(batches(Subset(dataset, indices), READ, batch=batch))
         return Batch.cat([inputs for inputs, _ in parts]), torch.cat([labels for _, labels in parts])
-    except (TypeError, RuntimeError, OSError, DataError) as error:
+    except OSError as error:
+        raise DataError(f"data set {type(dataset).__name__} cannot be read: {error}") from error
+    except (TypeError, RuntimeError, DataError) as error:
         reason = str(error).strip().split("\n")[-1]
         raise DataError(
             f"data set {type(dataset).__name__} does not give (inputs, label) of one form: {reason}"

@@ -58,7 +58,7 @@ class DataSource:
 
     train: Dataset[Any]
     test: Dataset[Any]
-    num_classes: int | None
+    num_classes: int | None = None
     augment: Augment | None = None
     plain_train: Dataset[Any] | None = None
     batch: ToInputs | None = None

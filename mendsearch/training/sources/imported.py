@@ -18,7 +18,8 @@ def imported(spec: DataSpec, seed: int) -> DataSource:
     try:
         source = factory(**spec.kwargs)
     except Exception as error:
-        raise DataError(f"data {spec.name} failed with {spec.kwargs}: {type(error).__name__}: {error}") from error
+        given = f" with {spec.kwargs}" if spec.kwargs else ""
+        raise DataError(f"data {spec.name} failed{given}: {type(error).__name__}: {error}") from error
     if not isinstance(source, DataSource):
         raise DataError(f"data {spec.name}: got {type(source).__name__}, expected a mendsearch.DataSource")
     return source
