@@ -68,6 +68,7 @@ def export(
     rows = {
         name: PrunedRow(
             accuracy=row.accuracy,
+            accuracy_error=row.accuracy_error,
             accuracy_before=row.accuracy_before,
             metric=row.metric,
             metric_before=row.metric_before,
@@ -81,7 +82,7 @@ def export(
         )
         for name, row in tuned.items()
     }
-    trained = {name: run.folder["train"].get(name) for name in ("accuracy", "metric")}
+    trained = {name: run.folder["train"].get(name) for name in ("accuracy", "accuracy_error", "metric")}
     dense = DenseRow(**trained, **costs.cost(coupling.widths), latency_ms=latency["dense"])
     asked = {"trials": spec.mend.trials, "seconds": spec.mend.seconds}
     run.folder["export"] = {"seconds": time.perf_counter() - started, "asked": asked}

@@ -17,28 +17,32 @@ import mendstore
 from mendsearch.coupling.layout import Ints
 from mendsearch.errors import MendsearchError
 from mendsearch.fleet.tuner import Tuner
+from mendsearch.mending.ladder import Kept, Standing, kept
 from mendsearch.pipeline.leads import leads
 from mendsearch.pipeline.measuring import tested
 from mendsearch.pipeline.run import Run
+from mendsearch.study.finalists import first_names
 from mendsearch.study.fleet import counts_in
 from mendstore.blobs import Blobs
 from mendstore.queries.ladder import LadderFinalist
-from mendstore.records import Lead
+from mendstore.records import Lead, title
 
 
 @dataclass(frozen=True, eq=False)
 class Finetuned:
-    """One finalist, as far as it was fine-tuned.
+    """One finalist, as it is kept.
 
     Attributes:
         model: a plain dense network.
         counts: (G,) int64, keep counts.
         score: score before fine-tuning.
         accuracy_before: accuracy (0-1) on the test split, before fine-tuning; None where there are no classes.
-        accuracy: the same after fine-tuning.
+        accuracy: the same of the network that is kept.
+        accuracy_error: standard error of that, over the items of the test split.
         metric_before: `Measure.metric` on the test split, before fine-tuning; None where accuracy is all.
-        metric: the same after fine-tuning.
+        metric: the same of the network that is kept.
         validation: metric, or accuracy, on the validation split, before fine-tuning and at each rung that was reached.
+        kept: how the network that is kept stands on the validation split, and how many rungs it has behind it.
         part: fraction of the whole fine-tuning that it had.
         lead: lead of the exported finalist over this one; None for itself.
     """
@@ -48,9 +52,11 @@ class Finetuned:
     score: float
     accuracy_before: float | None
     accuracy: float | None
+    accuracy_error: float | None
     metric_before: float | None
     metric: float | None
     validation: tuple[float, ...]
+    kept: Kept
     part: float
     lead: Lead | None = None
 
@@ -60,7 +66,7 @@ def finetuned(
 ) -> tuple[dict[str, Finetuned], str]:
     """Take the finalists from the database, equal structures once, and choose the one to export.
 
-    It is the one that stands best on the validation split; without epochs, the one with the best score.
+    It is the one that stands best on the validation split as it is kept; without epochs, the one with the best score.
 
     Returns:
         all finalists by name, and the name of the chosen one.
@@ -69,8 +75,7 @@ def finetuned(
         MendsearchError: no finalist could be fine-tuned.
         mendstore.StorageError: the database, or the store of its weights, cannot be reached.
     """
-    best = ladder.best if ladder.parts else max(ladder.distinct, key=_score)
-    if best is None:
+    if ladder.parts and ladder.best is None:
         logs = [step.log for step in ladder.steps if step.log]
         raise MendsearchError(f"no finalist could be fine-tuned: {logs[-1].splitlines()[-1] if logs else 'no reason'}")
     found: dict[str, Finetuned] = {}
@@ -79,17 +84,30 @@ def finetuned(
         for finalist in ladder.distinct:
             found[finalist.key] = _one(run, tuner, blobs, ladder, finalist, Path(folder) / "weights.safetensors")
             stage.advance(finalist.name)
+    best = max(ladder.distinct, key=lambda finalist: worth(found[finalist.key]) if ladder.parts else _score(finalist))
     return {finalist.name: found[finalist.key] for finalist in ladder.finalists}, best.name
 
 
-def ruined(tuned: Mapping[str, Finetuned], best: str) -> str | None:
-    """A line that says that fine-tuning made every finalist worse on validation; None if it did not."""
-    if any(row.validation[-1] >= row.validation[0] for row in tuned.values()):
+def worth(row: Finetuned) -> tuple[Kept, float]:
+    """What finalists are compared by: the validation split, how much fine-tuning they had, and the score."""
+    return row.kept, row.score
+
+
+def made_worse(tuned: Mapping[str, Finetuned], best: str) -> str | None:
+    """A line that says that fine-tuning made the best finalist worse, or some; None if it did not.
+
+    A finalist that did not climb may have lost a little on the way to something better, and is not counted.
+    """
+    last = max(len(row.validation) for row in tuned.values())
+    first = first_names({name: row.counts for name, row in tuned.items()})
+    undone = {name: tuned[name] for name in first.values() if not tuned[name].kept.rungs}
+    worse = [name for name, row in undone.items() if name == best or len(row.validation) == last]
+    if last == 1 or not worse:
         return None
-    first, last = tuned[best].validation[0], tuned[best].validation[-1]
+    fell = [f"{title(name)} from {tuned[name].validation[0]:.4g} to {tuned[name].validation[-1]:.4g}" for name in worse]
     return (
-        f"fine-tuning made every finalist worse on validation, the best one from {first:.4f} to {last:.4f}: "
-        f"try a lower finetune.learning_rate, or more passes"
+        f"fine-tuning made networks worse on validation, which are kept as they were before it: {', '.join(fell)}. Try "
+        f"a lower finetune.learning_rate, or more passes"
     )
 
 
@@ -98,8 +116,9 @@ def with_leads(
 ) -> dict[str, Finetuned]:
     """The finalists, with the lead of the chosen one over each of the others."""
     with TemporaryDirectory(prefix="mendsearch-") as folder:
-        found = leads(tuner, Blobs(database), ladder, chosen, Path(folder) / "weights.safetensors")
-    keys = {finalist.name: finalist.key for finalist in ladder.finalists}
+        keys = {finalist.name: finalist.key for finalist in ladder.finalists}
+        rungs = {keys[name]: row.kept.rungs for name, row in tuned.items()}
+        found = leads(tuner, Blobs(database), ladder, keys[chosen], rungs, Path(folder) / "weights.safetensors")
     return {name: replace(row, lead=found.get(keys[name])) for name, row in tuned.items()}
 
 
@@ -108,9 +127,11 @@ def _one(
 ) -> Finetuned:
     counts = counts_in(finalist.key)
     model = tuner.model(counts, None)
-    before, first = tested(run, tuner.measure, model), tuner.measure.standing(model).value
-    after, done = before, finalist.done
-    if done:
+    first, done = tuner.measure.standing(model), finalist.done
+    before = after = tested(run, tuner.measure, model)
+    reached = [Standing(step.value, step.tie or 0.0) for step in done if step.value is not None]
+    stands = kept(first, reached)
+    if stands.rungs:
         assert done[-1].weights is not None  # of every fine-tuning that is done
         blobs.save(done[-1].weights, path)
         model = tuner.model(counts, path)
@@ -121,10 +142,12 @@ def _one(
         score=_score(finalist),
         accuracy_before=before["accuracy"],
         accuracy=after["accuracy"],
+        accuracy_error=after["accuracy_error"],
         metric_before=before["metric"],
         metric=after["metric"],
-        validation=(first, *(step.value for step in done if step.value is not None)),
-        part=ladder.parts[done[-1].rung] if done else 0.0,
+        validation=(first.value, *(standing.value for standing in reached)),
+        kept=stands,
+        part=ladder.parts[stands.rungs - 1] if stands.rungs else 0.0,
     )
 
 

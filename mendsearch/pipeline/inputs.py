@@ -6,6 +6,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 import torch
+from torch import nn
 
 from mendsearch.batches import Batch
 from mendsearch.config import Spec
@@ -43,6 +44,18 @@ def read_inputs(spec: Spec) -> Inputs:
     Raises:
         UsageError: data, network, checkpoint or budget cannot be used; the message says why.
     """
+    model, splits, kwargs = open_inputs(spec)
+    problem = build_problem(model, splits.calibration, spec.budget, spec.prune, spec.score.outputs)
+    outputs = with_labels(problem.model, *splits.validation, spec.score.outputs)
+    return Inputs(replace(problem, outputs=outputs), splits, kwargs)
+
+
+def open_inputs(spec: Spec) -> tuple[nn.Module, Splits, dict[str, Any]]:
+    """The network in evaluation mode, on a GPU where there is one; the data; and the arguments of its factory.
+
+    Raises:
+        UsageError: data, network or checkpoint cannot be used; the message says why.
+    """
     torch.manual_seed(spec.seed)
     splits = split(open_source(spec.data, spec.seed), spec.data, spec.seed)
     of_data = {"num_classes": splits.num_classes} | channels_of(splits.calibration)
@@ -52,10 +65,7 @@ def read_inputs(spec: Spec) -> Inputs:
         load_checkpoint(model, spec.model.checkpoint)
     if torch.cuda.is_available():
         model.cuda()
-    problem = build_problem(model.eval(), splits.calibration, spec.budget, spec.prune, spec.score.outputs)
-    outputs = with_labels(problem.model, splits.calibration, splits.validation[1], spec.score.outputs)
-    problem = replace(problem, outputs=outputs)
-    return Inputs(problem, splits, kwargs)
+    return model.eval(), splits, kwargs
 
 
 def channels_of(inputs: Batch) -> dict[str, int]:

@@ -7,20 +7,22 @@ from collections.abc import Sequence
 from dataclasses import asdict
 from typing import Any
 
-import numpy as np
 import torch
 from torch import Tensor
 
 from mendsearch.batches import Batch
 from mendsearch.budget import CostModel, build_cost_model
 from mendsearch.config import Spec
+from mendsearch.coupling.copying import unwrapped
 from mendsearch.coupling.graph import find_coupling
 from mendsearch.coupling.layout import Coupling
-from mendsearch.errors import UsageError
+from mendsearch.errors import BudgetError, CouplingError, UsageError
+from mendsearch.mending.search import limits_of
 from mendsearch.models.registry import build_model, complete_kwargs
 from mendsearch.outputs import outputs_of
 from mendsearch.outputs.guessing import Output
-from mendsearch.pipeline.inputs import channels_of, read_inputs
+from mendsearch.outputs.labels import with_labels
+from mendsearch.pipeline.inputs import channels_of, open_inputs
 
 FORM = re.compile(r"(?:(?P<name>[A-Za-z_]\w*)=)?(?P<list>\[)?(?P<shape>\d+(?:x\d+)*)(?(list)\])(?::(?P<dtype>\w+))?")
 """One argument of a network: `[NAME=]SHAPE[:DTYPE]`, or `[NAME=][SHAPE][:DTYPE]` in brackets for a list."""
@@ -46,25 +48,35 @@ def inspect_spec(spec: Spec) -> dict[str, Any]:
 
     Returns:
         JSON values: `model`; `dense` and `least` costs; `coupling_groups`, a list, in which `macs_share` and
-        `params_share` are the fractions of the dense cost saved if the coupling group keeps one channel; `whole`, the
-        reason for each layer that is not pruned; and `outputs`, a list of `mendsearch.outputs.guessing.Output`, guessed
-        from the weights that the network has now.
+        `params_share` are the fractions of the dense cost saved if the coupling group keeps the fewest channels;
+        `whole`, the reason for each layer that is not pruned; `outputs`, a list of
+        `mendsearch.outputs.guessing.Output`, guessed from the weights that the network has now; and `refused`, why a
+        run would be refused for its budget, or None.
     """
-    inputs = read_inputs(spec)
-    problem = inputs.problem
-    outputs, _ = outputs_of(problem.model, inputs.splits.validation[0], problem.outputs)
-    return _describe(spec.model.name, problem.coupling, problem.limits.costs, outputs)
+    network, splits, _ = open_inputs(spec)
+    model = unwrapped(network)
+    coupling = find_coupling(model, splits.calibration, spec.prune.exclude)
+    wishes = with_labels(model, *splits.validation, spec.score.outputs)
+    outputs, _ = outputs_of(model, splits.validation[0], wishes)
+    found = _describe(spec.model.name, coupling, build_cost_model(model, coupling), outputs)
+    try:
+        limits_of(model, coupling, spec.budget, spec.prune)
+    except (BudgetError, CouplingError) as error:
+        found["refused"] = str(error)
+    return found
 
 
 def _describe(name: str, coupling: Coupling, costs: CostModel, outputs: list[Output]) -> dict[str, Any]:
-    dense, least = costs.cost(coupling.widths), costs.cost(np.ones_like(coupling.widths))
+    dense, least = costs.cost(coupling.widths), costs.cost(coupling.steps())
     groups = []
     for index, group in enumerate(coupling.groups):
         alone = coupling.widths.copy()
-        alone[index] = 1
+        alone[index] = group.step
         cost = costs.cost(alone)
         shares = {f"{key}_share": round(1 - cost[key] / dense[key], 4) for key in dense}
-        groups.append({"name": group.name, "channels": [1, group.width], "layers": list(group.layers), **shares})
+        groups.append(
+            {"name": group.name, "channels": [group.step, group.width], "layers": list(group.layers), **shares}
+        )
     return {
         "model": name,
         "dense": dense,
@@ -72,6 +84,7 @@ def _describe(name: str, coupling: Coupling, costs: CostModel, outputs: list[Out
         "coupling_groups": groups,
         "whole": dict(coupling.whole),
         "outputs": [asdict(output) | {"shape": list(output.shape)} for output in outputs],
+        "refused": None,
     }
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from functools import cache
 from math import isfinite
 from pathlib import Path
@@ -10,27 +11,29 @@ from torch import Tensor
 
 import mendstore
 from mendsearch.fleet.tuner import Tuner
-from mendsearch.mending.ladder import lead
+from mendsearch.mending.ladder import compared, lead
 from mendsearch.study.fleet import counts_in
 from mendstore.blobs import Blobs
 from mendstore.records import Lead
 
 
-def leads(tuner: Tuner, blobs: Blobs, ladder: mendstore.Ladder, chosen: str, path: Path) -> dict[str, Lead]:
-    """Compare a finalist with each other one, at the last rung that both reached.
+def leads(
+    tuner: Tuner, blobs: Blobs, ladder: mendstore.Ladder, chosen: str, rungs: Mapping[str, int], path: Path
+) -> dict[str, Lead]:
+    """Compare a finalist with each other one.
 
     Args:
         tuner: what builds and measures finalists.
         blobs: where their weights are.
         ladder: the finalists and their fine-tunings.
-        chosen: name of the finalist that leads.
+        chosen: key of the finalist that leads.
+        rungs: by key, how many rungs a finalist has behind it as it is kept.
         path: file to write weights to.
 
     Returns:
         By key of the other finalists; without those whose figures are not finite.
     """
     by_key = {finalist.key: finalist for finalist in ladder.distinct}
-    best = next(finalist for finalist in ladder.finalists if finalist.name == chosen)
 
     @cache
     def items(key: str, rung: int) -> Tensor:
@@ -42,10 +45,11 @@ def leads(tuner: Tuner, blobs: Blobs, ladder: mendstore.Ladder, chosen: str, pat
         return tuner.measure.judged(tuner.model(counts_in(key), path if rung else None))[1]
 
     found = {}
-    for key, other in by_key.items():
-        if key != best.key:
-            rung = min(len(best.done), len(other.done))
-            value, error = lead(items(best.key, rung), items(key, rung))
+    for key in by_key:
+        if key != chosen:
+            ours, theirs = compared(rungs[chosen], rungs[key])
+            value, error = lead(items(chosen, ours), items(key, theirs))
+            both = min(ours, theirs)
             if isfinite(value):  # outputs of both were finite
-                found[key] = Lead(value=value, error=error, part=ladder.parts[rung - 1] if rung else 0.0)
+                found[key] = Lead(value=value, error=error, part=ladder.parts[both - 1] if both else 0.0)
     return found

@@ -17,6 +17,6 @@ def measure_in(run: Run) -> Measure:
 
 
 def tested(run: Run, measure: Measure, model: nn.Module) -> dict[str, float | None]:
-    """`accuracy` (0-1) and `metric` of a network on the test split; each None where there is none."""
+    """Figures of a network on the test split, as `Measure.of`."""
     splits = run.inputs.splits
     return measure.of(model, batches(splits.test, BATCH, batch=splits.batch))

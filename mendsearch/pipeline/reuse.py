@@ -1,7 +1,8 @@
-"""What earlier runs have done already: dense weights, and the ranking with its statistics.
+"""What earlier runs have done already: dense weights, the ranking with its statistics, and trials.
 
-A second budget, sampler or number of trials changes neither. They are known by digests of all that goes in: the spec's
-keys, the network's code and first weights, the data as the calibration and validation items show them, and versions.
+A second budget, sampler or number of trials changes neither weights nor ranking. They are known by digests of all that
+goes in: the spec's keys, the network's code and first weights, the data as the calibration and validation items show
+them, and versions. Another fine-tuning does not change the trials either.
 """
 
 from __future__ import annotations
@@ -17,11 +18,14 @@ from typing import Any
 
 from torch import Tensor
 
+import mendstore
 from mendsearch.batches import Batch
 from mendsearch.coupling.copying import bytes_of, state_of
 from mendsearch.errors import UsageError
 from mendsearch.files import read_json, write_whole
 from mendsearch.fleet.compatibility import own_versions
+from mendsearch.mending.search import Search
+from mendsearch.pipeline.folder import different
 from mendsearch.pipeline.run import Run
 
 RUNS = Path("runs")
@@ -78,6 +82,35 @@ def reused(run: Run, stage: str, key: str, file: str, what: str) -> bool:
             run.reporter.say(f"{what} of {folder} reused: they come from the same network, data and seed")
             return True
     return False
+
+
+def trials_reused(
+    run: Run, database: mendstore.Database, search: Search, spec: Mapping[str, Any]
+) -> mendstore.Registered | None:
+    """The search of an earlier run from which only the fine-tuning differs, the one with most trials, and say so.
+
+    Args:
+        run: the run.
+        database: the study database.
+        search: its search.
+        spec: the spec as workers get it.
+
+    Returns:
+        None if there is none, or if the database has the run's own search already.
+    """
+    found: list[tuple[int, mendstore.Registered]] = []
+    for other in mendstore.alike(database, search.fingerprint()):
+        if other.name == run.spec.name:
+            return None
+        changed = [key for key in different(other.spec, spec) if key != "name"]
+        if changed and all(key.startswith("finetune.") for key in changed):
+            found.append((mendstore.progress(database, other.study_id)[0], other))
+    done, earlier = max(found, key=lambda one: one[0], default=(0, None))
+    if earlier is None or not done:
+        return None
+    taken = min(done, run.spec.mend.trials)
+    run.reporter.say(f"{taken} trials of search `{earlier.name}` reused: only the fine-tuning differs")
+    return earlier
 
 
 def _key_of(folder: Path, stage: str) -> str | None:

@@ -27,11 +27,12 @@ from mendsearch.fleet.tuner import Tuner, imported_by_workers, recipe_of, tuner_
 from mendsearch.mending.search import Search
 from mendsearch.pipeline.devices import measurable
 from mendsearch.pipeline.export import export
-from mendsearch.pipeline.finetuning import finetuned, ruined, with_leads
+from mendsearch.pipeline.finetuning import finetuned, made_worse, with_leads
 from mendsearch.pipeline.folder import RunFolder, check_spec, different, locked
 from mendsearch.pipeline.home import check_database, home_of, settle
 from mendsearch.pipeline.inputs import check_targets, read_inputs
 from mendsearch.pipeline.preparation import rank, train_dense
+from mendsearch.pipeline.reuse import trials_reused
 from mendsearch.pipeline.run import Run
 from mendsearch.pipeline.timing import settled, timed
 from mendsearch.progress import Reporter
@@ -190,7 +191,9 @@ def _registration(run: Run) -> Registration:
 
 def _registered(run: Run, database: mendstore.Database, search: Search) -> mendstore.Registered:
     """Register the search, and write down where it is."""
-    found = register(database, _registration(run), search, run.spec.mend.trials, _warm_starts(run))
+    registration = _registration(run)
+    earlier = trials_reused(run, database, search, registration.spec)
+    found = register(database, registration, search, run.spec.mend.trials, _warm_starts(run), earlier)
     settle(run.folder.path, found, run.storage)
     say_if_more(found, run.spec.mend.trials, run.reporter)
     return found
@@ -229,7 +232,7 @@ def _run(spec: Spec, out: Path, storage: str, reporter: Reporter, workers: int, 
         run.folder["mend"] = {"seconds": seconds}
         run.folder["finetune"] = {"seconds": sum(step.seconds or 0.0 for step in ladder.steps)}
         tuned, best = finetuned(run, tuner, database, ladder)
-        if line := ruined(tuned, best):
+        if line := made_worse(tuned, best):
             reporter.say(line)
         timings = timed(run, search, tuned)
         chosen = settled(run, timings, tuned, best)

@@ -26,7 +26,7 @@ from mendsearch.latency.runtimes.eager import Eager
 from mendsearch.mending.search import Search
 from mendsearch.pipeline.budgets import corrected_file
 from mendsearch.pipeline.devices import measured_by_device
-from mendsearch.pipeline.finetuning import Finetuned
+from mendsearch.pipeline.finetuning import Finetuned, worth
 from mendsearch.pipeline.run import Run
 from mendstore.records import Timing
 
@@ -93,7 +93,7 @@ def settled(run: Run, timings: Mapping[str, Timing], tuned: Mapping[str, Finetun
         tuned: finalists by name.
         best: name of the one that is best whatever it takes.
     """
-    ranked = sorted(tuned, key=lambda name: (name != best, *(-part for part in _worth(tuned[name]))))
+    ranked = sorted(tuned, key=lambda name: (name == best, worth(tuned[name])), reverse=True)
     chosen, lines = fastest_enough(timings, ranked)
     for limit, timing in timings.items():
         if meets(timing, best) is False:
@@ -103,8 +103,3 @@ def settled(run: Run, timings: Mapping[str, Timing], tuned: Mapping[str, Finetun
     for line in lines:
         run.reporter.say(line)
     return chosen
-
-
-def _worth(row: Finetuned) -> tuple[float, float, float]:
-    """What finalists are compared by: the validation split, how much fine-tuning they had, and the score."""
-    return row.validation[-1], row.part, row.score

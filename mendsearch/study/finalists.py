@@ -89,10 +89,10 @@ def choose(study: optuna.Study, search: Search, most: int, seed: int, reporter: 
     }
 
 
-def first_names(finalists: Mapping[str, Finalist]) -> dict[str, str]:
-    """By name, the first name of the same structure."""
+def first_names(structures: Mapping[str, Ints]) -> dict[str, str]:
+    """By name of a structure, (G,) int64 keep counts, the first name of the same one."""
     first: dict[tuple[int, ...], str] = {}
-    return {name: first.setdefault(tuple(finalist.counts), name) for name, finalist in finalists.items()}
+    return {name: first.setdefault(tuple(counts), name) for name, counts in structures.items()}
 
 
 def _distinct(study: optuna.Study, space: Space) -> list[Ints]:

@@ -68,7 +68,11 @@ def run_trials(
     if best is not None:  # scored again, for its losses on each image
         incumbent = scorer.score(best[0])
     with reporter.stage("mend", trials, done) as stage:
+        repeated = False
         while (candidate := source.take()) is not None:
+            if candidate.known is not None and not repeated:
+                repeated = True
+                reporter.say("a structure comes up again, with the score it has: the search space may be exhausted")
             started = time.perf_counter()
             try:
                 scored = scorer.score(candidate.counts, incumbent) if candidate.known is None else None

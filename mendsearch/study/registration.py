@@ -43,6 +43,7 @@ def register(
     search: Search,
     trials: int,
     warm: Sequence[Ints] = (),
+    earlier: mendstore.Registered | None = None,
 ) -> mendstore.Registered:
     """Bring the schema up to date and register the search, or take up the one of that name.
 
@@ -54,6 +55,7 @@ def register(
         search: the search.
         trials: number of trials that end with a score.
         warm: further structures that are scored first, (G,) each; of no effect on a search that is taken up.
+        earlier: a search whose scores mean the same, whose trials a new one starts with; None if there is none.
 
     Raises:
         mendstore.StorageError: the database cannot be reached, or holds another search of that name.
@@ -72,6 +74,7 @@ def register(
         spec=registration.spec,
         versions=registration.versions,
         starts=list(distinct.items()),
+        earlier=earlier,
         lease_s=registration.fleet.lease_s,
     )
     if not mendstore.described(database, registered, STRUCTURE):

@@ -29,7 +29,9 @@ from mendstore.queries.registered import Registered
 from mendstore.queries.studies import StudySummary
 from mendstore.queue import Claim, Queue, Result
 from mendstore.reading import Reader, Snapshot
+from mendstore.registration import register
 from mendstore.searches import (
+    alike,
     describe,
     described,
     end_trials,
@@ -39,7 +41,6 @@ from mendstore.searches import (
     name_blobs,
     name_store,
     progress,
-    register,
     remove,
     stop,
     store_of,
@@ -117,6 +118,7 @@ __all__ = [
     "Task",
     "Tasks",
     "Tuned",
+    "alike",
     "alive",
     "ask_for_workers",
     "beating",

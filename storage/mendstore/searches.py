@@ -1,11 +1,11 @@
-"""Searches that many workers run: register, resume, enlarge, stop and remove them."""
+"""Searches that many workers run: find, enlarge, stop and remove them."""
 
 from __future__ import annotations
 
 import getpass
 import os
 import socket
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import Any
 
 import sqlalchemy as sa
@@ -17,104 +17,23 @@ from mendstore.errors import SearchNameError
 from mendstore.queries.ladder import Ladder
 from mendstore.queries.ladder import ladder as ladder_of
 from mendstore.queries.registered import Registered, has_attribute, registered
+from mendstore.queries.registered import alike as alike_of
 from mendstore.queries.registered import progress as progress_of
 from mendstore.queries.registered import under_way_s as under_way_of
 from mendstore.reading import Snapshot
 from mendstore.urls import without_password
 
-LEASE_S = 60.0
-
-_studies = sa.table("studies", sa.column("study_id"), sa.column("study_name"))
+STUDIES = sa.table("studies", sa.column("study_id"), sa.column("study_name"))
 _attributes = sa.table(
     "study_user_attributes", sa.column("study_id"), sa.column("key"), sa.column("value_json", sa.Text)
 )
-_searches = sa.table(
+SEARCHES = sa.table(
     "mend_searches",
     *(sa.column(name) for name in ("study_id", "trials", "claimed", "fingerprint", "lease_s", "stopping", "store")),
     *(sa.column(name, JSONB) for name in ("distributions", "spec", "versions", "blobs")),
 )
 _events = sa.table("mend_events", *(sa.column(name) for name in ("study_id", "kind", "detail")))
 _measurements = sa.table("mend_measurements", sa.column("name"), sa.column("state"))
-_items = sa.table("mend_items", *(sa.column(name) for name in ("study_id", "key", "state")), sa.column("params", JSONB))
-
-
-def register(
-    database: Database,
-    name: str,
-    *,
-    trials: int,
-    distributions: Mapping[str, str],
-    fingerprint: str,
-    spec: Mapping[str, Any],
-    versions: Mapping[str, str],
-    starts: Sequence[tuple[str, Mapping[str, float]]],
-    lease_s: float = LEASE_S,
-) -> Registered:
-    """Register a search, or resume the one of that name; it then has at least `trials` trials and is not stopping.
-
-    Workers that join from now on get the spec that is given here.
-
-    Args:
-        database: study database with the current schema.
-        name: name of the Optuna study, which is created if it is missing; scores are maximised.
-        trials: N, the number of trials that are to end with a score.
-        distributions: Optuna's JSON by parameter.
-        fingerprint: text that is equal for searches whose scores mean the same.
-        spec: spec of the search, for workers that join.
-        versions: versions that workers must have.
-        starts: key and parameters of the first candidates.
-        lease_s: seconds without a heartbeat before a worker is considered dead.
-
-    Raises:
-        SearchNameError: the search of that name has another fingerprint, so its scores would not compare.
-        StorageError: the database cannot be reached.
-    """
-    import optuna  # takes a second
-
-    from mendstore.storage import MendStorage
-
-    with failures_named(database.url):
-        optuna.create_study(
-            storage=MendStorage(database), study_name=name, direction="maximize", load_if_exists=True
-        )  # stock Optuna handles two processes that create it at once
-
-    def write(connection: sa.Connection) -> None:
-        study_id = connection.execute(
-            sa.select(_studies.c.study_id).where(_studies.c.study_name == name).with_for_update()
-        ).scalar_one()
-        made = connection.execute(
-            insert(_searches)
-            .values(
-                study_id=study_id,
-                trials=trials,
-                claimed=min(trials, len(starts)),
-                distributions=dict(distributions),
-                fingerprint=fingerprint,
-                spec=dict(spec),
-                versions=dict(versions),
-                blobs={},
-                lease_s=lease_s,
-                stopping=False,
-            )
-            .on_conflict_do_nothing()
-        )
-        if made.rowcount and starts:
-            rows = [{"study_id": study_id, "key": key, "params": dict(params)} for key, params in starts[:trials]]
-            connection.execute(sa.insert(_items), rows)
-        elif not made.rowcount:
-            same = (_searches.c.study_id == study_id) & (_searches.c.fingerprint == fingerprint)
-            wanted = sa.func.greatest(_searches.c.trials, trials)
-            known = dict(spec) or _searches.c.spec
-            _change(connection, same, trials=wanted, stopping=False, lease_s=lease_s, spec=known)
-
-    database.run(write, transaction=True)
-    found = find(database, name)
-    if found.fingerprint != fingerprint:
-        raise SearchNameError(
-            f"search `{name}` in this database has another network, data, budget or ranking, so scores would not "
-            f"compare; choose another name, or remove it: {command('delete', database.url, name)}"
-        )
-    return found
 
 
 def find(database: Database, name: str) -> Registered:
@@ -130,6 +49,11 @@ def find(database: Database, name: str) -> Registered:
             f"that there are"
         )
     return found
+
+
+def alike(database: Database, fingerprint: str) -> list[Registered]:
+    """Searches whose scores mean the same, the latest first."""
+    return database.run(lambda connection: alike_of(Snapshot(connection), fingerprint))
 
 
 def describe(database: Database, search: Registered, attributes: Mapping[str, str]) -> None:
@@ -154,16 +78,16 @@ def name_blobs(database: Database, search: Registered, blobs: Mapping[str, str])
 
 def enlarge(database: Database, search: Registered, *, to: int | None = None, by: int = 0) -> None:
     """Let a search have `to` trials, or `by` more than now, and go on; claimed trials stay. The event log has it."""
-    wanted = _searches.c.trials + by if to is None else sa.func.greatest(to, _searches.c.claimed)
-    same = _searches.c.study_id == search.study_id
-    database.run(lambda connection: _change(connection, same, trials=wanted, stopping=False), transaction=True)
+    wanted = SEARCHES.c.trials + by if to is None else sa.func.greatest(to, SEARCHES.c.claimed)
+    same = SEARCHES.c.study_id == search.study_id
+    database.run(lambda connection: change(connection, same, trials=wanted, stopping=False), transaction=True)
 
 
 def end_trials(database: Database, search: Registered) -> None:
     """Let a search have no more trials than are claimed, the starting ones among them; the event log has it."""
-    same = (_searches.c.study_id == search.study_id) & (_searches.c.trials > _searches.c.claimed)
-    fewer = sa.func.greatest(_searches.c.claimed, 1)
-    database.run(lambda connection: _change(connection, same, trials=fewer), transaction=True)
+    same = (SEARCHES.c.study_id == search.study_id) & (SEARCHES.c.trials > SEARCHES.c.claimed)
+    fewer = sa.func.greatest(SEARCHES.c.claimed, 1)
+    database.run(lambda connection: change(connection, same, trials=fewer), transaction=True)
 
 
 def stop(database: Database, search: Registered) -> None:
@@ -171,8 +95,8 @@ def stop(database: Database, search: Registered) -> None:
 
     The event log has it.
     """
-    same = _searches.c.study_id == search.study_id
-    database.run(lambda connection: _change(connection, same, stopping=True), transaction=True)
+    same = SEARCHES.c.study_id == search.study_id
+    database.run(lambda connection: change(connection, same, stopping=True), transaction=True)
 
 
 def remove(database: Database, name: str) -> None:
@@ -188,18 +112,18 @@ def remove(database: Database, name: str) -> None:
     database.run(lambda connection: connection.execute(statement))
 
 
-def _change(connection: sa.Connection, same: sa.ColumnElement[bool], **values: Any) -> None:
+def change(connection: sa.Connection, same: sa.ColumnElement[bool], **values: Any) -> None:
     """Change a search, if there is one, and enter in the event log what was changed and by whom.
 
     Claims lock the row of the study before they read what is left; so does this, or one of them would count too many.
     """
-    studies = sa.select(_searches.c.study_id).where(same)
-    connection.execute(sa.select(_studies.c.study_id).where(_studies.c.study_id.in_(studies)).with_for_update())
-    columns = _searches.c.study_id, _searches.c.stopping, _searches.c.trials
+    studies = sa.select(SEARCHES.c.study_id).where(same)
+    connection.execute(sa.select(STUDIES.c.study_id).where(STUDIES.c.study_id.in_(studies)).with_for_update())
+    columns = SEARCHES.c.study_id, SEARCHES.c.stopping, SEARCHES.c.trials
     before = connection.execute(sa.select(*columns).where(same).with_for_update()).first()
     if before is None:
         return
-    after = connection.execute(sa.update(_searches).where(same).values(**values).returning(*columns)).one()
+    after = connection.execute(sa.update(SEARCHES).where(same).values(**values).returning(*columns)).one()
     events = {
         "stop": "workers were asked to stop" if after.stopping and not before.stopping else "",
         "resume": "it goes on" if before.stopping and not after.stopping else "",
@@ -226,7 +150,7 @@ def _person() -> str:
 
 
 def _update(database: Database, search: Registered, **values: Any) -> None:
-    statement = sa.update(_searches).where(_searches.c.study_id == search.study_id).values(**values)
+    statement = sa.update(SEARCHES).where(SEARCHES.c.study_id == search.study_id).values(**values)
     database.run(lambda connection: connection.execute(statement))
 
 
@@ -234,12 +158,12 @@ def name_store(database: Database, search: Registered, store: str) -> None:
     """Name the folder for blobs of a search that are too large for the database; one that was named before stays."""
     from mendstore.blobs.objects import folder_url
 
-    _update(database, search, store=sa.func.coalesce(_searches.c.store, folder_url(store)))
+    _update(database, search, store=sa.func.coalesce(SEARCHES.c.store, folder_url(store)))
 
 
 def store_of(database: Database, search: Registered) -> str | None:
     """URL of the folder for blobs of a search that are too large for the database."""
-    statement = sa.select(_searches.c.store).where(_searches.c.study_id == search.study_id)
+    statement = sa.select(SEARCHES.c.store).where(SEARCHES.c.study_id == search.study_id)
     return database.run(lambda connection: connection.execute(statement).scalar())
 
 

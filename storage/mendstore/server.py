@@ -50,7 +50,10 @@ class EmbeddedServer:
     @property
     def url(self) -> str | None:
         """Its URL while it runs, or None."""
-        found = PostmasterInfo.read_from_pgdata(self._data) if self.exists else None
+        try:
+            found = PostmasterInfo.read_from_pgdata(self._data) if self.exists else None
+        except (AssertionError, ValueError, OSError):  # one that is just starting has written half of its file
+            return None
         return _url(str(found.socket_dir)) if found is not None and found.is_running() else None
 
     def start(self) -> str:

@@ -39,6 +39,10 @@ def test_another_budget_makes_its_own_folder_and_reuses_what_it_can(tmp_path, st
     again, said = run("--set", "budget.macs=0.3", "--set", "mend.trials=2")
     assert again == second
     assert "2 trials were asked for, and this result is from 4: all of them count" in said
+    tuned, said = run("--set", "finetune.epochs=1", "--set", "mend.trials=6")
+    assert f"4 trials of search `{name}` reused: only the fine-tuning differs" in said
+    assert tuned["trials"]["complete"] + tuned["trials"]["stopped_early"] == 6
+    assert max(finalist["part"] for finalist in tuned["finalists"].values()) == 1.0
     third, said = run("--set", "seed=1")
     assert third["search"] == f"{name}-seed-1"
     assert "reused" not in said

@@ -62,7 +62,7 @@ class Event:
 
     Attributes:
         at: when, in UTC.
-        kind: joined, left, failed, set aside, outage, late result, stop, resume, trials or workers.
+        kind: joined, left, failed, set aside, outage, late result, stop, resume, reuse, trials or workers.
         detail: more about it.
         ordinal: ordinal of the worker within the search, or None.
     """

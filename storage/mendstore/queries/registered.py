@@ -41,17 +41,25 @@ class Registered:
     created_at: datetime
 
 
+_SEARCHES = """
+    SELECT m.study_id, s.study_name AS name, m.trials, m.fingerprint, m.lease_s, m.stopping, m.spec, m.versions,
+        m.blobs, timezone('utc', m.created_at) AS created_at
+    FROM mend_searches m JOIN studies s USING (study_id)
+"""
+
+
 def registered(snapshot: Snapshot, name: str) -> Registered | None:
     """The search of that name, or None."""
-    row = snapshot.first(
-        """
-        SELECT m.study_id, s.study_name AS name, m.trials, m.fingerprint, m.lease_s, m.stopping, m.spec, m.versions,
-            m.blobs, timezone('utc', m.created_at) AS created_at
-        FROM mend_searches m JOIN studies s USING (study_id) WHERE s.study_name = :name
-        """,
-        name=name,
-    )
+    row = snapshot.first(f"{_SEARCHES} WHERE s.study_name = :name", name=name)
     return None if row is None else Registered(**row)
+
+
+def alike(snapshot: Snapshot, fingerprint: str) -> list[Registered]:
+    """Searches of that fingerprint, the latest first."""
+    rows = snapshot.all(
+        f"{_SEARCHES} WHERE m.fingerprint = :fingerprint ORDER BY m.created_at DESC", fingerprint=fingerprint
+    )
+    return [Registered(**row) for row in rows]
 
 
 def under_way_s(snapshot: Snapshot, study_id: int) -> float | None:

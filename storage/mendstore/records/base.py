@@ -49,7 +49,8 @@ class Record(BaseModel):
         except ValidationError as error:
             first = error.errors(include_url=False, include_input=False)[0]
             where = ".".join(map(str, first["loc"]))
-            text = f"{where}: {first['msg']}" if where else first["msg"]
+            wrong = first["msg"].replace("Input should be", "expected", 1)
+            text = f"{where}: {wrong}" if where else wrong
             raise RecordError(text[:MESSAGE_CHARACTERS]) from None
 
     def written(self) -> dict[str, Any]:

@@ -48,6 +48,9 @@ class DenseRow(Record):
     accuracy: Number | None = Field(
         None, description="Top-1 accuracy on the test split, 0 to 1, of images or of pixels; null without classes."
     )
+    accuracy_error: Number | None = Field(
+        None, description="Standard error of `accuracy` over the items of the test split. Null in older results."
+    )
     metric: Number | None = Field(None, description="What `metric` of the result names, on the test split.")
     macs: Cost = Field(description="Multiply-accumulates of one image.")
     params: Cost = Field(description="Parameters.")
@@ -58,7 +61,8 @@ class DenseRow(Record):
 
 
 class Lead(Record):
-    """By how much the exported network is ahead of another finalist after equal fine-tuning, item by item."""
+    """By how much the exported network is ahead of another finalist, item by item: after equal fine-tuning, or each as
+    it is kept where one of them was better before."""
 
     value: Number = Field(description="Mean difference of `accuracy`, or `metric`, over the validation items.")
     error: Number = Field(ge=0, description="Standard error of that mean: of the differences on the same items.")
@@ -66,13 +70,18 @@ class Lead(Record):
 
 
 class PrunedRow(DenseRow):
-    """Figures of a pruned network after fine-tuning."""
+    """Figures of a pruned network after fine-tuning, or before it if it was better then on validation."""
 
     accuracy_before: Number | None = Field(None, description="`accuracy` before fine-tuning.")
     metric_before: Number | None = Field(None, description="`metric` before fine-tuning.")
     keep_counts: Counts = Field(description="Channels that stay, by coupling group.")
     score: Number | None = Field(None, description="Score on the validation split before fine-tuning, if finite.")
-    part: Number = Field(1.0, ge=0, le=1, description="Fraction of the whole fine-tuning that it had.")
+    part: Number = Field(
+        1.0,
+        ge=0,
+        le=1,
+        description="Fraction of the whole fine-tuning that it had; 0 where it is kept as it was before.",
+    )
     validation: list[Number] = Field(
         default_factory=list,
         description="`accuracy`, or `metric` where there is one, on the validation split: before fine-tuning, and at "
@@ -81,6 +90,13 @@ class PrunedRow(DenseRow):
     lead: Lead | None = Field(
         None, description="Lead of the exported network over this one. Null for itself, and in older results."
     )
+
+    @property
+    def on_validation(self) -> float:
+        """How it stands on the validation split, as it is kept; minus infinity where that is not known."""
+        if not self.validation:
+            return -math.inf
+        return self.validation[-1 if self.part else 0]
 
 
 class TrialCounts(Record):
@@ -100,8 +116,9 @@ class RunResult(Record):
     budget: Budget
     metric: str | None = Field(
         None,
-        description="Import path of the metric that was the score, or `agreement` where nothing can be right or wrong: "
-        "minus the mean divergence from the dense network's outputs. Null where accuracy is all that was measured.",
+        description="Import path of the metric that was the score. Where nothing can be right or wrong, `loss` if that "
+        "was the score: minus the mean loss of the targets; else `agreement`: minus the mean divergence from the dense "
+        "network's outputs. Null where accuracy is all that was measured.",
     )
     test_images: int | None = Field(None, gt=0, description="Images of the test split.")
     validation_images: int | None = Field(None, gt=0, description="Images of the validation split.")
@@ -192,7 +209,9 @@ class RunResult(Record):
 
     @property
     def figure_name(self) -> str:
-        """What that figure is, for people: `accuracy`, `agreement`, or the name of the user's function."""
+        """What it is, for people: `accuracy`, `agreement`, `negative loss`, or the name of the user's function."""
+        if self.metric == "loss":
+            return "negative loss"
         return "accuracy" if self.metric is None else self.metric.rpartition(":")[2].rpartition(".")[2]
 
     @property
@@ -202,8 +221,8 @@ class RunResult(Record):
 
     @property
     def on_validation(self) -> float:
-        """What the exported network ended with on the validation split; minus infinity where that is not known."""
-        return self.winner.validation[-1] if self.winner.validation else -math.inf
+        """How the exported network stands on the validation split; minus infinity where that is not known."""
+        return self.winner.on_validation
 
     @property
     def gave_way(self) -> bool:

@@ -72,3 +72,14 @@ def test_a_folder_that_cannot_be_made_is_one_clear_line(tmp_path):
     (tmp_path / "file").write_text("")
     with pytest.raises(StorageError, match="does not start"):
         EmbeddedServer(tmp_path / "file" / ".mendsearch").start()
+
+
+def test_a_server_that_has_written_half_of_its_file_does_not_run_yet(tmp_path):
+    """Another command may look while it starts."""
+    data = tmp_path / ".mendsearch" / "postgres"
+    data.mkdir(parents=True)
+    (data / "PG_VERSION").write_text("18\n")
+    lines = ["-2297", str(data), "1700000000", "5432", "/tmp", "", "12345 67"]
+    for count in range(len(lines) + 1):
+        (data / "postmaster.pid").write_text("".join(f"{line}\n" for line in lines[:count]))
+        assert not EmbeddedServer(tmp_path / ".mendsearch").running

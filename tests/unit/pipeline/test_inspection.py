@@ -35,6 +35,14 @@ def test_a_network_of_other_inputs_is_inspected(name, forms, groups):
     assert found["least"]["macs"] < found["dense"]["macs"]
 
 
+def test_a_network_whose_budget_cannot_be_met_is_shown_too():
+    table = {"name": "digits", "model": {"name": "digits-resnet"}, "data": {"name": "digits"}}
+    good, bad = (inspect_spec(parse_spec(table | {"budget": {"macs": macs}}, "test")) for macs in (0.5, 0.0001))
+    assert good["refused"] is None
+    assert "cannot be met: one channel in every coupling group still costs" in bad["refused"]
+    assert bad | {"refused": None} == good
+
+
 def test_the_data_of_a_spec_say_what_a_network_reads():
     table = {
         "name": "two", "model": {"name": "tests.cases.inputs:Two"}, "budget": {"macs": 0.5},

@@ -1,24 +1,32 @@
 """What is exported meets its limits in time by measurement, if any finalist does."""
 
+import itertools
 from types import SimpleNamespace
 
+import numpy as np
 import pytest
 import torch
 
 from mendsearch.budget import LatencyProfile, read_profile
 from mendsearch.budget.profile import Fitted, Setting
 from mendsearch.config import Budget
-from mendsearch.latency.finalists import drift, meets, with_times
+from mendsearch.latency.finalists import drift, fastest_enough, meets, with_times
 from mendsearch.latency.measuring import Times
+from mendsearch.mending.ladder import Standing, kept
 from mendsearch.pipeline.finetuning import Finetuned
 from mendsearch.pipeline.timing import settled as settle
 from mendstore.records import Timing
 
+STRUCTURES = (np.array([number]) for number in itertools.count())
 
-def finalist(validation, part=1.0):
+
+def finalist(validation, part=1.0, counts=None):
+    """One that stood at 0.5 before its fine-tuning; a structure of its own by default."""
+    stands = kept(Standing(0.5, 0.0), [Standing(validation, 0.0)])
     return Finetuned(
-        model=torch.nn.Identity(), counts=None, score=-0.1, accuracy_before=None, accuracy=None, metric_before=None,
-        metric=None, validation=(0.5, validation), part=part,
+        model=torch.nn.Identity(), counts=next(STRUCTURES) if counts is None else counts, score=-0.1, accuracy_before=None,
+        accuracy=None, accuracy_error=None, metric_before=None,
+        metric=None, validation=(0.5, validation), kept=stands, part=part if stands.rungs else 0.0,
     )  # fmt: skip
 
 
@@ -39,10 +47,10 @@ def run_of(folder, budget):
     return run, said
 
 
-def times(noise=0.02, **measured):
+def times(noise=0.02, dense=10.0, **measured):
     return Timing(
         setting={}, profile="digest", error=0.04, asked_ms=8.0, predicted_ms=dict.fromkeys(TUNED, 7.9) | {"dense": 9.8},
-        measured_ms={"dense": 10.0} | measured, noise=noise, met=None,
+        measured_ms={"dense": dense} | measured, pace=dense / PROFILE.dense_ms, noise=noise, met=None,
     )  # fmt: skip
 
 
@@ -76,11 +84,11 @@ def test_where_none_does_the_best_is_exported_and_it_is_said(tmp_path):
     assert corrected.digest != PROFILE.digest
 
 
-@pytest.mark.parametrize(("dense", "asked"), [(10.0, 8.0), (20.0, 16.0), (5.0, 4.0)])
-def test_a_limit_is_taken_at_the_speed_that_the_device_has_now(dense, asked):
+@pytest.mark.parametrize(("dense", "most"), [(10.0, 8.0), (20.0, 16.0), (5.0, 4.0)])
+def test_a_limit_is_taken_at_the_pace_that_the_device_has_now(dense, most):
     now = Times({"dense": dense, "mended": 9.0}, dense, 0.02, 0.01)
     timing = with_times(times(None), PROFILE, now)
-    assert (timing.asked_ms, timing.noise) == (asked, now.error)
+    assert (timing.asked_ms, timing.most_ms, timing.noise) == (8.0, most, now.error)
     assert meets(timing, "mended") is (dense == 20.0)
     line = drift(PROFILE, now, "latency_ms.board")
     if dense == 10.0:
@@ -90,6 +98,16 @@ def test_a_limit_is_taken_at_the_speed_that_the_device_has_now(dense, asked):
             f"the dense network takes {dense:.3g} ms on board now, and took 10 ms in the profile: limits are taken as "
             f"{dense / 10:.2f} times as long; if the device stays so, make the profile again"
         )
+
+
+@pytest.mark.parametrize(
+    ("dense", "said"), [(10.05, "9 ms measured, "), (20.0, "9 ms measured (4.5 at the pace of the profile), ")]
+)
+def test_the_last_line_says_what_was_measured_at_the_pace_of_the_profile(dense, said):
+    timing = with_times(times(None), PROFILE, Times({"dense": dense, "mended": 9.0}, dense, 0.02, 0.01))
+    _, (line,) = fastest_enough({"latency_ms": timing}, ["mended"])
+    assert said in line
+    assert "8 ms asked" in line
 
 
 def test_only_networks_that_were_too_slow_correct_the_model(tmp_path):

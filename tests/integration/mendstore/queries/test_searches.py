@@ -44,11 +44,11 @@ def test_the_best_score_follows_the_direction_and_leaves_infinite_ones_out(reade
         (
             STRUCTURE,
             {"groups": [1, None], "widths": {"a": "<b>"}},
-            "structure: groups.0: Input should be a valid string",
+            "structure: groups.0: expected a valid string",
         ),
         (STRUCTURE, {"widths": {"a": 4}, "floor": {"a": 5}}, "`floor` has more channels than the dense network"),
-        (RESULTS, ["no"], "results: Input should be a valid dictionary"),
-        (RESULTS, {"format": 3}, "results: format: Input should be 2"),
+        (RESULTS, ["no"], "results: expected a valid dictionary"),
+        (RESULTS, {"format": 3}, "results: format: expected 2"),
     ],
 )
 def test_a_record_that_cannot_be_read_is_left_out_with_the_reason(reader, storage, name, attribute, value, reason):
