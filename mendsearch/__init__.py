@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from mendsearch.batches import Batch
     from mendsearch.calibration import CalibrationWarning
     from mendsearch.config import Budget, PruneSpec, Spec, load_spec
-    from mendsearch.errors import MendsearchError, UsageError
+    from mendsearch.errors import FinetuneError, MendsearchError, UsageError
     from mendsearch.exporting import export
     from mendsearch.latency.calling import profile
     from mendsearch.progress import Progress
@@ -27,6 +27,7 @@ _HOMES = {
     "Budget": "mendsearch.config",
     "CalibrationWarning": "mendsearch.calibration",
     "DataSource": "mendsearch.training.sources.base",
+    "FinetuneError": "mendsearch.errors",
     "MendsearchError": "mendsearch.errors",
     "Progress": "mendsearch.progress",
     "PruneSpec": "mendsearch.config",
@@ -49,6 +50,7 @@ __all__ = [
     "Budget",
     "CalibrationWarning",
     "DataSource",
+    "FinetuneError",
     "MendsearchError",
     "Progress",
     "PruneSpec",

@@ -21,7 +21,7 @@ from mendsearch.arguments import (
 from mendsearch.artifacts import Pruned
 from mendsearch.batches import Batch
 from mendsearch.calibration import CalibrationWarning, doubts
-from mendsearch.call import Call, Finetune, mended
+from mendsearch.call import Call, mended
 from mendsearch.config import (
     Budget,
     CriterionName,
@@ -32,6 +32,7 @@ from mendsearch.config import (
 )
 from mendsearch.coupling.copying import dtype_of, unwrapped
 from mendsearch.errors import DataError
+from mendsearch.mending.finetuning import Finetune
 from mendsearch.mending.judges import Metric
 from mendsearch.mending.search import build_problem, rank_channels
 from mendsearch.outputs import Wishes
@@ -132,6 +133,7 @@ def mend(
 
     Raises:
         UsageError: the data, the network or the budget cannot be used; the message says why.
+        FinetuneError: `finetune` failed; the error's `pruned` is the result of the search without it.
         mendstore.StorageError: the database cannot be reached.
     """
     items = {"calibration_items": calibration_items, "validation_items": validation_items}
@@ -147,7 +149,7 @@ def mend(
     seen, _ = _read("calibration", calibration, calibration_items, model, batch, seed)
     held, labels = _read("validation", validation, validation_items, model, batch, seed)
     if repr(seen) != repr(held):
-        raise DataError(f"validation: got inputs {held}, expected {seen} as in calibration")
+        raise DataError(f"calibration, validation: got inputs {seen} and {held}, expected the same form")
     spec = MendSpec(
         trials=n_trials,
         seconds=seconds,
@@ -157,7 +159,7 @@ def mend(
         early_stopping=early_stopping,
     )
     problem = build_problem(model, seen, budget, prune, score_outputs)
-    score_outputs = with_labels(problem.model, seen, labels, score_outputs)
+    score_outputs = with_labels(problem.model, held, labels, score_outputs)
     problem = replace(problem, outputs=score_outputs)
     if labels is not None and metric is None and (labels.dim() == 1 or score == "loss"):
         check_labels(labels, classes_of(model, seen, score_outputs), "validation")

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
+import optuna
 import torch
 from torch import Tensor, nn
 
@@ -14,24 +15,22 @@ from mendsearch.batches import Batch
 from mendsearch.budget import read_profiles
 from mendsearch.config import CORRECTIONS, Budget, FinetuneSpec, MendSpec, PruneSpec
 from mendsearch.coupling.layout import Ints
-from mendsearch.errors import BudgetError, UsageError
+from mendsearch.errors import BudgetError, FinetuneError
 from mendsearch.latency.finalists import corrected, drift, fastest_enough, measured_here, meets, predicted, with_times
+from mendsearch.mending.finetuning import Finetune
 from mendsearch.mending.judges import Metric
-from mendsearch.mending.ladder import RUNGS, Standing, climb, fine_tunings, part_of, ranked
 from mendsearch.mending.measuring import Measure
 from mendsearch.mending.search import Problem, Search, limits_of
 from mendsearch.outputs import comparison_of
 from mendsearch.progress import Reporter
 from mendsearch.ranking import FilterRanking
 from mendsearch.ranking.statistics import InputStatistics
-from mendsearch.study.finalists import Finalist, choose, first_names
+from mendsearch.study.finalists import Finalist, choose
+from mendsearch.study.judging import Judged, by_finetuning, by_score
 from mendsearch.study.registration import Registration
 from mendsearch.study.running import run_study
 from mendsearch.study.warm_start import warm_starts
 from mendstore.records import Timing, replaces, title
-
-Finetune = Callable[[nn.Module, float, int], nn.Module]
-"""(network, fraction of the whole fine-tuning, seed) -> network."""
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
@@ -143,27 +142,33 @@ def _once(call: Call, warm: Sequence[Ints]) -> tuple[Pruned, float]:
     few = 1 if call.finetune is None else FinetuneSpec().finalists
     finalists = choose(study, search, few, call.seed, call.reporter)
     if call.finetune is None:
-        figure, models = "score", dict[str, nn.Module]()
-        judged = {name: [-finalist.losses] for name, finalist in finalists.items()}
-        order = sorted(finalists, key=lambda name: -finalists[name].score)
-    else:
-        measure = _measure(call)
-        order, models, judged = _tuned(search, finalists, call.finetune, measure, call.seed, call.reporter)
-        figure = measure.metric or "accuracy"
-        before, after = measure.judged(search.scorer.build(finalists[order[0]].counts))[1], judged[order[0]][-1]
-        if after.mean() < before.mean():
-            call.reporter.say(
-                f"fine-tuning made even the best finalist worse on validation, from {before.mean():.4f} to "
-                f"{after.mean():.4f}: try a lower learning rate, or more of it"
-            )
-    timings = _timed(call, search, {name: finalists[name] for name in order}, models)
-    chosen, lines = fastest_enough(timings, order)
+        return _result(call, search, study, finalists, by_score(finalists))
+    try:
+        judged = by_finetuning(search, finalists, call.finetune, _measure(call), call.seed, call.reporter)
+    except FinetuneError as error:
+        error.pruned, _ = _result(call, search, study, finalists, by_score(finalists))
+        raise
+    if not judged.rungs[judged.best]:
+        first, last = (float(judged.items[judged.best][at].mean()) for at in (0, -1))
+        call.reporter.say(
+            f"fine-tuning made even the best finalist worse on validation, from {first:.4g} to {last:.4g}, so it "
+            f"is kept as it was before: try a lower learning rate, or more of it"
+        )
+    return _result(call, search, study, finalists, judged)
+
+
+def _result(
+    call: Call, search: Search, study: optuna.Study, finalists: Mapping[str, Finalist], judged: Judged
+) -> tuple[Pruned, float]:
+    """The best finalist that is fast enough, and its figure on the validation items."""
+    models = judged.models
+    timings = _timed(call, search, {name: finalists[name] for name in judged.order}, models)
+    chosen, lines = fastest_enough(timings, judged.order)
     for line in lines:
         call.reporter.say(line)
     timings = {limit: timing.model_copy(update={"met": meets(timing, chosen)}) for limit, timing in timings.items()}
     model = models.get(chosen) or search.scorer.build(finalists[chosen].counts)
-    pruned = result_of(search, study, finalists, chosen, order[0], model, figure, judged, timings)
-    return pruned, float(judged[chosen][-1].mean())
+    return result_of(search, study, finalists, chosen, judged, model, timings), judged.value(chosen)
 
 
 def _measure(call: Call) -> Measure:
@@ -200,38 +205,3 @@ def _timed(
             if line := drift(profile, times, limit):
                 call.reporter.say(line)
     return found
-
-
-def _tuned(
-    search: Search,
-    finalists: Mapping[str, Finalist],
-    finetune: Finetune,
-    measure: Measure,
-    seed: int,
-    reporter: Reporter,
-) -> tuple[list[str], dict[str, nn.Module], dict[str, list[Tensor]]]:
-    """Bring the finalists up the last rungs.
-
-    Returns:
-        the names of those that are different structures, the best one first; their networks; and by finalist, at each
-        rung that it reached, (N,) what its standing is the mean of.
-    """
-    models: dict[str, nn.Module] = {}
-    judged: dict[str, list[Tensor]] = {}
-    first = first_names(finalists)
-    names = list(dict.fromkeys(first.values()))
-    with reporter.stage("fine-tune", fine_tunings(len(names))) as stage:
-
-        def judge(name: str, rung: int) -> Standing:
-            model = models[name] if rung else search.scorer.build(finalists[name].counts)
-            tuned = finetune(model, part_of(rung), seed + rung)
-            if not isinstance(tuned, nn.Module):
-                raise UsageError(f"finetune: got {type(tuned).__name__}, expected the fine-tuned torch.nn.Module")
-            models[name] = tuned.eval()
-            standing, items = measure.judged(tuned)
-            judged.setdefault(name, []).append(items)
-            stage.advance(f"{name}: {standing.value:.4f} on validation after {RUNGS[rung]:.0%}")
-            return standing
-
-        order = ranked(climb(names, judge))
-    return order, models, {name: judged[first[name]] for name in finalists}

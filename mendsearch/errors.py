@@ -8,7 +8,8 @@
         ├── ModelError         the network, or its checkpoint
         ├── DataError          the images or the labels
         ├── BudgetError        a budget that no candidate can meet, or that the dense network already meets
-        └── CouplingError      channels that cannot be removed as their coupling groups say
+        ├── CouplingError      channels that cannot be removed as their coupling groups say
+        └── FinetuneError      the caller's fine-tuning, after a search whose result the error holds
 
     mendstore.StorageError     exit 3, the study database cannot be used; defined in mendstore
 
@@ -17,6 +18,8 @@ with `exit_code`.
 """
 
 from __future__ import annotations
+
+from typing import Any
 
 
 class MendsearchError(Exception):
@@ -49,3 +52,13 @@ class BudgetError(UsageError):
 
 class CouplingError(UsageError):
     """Channels of the network cannot be removed as its coupling groups say."""
+
+
+class FinetuneError(UsageError):
+    """The fine-tuning that was given to `mend` failed; what it raised is the cause.
+
+    Attributes:
+        pruned: result of the search without fine-tuning, a `mendsearch.Pruned`.
+    """
+
+    pruned: Any

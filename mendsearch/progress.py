@@ -13,6 +13,8 @@ from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeRemaini
 from rich.progress import Progress as Bars
 
 PLAIN_INTERVAL_S = 5.0
+STILL_INTERVAL_S = 60.0
+"""Pause between two plain lines while no step is done."""
 
 
 @dataclass(frozen=True)
@@ -40,7 +42,8 @@ class Stage:
 
     def __init__(self, reporter: Reporter, title: str, total: int, done: int) -> None:
         self._reporter, self._title, self._total, self._done = reporter, title, total, done
-        self._first, self._started, self._said = done, time.monotonic(), time.monotonic()
+        self._first, self._started = done, time.monotonic()
+        self._said, self._shown = self._started, done
         self._task = reporter.bars.add_task(title, total=total, completed=done, note="") if reporter.bars else None
 
     def advance(self, note: str = "", done: int | None = None) -> None:
@@ -55,9 +58,13 @@ class Stage:
             self._reporter.on_progress(Progress(self._title, self._done, self._total, note))
         if self._reporter.bars is not None and self._task is not None:
             self._reporter.bars.update(self._task, completed=self._done, note=note)
-        elif time.monotonic() - self._said >= PLAIN_INTERVAL_S or self._done == self._total:
-            self._said = time.monotonic()
+        elif self._due() or self._done == self._total:
+            self._said, self._shown = time.monotonic(), self._done
             self._reporter.say(f"{self._title}: {self._done}/{self._total} {note} {self._time_left()}".rstrip())
+
+    def _due(self) -> bool:
+        pause_s = PLAIN_INTERVAL_S if self._done != self._shown else STILL_INTERVAL_S
+        return time.monotonic() - self._said >= pause_s
 
     def _time_left(self) -> str:
         if self._done >= self._total:

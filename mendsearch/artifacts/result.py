@@ -3,20 +3,21 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 
 import optuna
 from optuna.trial import TrialState
-from torch import Tensor, nn
+from torch import nn
 
 from mendsearch.artifacts.describing import describe_pruned, kept_channels
 from mendsearch.artifacts.inputs import inputs_of
 from mendsearch.artifacts.pruned import Control, Pruned
 from mendsearch.artifacts.structure import PrunedStructure
 from mendsearch.coupling.layout import Ints
-from mendsearch.mending.ladder import lead
+from mendsearch.mending.ladder import compared, lead
 from mendsearch.mending.search import Search
 from mendsearch.study.finalists import CONTROLS, Finalist
+from mendsearch.study.judging import Judged
 from mendstore.records import Timing
 
 
@@ -25,10 +26,8 @@ def result_of(
     study: optuna.Study,
     finalists: Mapping[str, Finalist],
     chosen: str,
-    best: str,
+    judged: Judged,
     model: nn.Module,
-    figure: str,
-    judged: Mapping[str, Sequence[Tensor]],
     timings: Mapping[str, Timing],
 ) -> Pruned:
     """The finalist that was chosen, and the controls.
@@ -38,10 +37,8 @@ def result_of(
         study: its study, with all its trials.
         finalists: by name.
         chosen: name of the one to return.
-        best: name of the one that is the best, whatever time it takes.
-        model: its network.
-        figure: what finalists were judged by.
-        judged: by finalist, the figures of the validation items, (N,) for each rung that it reached.
+        judged: the same finalists, as they are kept.
+        model: network of the one to return.
         timings: times of the finalists, by the names of the limits in time.
     """
     winner = finalists[chosen]
@@ -56,24 +53,21 @@ def result_of(
         study=study,
         structure=structure_of(search, winner.counts, model),
         chosen=chosen,
-        best=best,
+        best=judged.best,
         controls={name: _control(search, finalists[name]) for name in CONTROLS},
-        figure=figure,
-        leads=_leads(finalists, chosen, best, judged),
+        figure=judged.figure,
+        leads=_leads(finalists, chosen, judged),
         timings=timings,
     )
 
 
-def _leads(
-    finalists: Mapping[str, Finalist], chosen: str, best: str, judged: Mapping[str, Sequence[Tensor]]
-) -> dict[str, tuple[float, float]]:
-    """Of the chosen finalist over each control that is another structure and over the best one, at the last rung that
-    both reached."""
+def _leads(finalists: Mapping[str, Finalist], chosen: str, judged: Judged) -> dict[str, tuple[float, float]]:
+    """Of the chosen finalist over each control that is another structure and over the best one."""
     found = {}
-    for name in dict.fromkeys((*CONTROLS, best)):
+    for name in dict.fromkeys((*CONTROLS, judged.best)):
         if tuple(finalists[name].counts) != tuple(finalists[chosen].counts):
-            both = min(len(judged[chosen]), len(judged[name]))
-            found[name] = lead(judged[chosen][both - 1], judged[name][both - 1])
+            ours, theirs = compared(judged.rungs[chosen], judged.rungs[name])
+            found[name] = lead(judged.items[chosen][ours], judged.items[name][theirs])
     return {name: found[name] for name in found if math.isfinite(found[name][0])}
 
 

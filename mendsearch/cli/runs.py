@@ -87,7 +87,7 @@ def inspect(
     from mendsearch.pipeline.inspection import inspect_model, inspect_spec
 
     if (spec is None) == (model is None):
-        raise UsageError("inspect: got both or neither of a spec and --model; give one of them")
+        raise UsageError("inspect: give a spec, such as mine.toml, or else --model NAME; see mendsearch inspect --help")
     if set_ and spec is None:
         raise UsageError("inspect: got --set without a spec, expected one whose keys it overrides; try --exclude")
     if spec is not None:
@@ -96,3 +96,5 @@ def inspect(
         assert model is not None
         found = inspect_model(model, input_ or ["3x224x224"], tuple(exclude or ()))
     show(found, Group(structure_table(found), outputs_table(found)), as_json)
+    if found["refused"] is not None:
+        raise UsageError(found["refused"])

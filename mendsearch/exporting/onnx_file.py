@@ -60,7 +60,17 @@ def write_onnx(path: Path, traced: Traced) -> None:
     except Exception as error:  # it raises whatever the conversion of an operator raises
         raise ModelError(f'export: the network has no ONNX form: {reason(error)}; try format="pt2"') from error
     assert converted is not None  # it is only None where it was given a path
+    _distinguish(converted.model.graph)
     converted.save(path, external_data=False)
+
+
+def _distinguish(graph: Any) -> None:
+    """Give values within a graph (`onnx_ir.Graph`) other names than its outputs have, since the exporter does not."""
+    outputs = {id(value): value.name for value in graph.outputs}
+    for node in graph.all_nodes():
+        for value in node.outputs:
+            if value.name in outputs.values() and id(value) not in outputs:
+                value.name = f"{value.name}_within"
 
 
 def output_names(traced: Traced) -> list[str]:
@@ -68,7 +78,8 @@ def output_names(traced: Traced) -> list[str]:
     names = ["_".join(path) or "output" for path in _paths(traced.outputs, ())]
     if not isinstance(traced.outputs, Mapping | Tensor):
         names = [f"output_{name}" for name in names]
-    return [f"output_{name}" if name in traced.inputs else name for name in names]
+    taken = {*traced.inputs, *traced.program.state_dict}
+    return [f"output_{name}" if name in taken else name for name in names]
 
 
 def _paths(outputs: Any, path: tuple[str, ...]) -> Iterator[tuple[str, ...]]:

@@ -113,7 +113,7 @@ class Climber:
         except mendstore.StorageError:
             raise
         except Exception as error:
-            reason = f"{type(error).__name__}: {error}".splitlines()[0]
+            reason = _reason(error)
             tasks.fail(task, reason, "".join(traceback.format_exception(error)))
             if isinstance(error, UsageError) or (task.kind == "choose" and isinstance(error, MendsearchError)):
                 raise
@@ -208,6 +208,15 @@ class _FineTuning:
         except mendstore.StorageError as error:
             self._climber.reporter.say(f"{_named(self._task)}: no checkpoint after pass {self._epoch}: {error}")
         self._kept_at = time.monotonic()
+
+
+def _reason(error: Exception) -> str:
+    """An error as a line; with the place, if it is not one of ours."""
+    line = f"{type(error).__name__}: {error}".splitlines()[0]
+    if isinstance(error, MendsearchError):
+        return line
+    frame = traceback.extract_tb(error.__traceback__)[-1]
+    return f"{line} ({Path(frame.filename).name}, line {frame.lineno})"
 
 
 def _named(task: mendstore.Task) -> str:

@@ -15,9 +15,10 @@ from mendsearch.batches import Batch
 from mendsearch.config import Spec
 from mendsearch.coupling.layout import Ints
 from mendsearch.coupling.surgery import build_pruned
-from mendsearch.errors import DataError, SpecError
+from mendsearch.errors import DataError, MendsearchError, SpecError
 from mendsearch.files import read_tensors
 from mendsearch.fleet.compatibility import check_allowed
+from mendsearch.mending.finetuning import finetuned_by
 from mendsearch.mending.ladder import RUNGS, part_of
 from mendsearch.mending.measuring import Measure, measure_in
 from mendsearch.mending.search import Search
@@ -79,18 +80,17 @@ class Tuner:
             on_epoch: function called with the mean loss after every pass, and once for each one before the checkpoint.
 
         Raises:
-            SpecError: the user's function does not give a network.
-            MendsearchError: the loss is no longer finite.
+            SpecError: the user's function does not give the network, fine-tuned.
+            MendsearchError: the loss, or the weights, are no longer finite.
         """
         part, seed, spec = part_of(rung), self.spec.seed + rung, self.spec.finetune
         function = function_of(spec)
         if function is not None:
-            tuned = function(model, part, seed)
-            if not isinstance(tuned, nn.Module):
-                raise SpecError(
-                    f"finetune.function {spec.function}: got {type(tuned).__name__}, expected the fine-tuned nn.Module"
-                )
-            return tuned.eval()
+            name = f"finetune.function {spec.function}"
+            tuned = finetuned_by(function, model, part, seed, name=name, error=SpecError)
+            if not all(parameter.isfinite().all() for parameter in tuned.parameters()):
+                raise MendsearchError(f"{name}: got weights that are not finite")
+            return tuned
         train(
             model,
             self.splits.train,

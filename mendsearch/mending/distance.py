@@ -15,8 +15,14 @@ APART = 0.05
 
 def distance(first: Ints, second: Ints) -> float:
     """Mean over coupling groups of the difference between keep counts (G,), relative to the larger one; 0 to 1."""
-    larger: Floats = np.maximum(first, second).astype(float)
-    return float((np.abs(first - second) / np.maximum(larger, 1)).mean())
+    return float(distances(first, second[None])[0])
+
+
+def distances(counts: Ints, others: Ints) -> Floats:
+    """(n,), the distance of keep counts (G,) from each of others (n, G)."""
+    larger = np.maximum(np.maximum(counts, others), 1)
+    found: Floats = (np.abs(counts - others) / larger).mean(1)
+    return found
 
 
 def spread(candidates: Sequence[Ints], most: int, beside: Iterable[Ints] = ()) -> list[Ints]:

@@ -10,6 +10,7 @@ from optuna.trial import TrialState
 
 from mendsearch.budget import Floats
 from mendsearch.coupling.layout import Ints
+from mendsearch.mending.distance import distances
 from mendsearch.mending.space import Space
 
 FINISHED = (TrialState.COMPLETE, TrialState.PRUNED)
@@ -28,6 +29,7 @@ class History:
         self._settled = 0
         self._counts: Ints = np.zeros((0, len(space.names)), dtype=np.int64)
         self._values: Floats = np.zeros(0)
+        self._taken = self._counts
         self._known: set[tuple[int, ...]] = set()
         self._running: set[tuple[int, ...]] = set()
 
@@ -61,7 +63,13 @@ class History:
         if fresh:
             self._counts = np.concatenate([self._counts, np.array(fresh)])
             self._values = np.concatenate([self._values, values])
+        running = np.array(list(self._running), dtype=np.int64).reshape(-1, len(self._space.names))
+        self._taken = np.concatenate([self._counts, running])
         return self._counts, self._values
+
+    def nearest(self, counts: Ints) -> float:
+        """Distance of a candidate (G,) from the nearest that was scored or being scored at the last `read`."""
+        return float(distances(counts, self._taken).min()) if len(self._taken) else math.inf
 
     def holds(self, counts: Ints) -> bool:
         """Whether a candidate (G,) was already scored or was being scored at the last `read`."""

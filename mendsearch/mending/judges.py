@@ -135,12 +135,17 @@ class ByMetric(Judge):
         batches: what the metric is given, batch by batch.
         metric: the metric.
         name: import path of the metric.
+
+    Raises:
+        ModelError: it gives something else than a finite value for each item.
     """
 
     reference = "metric"
 
     def __init__(self, slicer: Slicer, batches: Sequence[Any], metric: Metric, name: str) -> None:
         self._slicer, self._batches, self._metric, self.name = slicer, batches, metric, name
+        if not self.judge(dict(slicer.dense), 0).losses.isfinite().all():
+            raise ModelError(f"the metric {name} gives values that are not finite for the dense network")
 
     @property
     def version(self) -> tuple[object, ...]:

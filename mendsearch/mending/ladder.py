@@ -7,13 +7,15 @@ Optimization", AISTATS 2016.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 
 from torch import Tensor
 
 RUNGS = (0.25, 0.5, 1.0)
 """Parts of the whole fine-tuning that finalists have had at each rung."""
+ROUNDING = 1e-6
+"""Relative difference of two values on the same items that is none."""
 REDUCTION_FACTOR = 2
 """Of how many finalists one is promoted, as Hyperband calls it."""
 
@@ -74,14 +76,41 @@ def climb(names: Iterable[str], judge: Callable[[str, int], Standing]) -> dict[s
     return reached
 
 
-def best(reached: dict[str, list[Standing]]) -> str:
-    """The finalist that stands best at the last rung that it reached, so that it is behind no other."""
-    return ranked(reached)[0]
+@dataclass(frozen=True, order=True)
+class Kept:
+    """A finalist as it is kept: after its last rung, or as it was before fine-tuning, if that was better.
+
+    Of two, the larger is the better.
+
+    Attributes:
+        standing: how it stands.
+        rungs: how many rungs it has behind it.
+    """
+
+    standing: Standing
+    rungs: int
 
 
-def ranked(reached: dict[str, list[Standing]]) -> list[str]:
-    """All finalists by how they stand at the last rung that they reached, the best one first."""
-    return sorted(reached, key=lambda name: (reached[name][-1], len(reached[name])), reverse=True)
+def kept(before: Standing, reached: Sequence[Standing]) -> Kept:
+    """How a finalist is kept. Values that are equal up to rounding are level, and it is kept fine-tuned.
+
+    Args:
+        before: its standing before fine-tuning.
+        reached: at each rung that it reached.
+    """
+    level = reached and math.isclose(reached[-1].value, before.value, rel_tol=ROUNDING)
+    if reached and (level or reached[-1].value > before.value):
+        return Kept(reached[-1], len(reached))
+    return Kept(before, 0)
+
+
+def compared(ours: int, theirs: int) -> tuple[int, int]:
+    """After how many rungs two finalists are compared, given how many each has behind it as it is kept.
+
+    Both after the last one that both reached; where one is kept as it was before fine-tuning, each as it is kept.
+    """
+    both = min(ours, theirs)
+    return (both, both) if both else (ours, theirs)
 
 
 def lead(ours: Tensor, theirs: Tensor) -> tuple[float, float]:

@@ -1,7 +1,7 @@
 """What a network is worth on some items.
 
-That is its accuracy where there are classes, the user's metric where there is one, or else its agreement with the dense
-network.
+That is its accuracy where there are classes, the user's metric where there is one, minus its loss where that is the
+score, or else its agreement with the dense network.
 """
 
 from __future__ import annotations
@@ -25,6 +25,7 @@ from mendsearch.outputs import Comparison, outputs_of
 BATCH = 500
 """Items per pass."""
 AGREEMENT = "agreement"
+LOSS = "loss"
 WORST = -1e30
 """The figure of a network whose outputs are not finite."""
 
@@ -36,13 +37,14 @@ class Measure:
         dense: the dense network, with its weights.
         comparison: how its outputs are compared; None if they cannot be.
         function: the user's metric, or None.
-        name: import path of the metric.
+        name: name of the score; of a metric, its import path.
         validation: inputs of the validation items, and their labels, or None.
 
     Attributes:
         comparison: as given.
-        metric: what the figure `metric` is: import path of the user's metric, `agreement` with the dense network where
-            there is no metric and nothing to be right about, or None where accuracy is all.
+        metric: what the figure `metric` is: import path of the user's metric, or None where accuracy is all. Where
+            there is no metric and nothing to be right about, `loss`, minus that of the labels, if that is the score,
+            else `agreement` with the dense network.
     """
 
     def __init__(
@@ -55,12 +57,21 @@ class Measure:
     ) -> None:
         self._dense, self.comparison, self._function, self._validation = dense, comparison, function, validation
         self._has_accuracy = self._decides()
-        self.metric = name if function is not None else None if self._has_accuracy else AGREEMENT
+        instead = LOSS if name == LOSS and validation[1] is not None else AGREEMENT
+        self.metric = name if function is not None else None if self._has_accuracy else instead
 
     def of(self, model: nn.Module, given: Iterable[tuple[Batch, Any]]) -> dict[str, float | None]:
-        """`accuracy` (0-1) and `metric` of a network on batches of inputs and labels; each None where there is none."""
-        found = {name: float(values.mean()) for name, values in self._of_items(model, given).items()}
-        return {name: found.get(name) for name in ("accuracy", "metric")}
+        """Figures of a network on batches of inputs and labels.
+
+        Returns:
+            `accuracy` (0-1), `accuracy_error`, its standard error over the items, and `metric`, each None where there
+            is none.
+        """
+        items = self._of_items(model, given)
+        found = {name: float(values.mean()) for name, values in items.items()}
+        if "accuracy" in items:
+            found["accuracy_error"] = float(items["accuracy"].std(correction=0)) / math.sqrt(len(items["accuracy"]))
+        return {name: found.get(name) for name in ("accuracy", "accuracy_error", "metric")}
 
     def standing(self, model: nn.Module) -> Standing:
         """How good a network is on the validation split, by its metric, or else by its accuracy, then by its loss."""
@@ -94,11 +105,16 @@ class Measure:
             found = self.comparison.prepare(inputs.call(model))
             right = self.comparison.right(found, targets)
             assert right is not None
-            values = {"accuracy": right, "loss": self.comparison.loss(found, targets)}
+            loss = self.comparison.loss(found, targets)
+            # the largest of outputs that are not numbers may be the right one by chance
+            values = {"accuracy": torch.where(loss.isnan(), 0.0, right), "loss": loss}
         if self._function is not None:
             plain = inputs.plain
             batch = plain if targets is None else (plain, targets.to(inputs.tensors[0].device))
             values["metric"] = checked(self._function(model, batch), batch, str(self.metric))
+        elif self.metric == LOSS:
+            assert self.comparison is not None  # the score needed it
+            values["metric"] = -self.comparison.loss(self.comparison.prepare(inputs.call(model)), targets)
         elif self.metric == AGREEMENT:
             assert self.comparison is not None  # without a metric of the user's, the search needed it
             prepared, dense = (self.comparison.prepare(inputs.call(network)) for network in (model, self._dense))

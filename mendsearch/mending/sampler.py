@@ -5,6 +5,7 @@ Every proposal is projected before it is recorded, so that the parameters of a t
 
 from __future__ import annotations
 
+import math
 from abc import abstractmethod
 from typing import Any, get_args
 
@@ -18,6 +19,7 @@ from threadpoolctl import ThreadpoolController
 from mendsearch.budget import Floats
 from mendsearch.config import SamplerName
 from mendsearch.coupling.layout import Ints
+from mendsearch.mending.distance import APART
 from mendsearch.mending.history import History
 from mendsearch.mending.moves import moved
 from mendsearch.mending.space import Space
@@ -31,6 +33,8 @@ PARENTS, LEARNT, POOL = 12, 160, 320
 """Best structures to move from, best structures to learn from, and structures compared for one trial."""
 STALL = 40
 """Trials without improvement after which a local search ends."""
+LOOKED, APART_AT = 64, 40
+"""Structures that are compared with earlier candidates, and trials after which they have to be `APART` from them."""
 KICKS, KICK = 8, 1.0
 """Structures that a new one begins with, and the standard deviation of their moves as a fraction of the dense width."""
 
@@ -48,6 +52,7 @@ class SpaceSampler(BaseSampler):
 
     def __init__(self, space: Space, seed: int) -> None:
         self._space, self._seed, self._history = space, seed, History(space)
+        self._exhausted = False
 
     def infer_relative_search_space(self, study: Study, trial: FrozenTrial) -> dict[str, BaseDistribution]:
         return self._space.distributions
@@ -71,6 +76,8 @@ class SpaceSampler(BaseSampler):
 
     def _fresh(self, study: Study, trial: FrozenTrial, generator: np.random.Generator) -> Ints:
         tried, scores = self._history.read(study, but=trial._trial_id)
+        if self._exhausted and len(tried):
+            return self._space.project(tried[generator.integers(len(tried))])
         for _ in range(DRAWS):
             counts = self._space.project(self.propose(study, trial, tried, scores, generator))
             if not self._history.holds(counts):
@@ -89,12 +96,13 @@ class SpaceSampler(BaseSampler):
         return RandomSampler(self._seed).sample_independent(study, trial, param_name, param_distribution)
 
     def _perturb(self, counts: Ints, generator: np.random.Generator) -> Ints:
-        """A new candidate near `counts`; `counts` itself if the space seems exhausted."""
+        """A new candidate near `counts`; `counts` itself if the space seems exhausted, as it is from then on."""
         for reach in range(1, 50):
             perturbed = generator.integers(-reach, reach + 1, len(counts)) * self._space.limits.steps
             candidate = self._space.project(counts + perturbed)
             if not self._history.holds(candidate):
                 return candidate
+        self._exhausted = True
         return counts
 
 
@@ -104,8 +112,8 @@ class MendingSampler(SpaceSampler):
     `POOL` structures are made from the best ones so far by moving restorations. A surrogate, which starts from the
     error curves and learns from the best finished trials, predicts the score of each with a standard deviation. The
     acquisition is the mean plus a random multiple of that deviation (an upper confidence bound); the structure with the
-    highest acquisition is proposed. The multiple is drawn for every proposal, so that workers that ask at the same time
-    propose different structures.
+    highest acquisition that is no near copy of an earlier candidate is proposed. The multiple is drawn for every
+    proposal, so that workers that ask at the same time propose different structures.
 
     Where `STALL` trials bring nothing, another local search begins, from the best structure with large moves, and goes
     on from its own structures (iterated local search: Lourenço, Martin and Stützle, 2003).
@@ -139,7 +147,28 @@ class MendingSampler(SpaceSampler):
         self._surrogate.fit(tried[learnt], scores[learnt])
         mean, deviation = self._surrogate.predict(pool)
         acquisition = mean + generator.uniform(0, 1.5) * deviation
-        return _whole(pool[int(np.argmax(acquisition))])
+        return self._apart(pool[np.argsort(-acquisition)[:LOOKED]], apart_after(len(scores)))
+
+    def _apart(self, structures: Floats, least: float) -> Ints:
+        """The first candidate that is so far from all earlier ones, or else the one that is farthest.
+
+        Args:
+            structures: (m, G), what to choose from, best first; they are projected.
+            least: the distance.
+        """
+        farthest, at = _whole(structures[0]), -1.0
+        for counts in map(self._space.project, map(_whole, structures)):
+            away = self._history.nearest(counts)
+            if away >= least:
+                return counts
+            if away > at:
+                farthest, at = counts, away
+        return farthest
+
+
+def apart_after(trials: int) -> float:
+    """Distance from all earlier candidates from which a proposal is no near copy: it falls as a search goes on."""
+    return APART * min(math.sqrt(APART_AT / trials), 2.0)
 
 
 def local_search_from(scores: Floats) -> int:

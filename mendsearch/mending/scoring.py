@@ -96,7 +96,8 @@ class Scorer:
         if metric is not None:
             plain = [part.plain for part in parts]
             given = plain if targets is None else list(zip(plain, targets, strict=True))
-            self._judge = ByMetric(weights.slicer, given, metric, metric_name)
+            with torch.no_grad(), evaluating(weights.model):
+                self._judge = ByMetric(weights.slicer, given, metric, metric_name)
             return
         comparison = comparison_of(weights.model, inputs, outputs)
         with torch.no_grad(), evaluating(weights.model):

@@ -77,17 +77,18 @@ def build_problem(
     prune = prune or PruneSpec()
     model = unwrapped(model)
     coupling = find_coupling(model, inputs, prune.exclude)
-    if not coupling.groups:
-        reasons = "; ".join(f"{name}: {reason}" for name, reason in list(coupling.whole.items())[:3])
-        raise CouplingError(f"nothing in the network is prunable ({reasons or 'it has no layer with channels'})")
+    limits = limits_of(model, coupling, budget, prune)
     with evaluating(model), torch.no_grad():
         given = to_network(Batch.of(inputs)[:2], model).call(model)
     _check_outputs(given, {} if outputs is None else outputs)
-    return Problem(model, coupling, limits_of(model, coupling, budget, prune), outputs or {})
+    return Problem(model, coupling, limits, outputs or {})
 
 
 def limits_of(model: nn.Module, coupling: Coupling, budget: Budget, prune: PruneSpec) -> Limits:
-    """The budget of a network whose coupling groups are known; raises `BudgetError` as `build_problem` does."""
+    """The budget of a network whose coupling groups are known; raises what `build_problem` does of both."""
+    if not coupling.groups:
+        reasons = "; ".join(f"{name}: {reason}" for name, reason in list(coupling.whole.items())[:3])
+        raise CouplingError(f"nothing in the network is prunable ({reasons or 'it has no layer with channels'})")
     profiles = read_profiles(budget)
     if prune.multiple == "auto" and not profiles:
         raise BudgetError('prune.multiple "auto" takes the step of a latency profile; give budget.profile, or a number')
@@ -240,5 +241,6 @@ class Search:
         digest.update(repr(sorted(self.problem.limits.absolute.items())).encode())
         for _, latency in sorted(self.problem.limits.costs.latencies.items()):
             digest.update(latency.coefficients.tobytes())
+            digest.update(b"" if latency.cache is None else repr(latency.cache).encode())
         digest.update(repr(self.scorer.version).encode())
         return digest.hexdigest()

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections import Counter
+from collections.abc import Set
 from pathlib import Path
 
 import torch
@@ -17,13 +19,14 @@ def load_checkpoint(model: nn.Module, path: Path) -> None:
     Args:
         model: network, changed in place.
         path: `.safetensors`, or a file of `torch.save` that `weights_only=True` can read: a state dict, alone or under
-            the key `state_dict` or `model`. The prefix `module.` of DataParallel is removed.
+            a key such as `state_dict` or `model_state_dict`. What stands before the network's names there is removed,
+            such as `module.` of DataParallel or `_orig_mod.` of `torch.compile`.
 
     Raises:
         ModelError: the file is missing, is not a checkpoint, holds more than tensors, or does not fit the network.
     """
-    state = _read(path)
     wanted = model.state_dict()
+    state = _read(path, wanted.keys())
     missing = [name for name in wanted if name not in state and not name.endswith("num_batches_tracked")]
     unexpected = [name for name in state if name not in wanted]
     if missing or unexpected:
@@ -38,7 +41,7 @@ def load_checkpoint(model: nn.Module, path: Path) -> None:
     model.load_state_dict(state, strict=False)
 
 
-def _read(path: Path) -> dict[str, Tensor]:
+def _read(path: Path, wanted: Set[str]) -> dict[str, Tensor]:
     if not path.is_file():
         raise ModelError(f"checkpoint {path} is missing; give a .safetensors or .pt file")
     try:
@@ -48,12 +51,27 @@ def _read(path: Path) -> dict[str, Tensor]:
             f"checkpoint {path} cannot be read as tensors alone ({type(error).__name__}); save `model.state_dict()` as "
             f".safetensors"
         ) from error
-    for key in ("state_dict", "model"):
-        if isinstance(loaded, dict) and isinstance(loaded.get(key), dict):
-            loaded = loaded[key]
-    if not isinstance(loaded, dict) or not all(isinstance(value, Tensor) for value in loaded.values()):
+    found = [loaded, *loaded.values()] if isinstance(loaded, dict) else []
+    states = [{str(name): tensor for name, tensor in state.items()} for state in found if _is_state(state)]
+    if not states:
         raise ModelError(f"checkpoint {path} holds no state dict; save `model.state_dict()` as .safetensors")
-    return {str(name).removeprefix("module."): tensor for name, tensor in loaded.items()}
+    stripped = [_without_prefix(state, wanted) for state in states]
+    return max(stripped, key=lambda state: len(state.keys() & wanted))
+
+
+def _is_state(value: object) -> bool:
+    return isinstance(value, dict) and bool(value) and all(isinstance(tensor, Tensor) for tensor in value.values())
+
+
+def _without_prefix(state: dict[str, Tensor], wanted: Set[str]) -> dict[str, Tensor]:
+    """A state dict without what stands there before most names of a network; of equally many, the shortest."""
+    before = Counter(name[:at] for name in state for at in (0, *_behind_dots(name)) if name[at:] in wanted)
+    prefix = max(before, key=lambda prefix: (before[prefix], -len(prefix)), default="")
+    return {name.removeprefix(prefix): tensor for name, tensor in state.items()}
+
+
+def _behind_dots(name: str) -> list[int]:
+    return [at + 1 for at, character in enumerate(name) if character == "."]
 
 
 def _some(names: list[str]) -> str:

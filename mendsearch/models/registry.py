@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Callable, Mapping
+from difflib import get_close_matches
 from typing import Any
 
 from torch import nn
@@ -68,15 +69,16 @@ def build_model(name: str, kwargs: Mapping[str, Any]) -> nn.Module:
 def _factory(name: str) -> Callable[..., Any]:
     if name in BUILT_IN:
         return BUILT_IN[name]
-    if name.startswith("torchvision:"):
-        from torchvision.models import get_model_builder, list_models
-
-        wanted = name.removeprefix("torchvision:")
-        if wanted not in list_models():
-            raise ModelError(f"model {name}: torchvision has no model `{wanted}`; try torchvision:resnet18")
-        return get_model_builder(wanted)  # type: ignore[no-any-return]  # torchvision is untyped here
     if is_import_path(name):
         return import_factory(name, ModelError)
+    from torchvision.models import get_model_builder, list_models
+
+    wanted = name.removeprefix("torchvision:")
+    if wanted != name and wanted in list_models():
+        return get_model_builder(wanted)  # type: ignore[no-any-return]  # torchvision is untyped here
+    full = {known: f"torchvision:{known}" for known in list_models()} | {known: known for known in BUILT_IN}
+    near = get_close_matches(wanted, full, 1)
+    meant = f"; did you mean {full[near[0]]}?" if near else ""
     raise ModelError(
-        f"model {name!r} is unknown; expected {', '.join(BUILT_IN)}, torchvision:NAME or package.module:factory"
+        f"model {name!r} is unknown; expected {', '.join(BUILT_IN)}, torchvision:NAME or package.module:factory{meant}"
     )

@@ -10,7 +10,7 @@ from torch import nn
 from torch.utils.data import DataLoader, TensorDataset
 
 import mendsearch
-from tests.cases.networks import KeepsAverages
+from tests.cases.shared_networks import KeepsAverages
 from tests.unit.mending.test_scoring import LABELS
 from tests.zoo import IMAGES, build
 
@@ -41,6 +41,25 @@ def test_a_network_that_changes_its_buffers_in_passes_has_them_as_they_were():
     mendsearch.mend(model, calibration=images, validation=images, **CALL)
     assert (before["passes"], before["average"].abs().sum() > 0) == (1, True)
     assert all(torch.equal(before[key], value) for key, value in model.state_dict().items())
+
+
+def test_a_network_without_values_is_refused():
+    with pytest.raises(mendsearch.UsageError, match=r"`conv1\.weight` of the network is on the meta device"):
+        mendsearch.mend(build("residual").to("meta"), calibration=IMAGES, validation=IMAGES, **CALL)
+
+
+def test_a_network_that_runs_in_inference_mode_is_refused():
+    class Inference(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.inner = build("residual")
+
+        @torch.inference_mode()
+        def forward(self, images):
+            return self.inner(images)
+
+    with pytest.raises(mendsearch.UsageError, match=r"the forward pass runs in torch\.inference_mode"):
+        mendsearch.mend(Inference(), calibration=IMAGES, validation=IMAGES, **CALL)
 
 
 def test_a_network_whose_lazy_layers_have_no_size_yet_is_refused():
@@ -95,7 +114,7 @@ def test_what_is_no_image_is_refused():
         ({"sampler": "cmaes"}, "got 'cmaes', expected one of mending"),
         ({"reconstruction": True}, "reconstruction: got True, expected one of sequence, channels, none"),
         ({"score": "accuracy"}, "score: got 'accuracy', expected one of agreement, loss"),
-        ({"validation": IMAGES[:, :1]}, r"got inputs \(1, 8, 8\) float32, expected \(3, 8, 8\) float32"),
+        ({"validation": IMAGES[:, :1]}, r"got inputs \(3, 8, 8\) float32 and \(1, 8, 8\)"),
         ({"validation": IMAGES / 0}, "not finite"),
         ({"validation": (IMAGES, torch.rand(63))}, "labels of shape"),
     ],
@@ -211,9 +230,52 @@ def test_what_fine_tuning_ruins_is_not_the_result():
     assert all(torch.isfinite(parameter).all() for parameter in pruned.model.parameters())
 
 
-def test_fine_tuning_that_returns_no_network_is_refused():
-    with pytest.raises(mendsearch.UsageError, match=r"finetune: got NoneType, expected the fine-tuned torch.nn.Module"):
-        mend(n_trials=5, finetune=lambda model, part, seed: None)
+@pytest.mark.parametrize("factor", [0.0, float("nan")])
+def test_where_fine_tuning_ruins_all_the_network_from_before_is_the_result(factor, capsys):
+    def ruin(model, part, seed):
+        with torch.no_grad():
+            for parameter in model.parameters():
+                parameter.mul_(factor)
+        return model
+
+    pruned = mend(n_trials=5, finetune=ruin, quiet=False)
+    assert "so it is kept as it was before" in capsys.readouterr().err
+    assert all(parameter.isfinite().all() for parameter in pruned.model.parameters())
+    assert any(parameter.any() for parameter in pruned.model.parameters())
+    assert pruned.leads
+    assert all(value >= 0 for value, _ in pruned.leads.values())
+
+
+@pytest.mark.parametrize(
+    ("found", "reason"),
+    [
+        (None, "got NoneType, expected the fine-tuned torch.nn.Module"),
+        (torch.nn.Linear(2, 2), "got another network, whose .* has the shape no such tensor, expected"),
+    ],
+)
+def test_fine_tuning_that_returns_another_network_is_refused_at_once(found, reason):
+    called = []
+    with pytest.raises(mendsearch.UsageError, match=f"finetune: {reason}"):
+        mend(n_trials=5, finetune=lambda *given: called.append(given) or found)
+    assert len(called) == 1
+
+
+def test_a_search_is_not_lost_where_the_callers_fine_tuning_fails():
+    calls = []
+
+    def breaks(model, part, seed):
+        calls.append(part)
+        if part == 0.5:
+            raise RuntimeError("no memory left\nfor this")
+        return model
+
+    with pytest.raises(mendsearch.FinetuneError, match=r"^finetune: RuntimeError: no memory left \(test_api") as raised:
+        mend(n_trials=5, finetune=breaks)
+    assert calls[-1] == 0.5
+    assert isinstance(raised.value.__cause__, RuntimeError)
+    found, alone = raised.value.pruned, mend(n_trials=5)
+    assert (found.keep_counts, found.score, found.figure) == (alone.keep_counts, alone.score, "score")
+    assert torch.equal(found.model.eval()(IMAGES), alone.model.eval()(IMAGES))
 
 
 def test_items_that_belong_together_are_held_out_together():
@@ -225,6 +287,18 @@ def test_items_that_belong_together_are_held_out_together():
         mendsearch.UsageError, match=r"calibration_groups: got shape \(7,\) int64 for 64 items, expected"
     ):
         mend(calibration_groups=groups[:7])
+
+
+@pytest.mark.filterwarnings("ignore::mendsearch.CalibrationWarning")  # the weights are untrained
+def test_a_space_of_one_structure_is_searched_at_once_and_it_is_said(capsys):
+    """One coupling group, whose budget leaves one structure that uses it up."""
+    model = nn.Sequential(nn.Conv2d(3, 12, 3), nn.ReLU(), nn.Flatten(), nn.Linear(12 * 36, 4)).eval()
+    images = torch.randn(64, 3, 8, 8)
+    budget = mendsearch.Budget(macs=0.4)
+    pruned = mendsearch.mend(model, calibration=images, validation=images, budget=budget, n_trials=30)
+    assert len({str(trial.params) for trial in pruned.study.trials}) == 1
+    assert len(pruned.study.trials) == 30
+    assert capsys.readouterr().err.count("the search space may be exhausted") == 1
 
 
 def test_a_search_ends_when_its_time_is_over():

@@ -1,3 +1,4 @@
+from mendsearch import progress
 from mendsearch.progress import Reporter
 
 
@@ -23,3 +24,19 @@ def test_quiet_says_nothing(capsys):
         stage.advance()
     reporter.say("a line")
     assert capsys.readouterr() == ("", "")
+
+
+def test_lines_come_while_steps_are_done_and_seldom_while_none_is(capsys, monkeypatch):
+    now = [0.0]
+    monkeypatch.setattr(progress.time, "monotonic", lambda: now[0])
+    with Reporter().stage("mend", 9) as stage:
+        for second in range(180):
+            now[0] = float(second)
+            stage.advance(done=second // 60)  # one step a minute, as other processes do them
+    lines = capsys.readouterr().err.splitlines()
+    assert [line.split()[1] for line in lines] == ["1/9", "2/9"]
+    with Reporter().stage("mend", 9) as stage:
+        for second in range(180, 320):
+            now[0] = float(second)
+            stage.advance(done=0)
+    assert len(capsys.readouterr().err.splitlines()) == 2

@@ -49,6 +49,25 @@ def test_a_pt2_file_computes_the_same_for_any_batch_size(tmp_path):
         torch.testing.assert_close(loaded(IMAGES[:items]), model(IMAGES[:items]))
 
 
+@pytest.mark.parametrize(("key", "name"), [("mean", "mean"), ("relu", "relu"), ("shift", "output_shift")])
+@torch.no_grad()
+def test_an_output_may_be_called_as_an_operator_or_a_parameter(tmp_path, key, name):
+    class Named(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.conv, self.fc, self.shift = nn.Conv2d(3, 8, 3), nn.Linear(8, 2), nn.Parameter(torch.ones(8))
+
+        def forward(self, images):
+            return {"first": (pooled := self.conv(images).relu().mean((2, 3)) + self.shift), key: self.fc(pooled)}
+
+    model, images = Named().eval(), torch.randn(2, 3, 8, 8)
+    written = mendsearch.export(model, tmp_path / "net.onnx", images)
+    assert list(written.outputs) == ["first", name]
+    session = onnxruntime.InferenceSession(str(written.path))
+    found = session.run([name], {session.get_inputs()[0].name: images.numpy()})[0]
+    np.testing.assert_allclose(found, model(images)[key], rtol=1e-4, atol=1e-5)
+
+
 @pytest.mark.parametrize("kind", OUTPUTS)
 @torch.no_grad()
 def test_outputs_of_every_kind_get_names(tmp_path, kind):

@@ -5,13 +5,13 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mendsearch.mending.ladder import RUNGS, Standing, best, climb, lead, promoted
+from mendsearch.mending.ladder import RUNGS, Kept, Standing, climb, compared, kept, lead, promoted
 
 STANDINGS = st.builds(Standing, st.sampled_from([0.8, 0.9, 0.95]), st.floats(-3, 0))
 
 
 @given(st.integers(1, 12), st.data())
-def test_the_chosen_finalist_is_behind_none_at_the_last_rung_that_each_reached(count, data):
+def test_the_chosen_finalist_is_behind_none_at_the_last_rung_that_each_reached_nor_before(count, data):
     asked = []
 
     def judge(name, rung):
@@ -19,8 +19,9 @@ def test_the_chosen_finalist_is_behind_none_at_the_last_rung_that_each_reached(c
         return data.draw(STANDINGS)
 
     reached = climb([f"f{i}" for i in range(count)], judge)
-    chosen = reached[best(reached)][-1]
-    assert all(standings[-1] <= chosen for standings in reached.values())
+    before = {name: data.draw(STANDINGS) for name in reached}
+    chosen = max(kept(before[name], standings) for name, standings in reached.items()).standing.value
+    assert all(max(before[name].value, standings[-1].value) <= chosen for name, standings in reached.items())
     assert len(asked) == len(set(asked)), "no finalist is fine-tuned to a rung twice"
     assert max(map(len, reached.values())) == len(RUNGS), "one has had the whole fine-tuning"
 
@@ -33,12 +34,31 @@ def test_the_better_half_is_promoted(values):
     for rung in range(len(RUNGS)):
         assert {name for name, standings in reached.items() if len(standings) > rung} == set(climbing)
         climbing = climbing[: promoted(len(climbing))]
-    assert names[best(reached)] == max(values)
+    assert max(standings[-1] for standings in reached.values()).value == max(values)
 
 
 def test_equal_accuracies_are_decided_by_the_loss():
-    losses = {"a": -0.5, "b": -0.2}
-    assert best(climb(losses, lambda name, rung: Standing(0.9, losses[name]))) == "b"
+    before, reached = Standing(0.8, 0.0), {"a": [Standing(0.9, -0.5)], "b": [Standing(0.9, -0.2)]}
+    assert max(reached, key=lambda name: kept(before, reached[name])) == "b"
+
+
+def test_a_finalist_that_fine_tuning_made_worse_is_kept_as_it_was():
+    good, worse, bad = Standing(0.9, -0.3), Standing(0.9, -0.5), Standing(0.1, 0.0)
+    assert kept(good, [good, bad]) == Kept(good, 0)
+    assert kept(bad, [bad, good]) == Kept(good, 2)
+    assert kept(good, [worse]) == Kept(worse, 1), "what is as good is kept fine-tuned"
+    assert kept(good, []) == Kept(good, 0)
+
+
+def test_equal_up_to_rounding_is_not_worse():
+    before, level = Standing(0.9653333302736282, -1.0), Standing(0.9653333301544189, -2.0)
+    assert kept(before, [Standing(0.9, 0.0), level]) == Kept(level, 2)
+    assert kept(before, [Standing(0.96533, 0.0)]) == Kept(before, 0)
+
+
+@pytest.mark.parametrize(("rungs", "at"), [((3, 1), (1, 1)), ((3, 3), (3, 3)), ((3, 0), (3, 0)), ((0, 2), (0, 2))])
+def test_finalists_are_compared_after_equal_fine_tuning_where_both_are_kept_fine_tuned(rungs, at):
+    assert compared(*rungs) == at
 
 
 @pytest.mark.parametrize(("finalists", "cost"), [("abcdef", 3.25), ("abcdefg", 3.75)])

@@ -3,7 +3,7 @@ import optuna
 import pytest
 
 from mendsearch.mending.distance import distance
-from mendsearch.mending.sampler import KICKS, SAMPLERS, STALL, local_search_from, make_sampler
+from mendsearch.mending.sampler import KICKS, SAMPLERS, STALL, apart_after, local_search_from, make_sampler
 from tests.unit.mending.test_scoring import search_of
 
 optuna.logging.set_verbosity(optuna.logging.WARNING)
@@ -32,6 +32,44 @@ def test_every_recorded_trial_fits_the_budget_and_is_new(name):
         assert tuple(counts) not in seen
         seen.add(tuple(counts))
         study.tell(trial, value_of(counts))
+
+
+@pytest.mark.parametrize("name", SAMPLERS)
+def test_a_space_that_is_exhausted_is_not_searched_again_for_each_trial(name, monkeypatch):
+    search = search_of("residual", macs=0.3)
+    only = search.space.project(search.space.floor)
+    monkeypatch.setattr(search.space, "project", lambda counts: only)
+    study, asked = study_of(search, name), []
+    monkeypatch.setattr(study.sampler, "propose", lambda *given: asked.append(given) or only)
+    for _ in range(5):
+        trial = study.ask(search.space.distributions)
+        assert search.space.counts(trial.params).tolist() == only.tolist()
+        study.tell(trial, 1.0)
+    assert len(asked) == 1 + 8  # the first, and those that found nothing new
+
+
+def test_no_proposal_of_the_mending_sampler_is_a_near_copy():
+    search = search_of("residual", macs=0.5)
+    study, earlier = study_of(search, "mending"), []
+    for number in range(24):
+        trial = study.ask(search.space.distributions)
+        counts = search.space.counts(trial.params)
+        if number >= 2:  # the surrogate proposes
+            assert min(distance(counts, other) for other in earlier) >= apart_after(number)
+        earlier.append(counts)
+        study.tell(trial, value_of(counts))
+
+
+def test_where_all_are_near_copies_the_farthest_is_proposed():
+    search = search_of("residual", macs=0.5)
+    space, mending = search.space, study_of(search, "mending").sampler
+    tried = space.project(search.uniform)
+    study = study_of(search, "mending")
+    study.add_trial(optuna.trial.create_trial(params=space.params(tried), distributions=space.distributions, value=0.0))
+    mending._history.read(study, but=-1)
+    drawn = [space.project(tried + change) for change in np.random.default_rng(0).integers(-2, 3, (8, len(tried)))]
+    farthest = max(drawn, key=lambda counts: distance(counts, tried))
+    assert mending._apart(np.array(drawn, dtype=float), 1.0).tolist() == farthest.tolist()
 
 
 def test_the_seed_fixes_the_proposals():

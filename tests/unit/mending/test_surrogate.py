@@ -1,10 +1,7 @@
 """The model of the score, and the moves along the budget that it chooses from."""
 
 import numpy as np
-import optuna
-from optuna.trial import TrialState
 
-from mendsearch.mending.history import History
 from mendsearch.mending.moves import moved
 from mendsearch.mending.surrogate import Surrogate
 from tests.unit.mending.test_scoring import search_of
@@ -64,21 +61,3 @@ def test_moves_stay_near_the_budget_and_between_floor_and_width():
     usage = SPACE.limits.usage(found)
     assert np.median(np.abs(usage - 1)) < 0.02
     assert (np.abs(found - parents).max(1) >= 0.5).mean() > 0.8
-
-
-def test_history_reads_every_finished_trial_once_and_knows_those_that_run():
-    study = optuna.create_study(direction="maximize")
-    history, candidates = History(SPACE), drawn(4)
-    for counts in candidates:
-        study.enqueue_trial(SPACE.params(counts))
-    trials = [study.ask(SPACE.distributions) for _ in range(4)]
-    study.tell(trials[0], -1.0)
-    trials[1].report(-2.0, 100)
-    study.tell(trials[1], state=TrialState.PRUNED)
-    study.tell(trials[2], state=TrialState.FAIL)
-    counts, values = history.read(study, but=99)
-    assert values.tolist() == [-1.0, -2.0]
-    assert (counts == candidates[:2]).all()
-    assert [history.holds(candidate) for candidate in candidates] == [True, True, False, True]
-    study.tell(trials[3], -3.0)
-    assert history.read(study, but=99)[1].tolist() == [-1.0, -2.0, -3.0]

@@ -16,7 +16,7 @@ from mendsearch.progress import Reporter
 from mendsearch.training.loop import train
 from mendsearch.training.sources import open_source
 from mendsearch.training.splits import gather, split
-from tests.cases.networks import OneDtype
+from tests.cases.shared_networks import OneDtype
 
 
 def small_vgg():

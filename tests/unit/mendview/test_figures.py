@@ -75,6 +75,12 @@ def test_measured_times_are_shown_against_predicted_ones_and_the_budget():
     ]
 
 
+def test_measured_times_are_shown_at_the_pace_of_the_profile():
+    figure = figures.predictions(TIMING.model_copy(update={"pace": 2.0}))
+    assert figure["data"][1]["y"] == [6.0, 6.0]
+    assert [trace["y"] for trace in figure["data"][2:]] == [[5.25], [3.25]]
+
+
 def test_the_front_of_trials_is_what_nothing_beats_in_both():
     trials = [
         Point(number, score, macs, None)

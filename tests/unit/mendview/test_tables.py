@@ -29,6 +29,11 @@ RESULT = {
 }
 
 
+def test_the_error_of_an_accuracy_is_that_of_its_items_where_it_is_known():
+    rows = result_rows(RunResult(**RESULT | {"dense": RESULT["dense"] | {"accuracy_error": 0.002}}), -0.1)
+    assert [row[1] for row in rows[:2]] == ["97.50 ± 0.20%", "97.50 ± 0.74%"]
+
+
 def test_the_table_has_every_row_and_figure():
     result = RunResult.read(RESULT)
     rows = result_rows(result, -0.1)
@@ -98,6 +103,8 @@ def test_where_the_budget_is_in_time_the_times_are_those_of_its_device():
     measured = RunResult.read(RESULT | {"timings": {"latency_ms": timing}})
     assert result_rows(measured, None)[3][-1] == "8.25 ms (7.5 predicted)"
     assert "latency: a pass of 4 in onnxruntime on a board; 8 ms were asked for, met." in caption(measured)
+    slower = RunResult.read(RESULT | {"timings": {"latency_ms": timing | {"pace": 1.25}}})
+    assert "8 ms were asked for (10 at the pace at which the device was measured), met." in caption(slower)
     unmeasured = timing | {"measured_ms": {}, "noise": None, "met": None}
     elsewhere = RunResult.read(RESULT | {"timings": {"latency_ms": unmeasured}})
     assert result_rows(elsewhere, None)[3][-1] == "7.5 ms predicted"

@@ -13,7 +13,7 @@ def same(first, second):
     return all(torch.equal(value, second.state_dict()[key]) for key, value in first.state_dict().items())
 
 
-@pytest.mark.parametrize("form", ["safetensors", "pt", "nested", "parallel"])
+@pytest.mark.parametrize("form", ["safetensors", "pt", "nested", "tutorial", "parallel", "compiled"])
 def test_weights_are_read_from_every_usual_form(tmp_path, form):
     trained, model = build("residual", seed=1), build("residual", seed=2)
     state = trained.state_dict()
@@ -25,12 +25,26 @@ def test_weights_are_read_from_every_usual_form(tmp_path, form):
             {
                 "pt": state,
                 "nested": {"epoch": 3, "state_dict": state},
+                "tutorial": {
+                    "optimizer_state_dict": {"state": {}},
+                    "ema": {"x": torch.zeros(1)},
+                    "model_state_dict": state,
+                },
                 "parallel": {f"module.{k}": v for k, v in state.items()},
+                "compiled": {"model": {f"net._orig_mod.{k}": v for k, v in state.items()}},
             }[form],
             path,
         )
     load_checkpoint(model, path)
     assert same(trained, model)
+
+
+def test_what_a_wrapped_checkpoint_lacks_is_named_alone(tmp_path):
+    state = {f"module.{name}": tensor for name, tensor in build("residual").state_dict().items()}
+    del state["module.fc.weight"]
+    torch.save({"ema": {"fc.weight": torch.zeros(1)}, "net": state}, tmp_path / "w.pt")
+    with pytest.raises(ModelError, match=r"it lacks `fc\.weight`; check"):
+        load_checkpoint(build("residual"), tmp_path / "w.pt")
 
 
 class Bomb:

@@ -52,8 +52,10 @@ def test_an_import_path_is_found_from_the_working_directory(inside):
 @pytest.mark.parametrize(
     ("name", "kwargs", "message"),
     [
-        ("resnet18", {}, "model 'resnet18' is unknown; expected digits-resnet"),
-        ("torchvision:resnet1800", {}, "torchvision has no model `resnet1800`"),
+        ("nosuch", {}, "'nosuch' is unknown; expected digits-resnet.*factory$"),
+        ("resnet18", {}, "'resnet18' is unknown; expected digits-resnet.*; did you mean torchvision:resnet18\\?"),
+        ("torchvision:resnet1800", {}, "did you mean torchvision:resnet18\\?"),
+        ("cifar_resnet", {}, "did you mean cifar-resnet\\?"),
         ("cifar-resnet", {"depth": 21}, "got depth=21, expected 6n \\+ 2"),
         ("cifar-resnet", {"width": 0}, "got width=0"),
         ("cifar-resnet", {"colour": "red"}, "unexpected keyword argument 'colour'.*it takes \\(depth: "),
