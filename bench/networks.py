@@ -1,4 +1,4 @@
-"""Trained networks that the benchmarks share: ResNet-20, a VGG and MobileNetV2 on Fashion-MNIST, trained once."""
+"""Trained networks that the benchmarks share, on Fashion-MNIST: ResNet-20, ResNet-50, a VGG and MobileNetV2."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 import torch
 from torch import nn
-from torchvision.models import mobilenet_v2
+from torchvision.models import mobilenet_v2, resnet50
 
 from bench.files import WORK
 from mendsearch.budget import Limits, build_cost_model
@@ -46,6 +46,13 @@ def small_mobilenet() -> nn.Module:
     return model  # type: ignore[no-any-return]
 
 
+def deep_resnet() -> nn.Module:
+    """torchvision's ResNet-50 for one channel, whose maps of 28x28 pixels shrink to 1x1."""
+    model = resnet50(num_classes=10)
+    model.conv1 = nn.Conv2d(1, model.conv1.out_channels, 7, 2, 3, bias=False)
+    return model  # type: ignore[no-any-return]
+
+
 def vgg(in_channels: int = 1, width: int = 24, num_classes: int = 10) -> nn.Module:
     """VGG-16's 13 convolutions (Simonyan and Zisserman, 2015) with batch norms, from `width` to 8 `width` channels.
 
@@ -65,6 +72,7 @@ NETWORKS = {
     "resnet20": (lambda: cifar_resnet(depth=20, in_channels=1), TrainSpec(epochs=12)),
     "vgg": (vgg, TrainSpec(epochs=4)),
     "mobilenetv2": (small_mobilenet, TrainSpec(epochs=5)),
+    "resnet50": (deep_resnet, TrainSpec(epochs=2)),
 }
 
 
@@ -140,7 +148,7 @@ def digits(depth: int, seed: int = 0) -> Trained:
     torch.manual_seed(seed)
     model = digits_resnet(depth=depth)
     train(model, splits.train, TrainSpec(epochs=30), seed=seed, augment=splits.augment)
-    return _ranked(model, splits, "gram")
+    return ranked(model, splits, "gram")
 
 
 def trained(name: str, data: str, criterion: str = "gram") -> Trained:
@@ -163,10 +171,11 @@ def trained(name: str, data: str, criterion: str = "gram") -> Trained:
         write_tensors(file, model.state_dict())
         (WORK / f"{name}.pt").unlink(missing_ok=True)
     model.load_state_dict(read_tensors(file))
-    return _ranked(model, splits, criterion)
+    return ranked(model, splits, criterion)
 
 
-def _ranked(model: nn.Module, splits: Splits, criterion: str) -> Trained:
+def ranked(model: nn.Module, splits: Splits, criterion: str) -> Trained:
+    """A trained network with the ranking of its channels."""
     model.eval()
     problem = build_problem(model, splits.calibration, Budget(macs=0.4))
     ranking, statistics = rank_channels(problem, splits.calibration, criterion, 0, Reporter(quiet=True))

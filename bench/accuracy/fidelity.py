@@ -15,9 +15,9 @@ from torch import Tensor
 from torch.nn import functional
 
 import mendsearch.mending.weights as weights_module
-from bench.accuracy.fidelity_structures import PLAN, path, structures
+from bench.accuracy.fidelity_structures import NETWORKS, PLAN, path, structures
 from bench.files import write_figures
-from bench.networks import NETWORKS, Trained, parser, trained
+from bench.networks import Trained, parser, trained
 from bench.taus import interval, tau
 from mendsearch.coupling.layout import Ints
 from mendsearch.files import read_json, read_tensors, write_tensors

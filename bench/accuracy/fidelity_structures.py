@@ -7,7 +7,7 @@ from pathlib import Path
 import torch
 
 from bench.files import WORK
-from bench.networks import NETWORKS, Trained, parser, trained
+from bench.networks import Trained, parser, trained
 from mendsearch.config import FinetuneSpec
 from mendsearch.coupling.layout import Ints
 from mendsearch.coupling.surgery import build_pruned
@@ -19,6 +19,7 @@ from mendsearch.prepruning import cut
 TAKES = "several hours on one core"
 PLAN = {("resnet20", 0.2): 48, ("resnet20", 0.4): 24, ("resnet20", 0.1): 24, ("mobilenetv2", 0.4): 16}
 """Structures by network and fraction of the MACs."""
+NETWORKS = tuple(dict.fromkeys(name for name, _ in PLAN))
 SEEDS = (0, 1)
 FINETUNE = FinetuneSpec(epochs=1, images=5000, learning_rate=0.02, distillation=0.5)
 

@@ -188,12 +188,12 @@ def main() -> None:
     for name in arguments.network or PLAN:
         network = trained(name, arguments.data)
         teacher = Remembered(network.model)
-        dense[name] = accuracy(network.model, network.splits.test)
+        whole = accuracy(network.model, network.splits.test)
         for passes in arguments.passes or TUNINGS:
             for rate in arguments.rate or PLAN[name]:
-                cells[f"{name}, {rate:.0%}, passes: {passes}"] = rows(
-                    Cell(name, network, rate, teacher), passes, methods, arguments.seeds
-                )
+                title = f"{name}, {rate:.0%}, passes: {passes}"
+                cells[title] = rows(Cell(name, network, rate, teacher), passes, methods, arguments.seeds)
+                dense[title] = whole
                 value = {"machine": machine, "versions": versions(), "dense": dense, "cells": cells}
                 write_figures(file, value | {"summary": summary(cells)})  # a cell takes an hour
     show(cells)

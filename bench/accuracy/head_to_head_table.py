@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import statistics
 from typing import Any
 
@@ -13,6 +14,8 @@ OURS = ("mended", "exported")
 RULE = "|---"
 LEADS = " | ".join(f"{ours} is ahead by" for ours in OURS) + " |"
 CONFIDENCE = 0.95
+REFERENCE = (", 30%,", "passes: one", "passes: ten")
+"""In the titles of cells that stand beside the others for reference, and are in no mean."""
 Cells = dict[str, dict[str, dict[str, Any]]]
 
 
@@ -28,7 +31,11 @@ def exported(rows: dict[str, dict[str, Any]]) -> dict[str, Any]:
 
 
 def summary(cells: Cells) -> dict[str, Any]:
-    """By method, the mean over the cells that it has a network in, and what `mended` and `exported` are ahead there."""
+    """By method, the mean over the cells that it has a network in, and what `mended` and `exported` are ahead there.
+
+    Cells for reference count where there are no others.
+    """
+    cells = {title: rows for title, rows in cells.items() if not any(part in title for part in REFERENCE)} or cells
     every = {title: rows | {"exported": exported(rows)} for title, rows in cells.items()}
     methods = dict.fromkeys(method for rows in every.values() for method in rows)
     found = {}
@@ -47,7 +54,9 @@ def summary(cells: Cells) -> dict[str, Any]:
 
 
 def interval(differences: list[float]) -> dict[str, float]:
-    """Mean, and half the width of its 95% interval by Student's t."""
+    """Mean, and half the width of its 95% interval by Student's t; infinite of one difference."""
+    if len(differences) == 1:
+        return {"mean": differences[0], "half_width": math.inf}
     spread = statistics.stdev(differences) / len(differences) ** 0.5
     return {
         "mean": statistics.mean(differences),
@@ -76,4 +85,5 @@ def _leads(row: dict[str, Any]) -> str:
 
 
 def _spread(values: list[float]) -> str:
-    return f"{100 * statistics.mean(values):.2f} ± {100 * statistics.stdev(values):.2f}%"
+    spread = f" ± {100 * statistics.stdev(values):.2f}" if len(values) > 1 else ""
+    return f"{100 * statistics.mean(values):.2f}{spread}%"

@@ -2,7 +2,8 @@
 
 Half of the delay is added in each direction, so a round trip takes `--delay-ms` longer. SIGUSR1 cuts the network:
 nothing passes, and neither side is told. SIGUSR2 restores it and resets the connections of before, as a router does
-that has forgotten them. It prints the port that it listens on, and ends with the process that started it.
+that has forgotten them. It prints the port that it listens on, then a line for each of these changes. It ends with the
+process that started it.
 """
 
 from __future__ import annotations
@@ -15,7 +16,7 @@ import signal
 import subprocess
 import sys
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -126,12 +127,18 @@ class Network:
 async def serve(target: str, host: str, delay_ms: float) -> None:
     """Serve until this process or the one that started it ends."""
     loop, network, starter = asyncio.get_running_loop(), Network(target, delay_ms / 2000), os.getppid()
-    loop.add_signal_handler(signal.SIGUSR1, network.cut)
-    loop.add_signal_handler(signal.SIGUSR2, network.restore)
+    loop.add_signal_handler(signal.SIGUSR1, _told, network.cut)
+    loop.add_signal_handler(signal.SIGUSR2, _told, network.restore)
     server = await loop.create_server(network.client, host, 0, backlog=1024)
     print(server.sockets[0].getsockname()[1], flush=True)
     while os.getppid() == starter:
         await asyncio.sleep(0.5)
+
+
+def _told(change: Callable[[], None]) -> None:
+    """Change the network, and print a line once that is done."""
+    change()
+    print("changed", flush=True)
 
 
 class Proxy:
@@ -148,12 +155,17 @@ class Proxy:
         self.port = int(self._process.stdout.readline())
 
     def cut(self) -> None:
-        """Cut the network."""
-        self._process.send_signal(signal.SIGUSR1)
+        """Cut the network; nothing passes any more when the call returns."""
+        self._changed(signal.SIGUSR1)
 
     def restore(self) -> None:
         """Restore the network."""
-        self._process.send_signal(signal.SIGUSR2)
+        self._changed(signal.SIGUSR2)
+
+    def _changed(self, number: signal.Signals) -> None:
+        assert self._process.stdout is not None
+        self._process.send_signal(number)
+        self._process.stdout.readline()  # it has done so
 
     def close(self) -> None:
         """End the process."""
