@@ -38,6 +38,7 @@ may change later, and another database is refused. `mendsearch run FOLDER` goes 
 A spec that differs from the one in its folder gets a folder and a name of its own: beside `runs/mine`, `--set
 budget.macs=0.3` runs in `runs/mine-macs-0.3`, and the same command resumes there. Dense weights, ranking and statistics
 of earlier runs in the same folder are reused where network, data, training and seed are the same; the run says which.
+Where only `[finetune]` differs, so are the trials of the earlier search, which has to be in the same database.
 Data are compared by the calibration items, the validation items and the number of training items: after a change of
 other training items, remove the earlier run, or run in another folder.
 

@@ -85,7 +85,8 @@ def importance(snapshot: Snapshot, search: Search) -> dict[str, float]:
         for score, params in sampled.trials
         if wanted <= set(params)
     ]
-    if len(trials) < LEAST or not wanted:
+    scores = sorted((score for score, _ in sampled.trials), reverse=search.sign > 0)
+    if len(trials) < LEAST or not wanted or scores[len(scores) // 10] == scores[-1]:  # the best tenth is as the rest
         return {}
     with _quiet():
         study = optuna.create_study(direction="maximize" if search.sign > 0 else "minimize")

@@ -27,7 +27,7 @@ def result_rows(result: RunResult | None, dense_score: float | None) -> list[tup
         rows.append(
             (
                 _named(result, name),
-                words.measured(result.figures[name], result),
+                words.measured(name, result),
                 "" if pruned is None else words.percent(pruned.part, 0),
                 "" if pruned is None else " → ".join(words.figure(value, result, 1) for value in pruned.validation),
                 "" if pruned is None else words.figure(result.figures_before[name], result),
@@ -82,8 +82,9 @@ def caption(result: RunResult | None) -> str:
         score = f"{figure} on the validation split"
     enough = "" if result is None or result.best in (None, result.exported) else " of those that are fast enough"
     return (
-        f"test {figure}: {error}after as much of the fine-tuning as the next column says. on validation: {figure} "
-        f"before fine-tuning and at each rung, by which finalists went on; the exported network ended best{enough}. "
+        f"test {figure}: {error}after as much of the fine-tuning as the next column says, none where that made it "
+        f"worse on validation. on validation: {figure} before fine-tuning and at each rung, by which finalists "
+        f"went on; the exported network is the best by it{enough}. "
         f"before fine-tuning: test {figure} then. score: "
         f"{score}, before fine-tuning, with refined weights, unlike a trial's. latency: {_latency_of(result)}."
     )
@@ -97,8 +98,13 @@ def _latency_of(result: RunResult | None) -> str:
     for limit, timing in result.timings.items():
         met, named, setting = {None: "", True: ", met", False: ", not met"}[timing.met], device(limit), timing.setting
         of = f"a pass of {setting.get('batch')} in {setting.get('runtime')} on {setting.get('device')}"
-        found.append(f"{f'{named}: ' if named else ''}{of}; {timing.asked_ms:.3g} ms were asked for{met}")
+        asked = f"{timing.asked_ms:.3g} ms were asked for{_pace(timing)}{met}"
+        found.append(f"{f'{named}: ' if named else ''}{of}; {asked}")
     return ". ".join(found)
+
+
+def _pace(timing: Timing) -> str:
+    return f" ({timing.most_ms:.3g} at the pace at which the device was measured)" if timing.paced else ""
 
 
 def result_table(result: RunResult, dense_score: float) -> Table:
@@ -135,11 +141,11 @@ def budgets_table(results: Sequence[RunResult]) -> Table:
         table.add_column(heading, no_wrap=True)
     for heading in (figure, *(title(name) for name in controls), "MACs", "parameters", "latency"):
         table.add_column(heading, justify="right")
-    dense = words.measured(first.figures["dense"], first)
+    dense = words.measured("dense", first)
     table.add_row("", "dense", dense, *("" for _ in controls), *_costs(first, "dense"), _latency(first, "dense"))
     for result in results:
         name, times = result.exported, result.times_ms
-        figures = [words.measured(result.figures.get(one), result) for one in (name, *controls)]
+        figures = [words.measured(one, result) for one in (name, *controls)]
         part = words.percent(times[name] / times["dense"] if times["dense"] else None)
         latency = f"{_latency(result, name)} ({part})"
         table.add_row(result.search, title(name), *figures, *_costs(result, name), latency)
@@ -156,7 +162,12 @@ def structure_table(found: dict[str, Any]) -> Table:
     """Coupling groups, and the layers that stay whole."""
     dense = ", ".join(f"{value:,} {key}" for key, value in found["dense"].items())
     least = ", ".join(f"{value:,} {key}" for key, value in found["least"].items())
-    table = Table(title=f"{found['model']}: {dense}; at least {least}")
+    table = Table(
+        title=f"{found['model']}: {dense}; at least {least}",
+        caption="channels: how many may be kept, each with those that go with it. MACs share: saved if one is kept; a "
+        "layer between two groups counts for both",
+        caption_justify="left",
+    )
     for heading in ("coupling group", "channels", "MACs share", "layers"):
         table.add_column(heading, overflow="fold")
     for group in found["coupling_groups"]:

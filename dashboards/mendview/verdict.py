@@ -132,7 +132,9 @@ def chosen(result: RunResult) -> tuple[Tone, str]:
 
 def _first(row: PrunedRow) -> str:
     """In what the best finalist is the best."""
-    return "ended best on validation" if row.part else "has the best score"
+    if row.part:
+        return "ended best on validation"
+    return "has the best score" if len(row.validation) < 2 else "is best on validation, without its fine-tuning"
 
 
 @dataclass(frozen=True, order=True)

@@ -68,11 +68,18 @@ def figure(value: float | None, result: RunResult, digits: int = 2) -> str:
     return percent(value, digits) if result.metric is None else score(value)
 
 
-def measured(value: float | None, result: RunResult) -> str:
-    """A figure on the test split; an accuracy with its standard error, in points."""
+def measured(name: str, result: RunResult) -> str:
+    """The figure of a network on the test split; an accuracy with its standard error, in points.
+
+    In older results, the error is that of one decision an item.
+    """
+    value = result.figures.get(name)
     if value is None or result.metric is not None or not result.test_images:
         return figure(value, result)
-    return f"{100 * value:.2f} ± {100 * (max(0.0, value * (1 - value)) / result.test_images) ** 0.5:.2f}%"
+    error = result.rows[name].accuracy_error
+    if error is None:
+        error = (max(0.0, value * (1 - value)) / result.test_images) ** 0.5
+    return f"{100 * value:.2f} ± {100 * error:.2f}%"
 
 
 def agreeing(part: float, structure: Structure) -> str:

@@ -116,6 +116,15 @@ def test_bad_input_gets_one_line_and_exit_2_before_any_work(folder, storage, cas
     assert not (folder / "out" / "spec.json").exists()
 
 
+def test_inspect_shows_what_a_budget_is_too_small_for(folder):
+    bad = GOOD | {"budget.macs": 0.0001}
+    (folder / "small.toml").write_text("\n".join(f"{key} = {json.dumps(value)}" for key, value in bad.items()))
+    ended = mendsearch("inspect", "small.toml", cwd=folder)
+    assert ended.returncode == 2
+    assert "conv1" in ended.stdout
+    assert ended.stderr.startswith("error: budget macs=0.0001 cannot be met")
+
+
 def test_a_database_that_is_not_there_ends_with_3_and_no_password(folder):
     (folder / "good.toml").write_text("\n".join(f"{key} = {json.dumps(value)}" for key, value in GOOD.items()))
     ended = mendsearch("run", "good.toml", "--out", "far", cwd=folder, storage="postgresql://u:secret@127.0.0.1:1/db")

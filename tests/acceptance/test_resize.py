@@ -25,6 +25,16 @@ def alive(storage, name):
         database.close()
 
 
+def settled(storage, name, number, seconds=2.0):
+    """Whether so many workers are alive, and stay: one whose share of the cores changes ends and starts again."""
+    until = time.monotonic() + seconds
+    while time.monotonic() < until:
+        if alive(storage, name) != number:
+            return False
+        time.sleep(0.1)
+    return True
+
+
 def test_local_workers_are_added_and_taken_away_while_a_run_is_at_work(tmp_path, storage, name, monkeypatch):
     monkeypatch.setitem(ENVIRONMENT, "MENDSEARCH_CACHE", str(tmp_path / "cache"))
     trials = 100
@@ -40,9 +50,7 @@ def test_local_workers_are_added_and_taken_away_while_a_run_is_at_work(tmp_path,
     found = summary(storage, name, tmp_path)
     assert (found["local_workers"], found["workers"]["alive"]) == (3, 3)
     assert mendsearch("resize", storage, name, "--workers", "1", cwd=tmp_path).returncode == 0
-    wait_until(lambda: alive(storage, name) == 1, run)
-    time.sleep(2)
-    assert alive(storage, name) == 1, "none starts again"
+    wait_until(lambda: settled(storage, name, 1), run)
     _, stderr = run.communicate(timeout=240)
     assert run.returncode == 0, stderr
     assert len([trial for trial in trials_of(storage, name) if trial.state in COUNTED]) == trials

@@ -45,8 +45,10 @@ def test_a_network_and_data_of_ones_own(tmp_path, storage, name):
         if row["keep_counts"] == exported["keep_counts"]:
             assert row["lead"] is None
             continue
-        both = min(len(row["validation"]), len(exported["validation"])) - 1
-        assert row["lead"]["value"] == pytest.approx(exported["validation"][both] - row["validation"][both])
+        ours, theirs = (len(one["validation"]) - 1 if one["part"] else 0 for one in (exported, row))
+        if ours and theirs:
+            ours = theirs = min(ours, theirs)
+        assert row["lead"]["value"] == pytest.approx(exported["validation"][ours] - row["validation"][theirs])
         assert 0 <= row["lead"]["error"] < 0.05
 
 
@@ -137,18 +139,31 @@ def test_fine_tuning_of_ones_own_serves_as_the_last_rungs(tmp_path, storage, nam
     distinct = {str(row["keep_counts"]) for row in result["finalists"].values()}
     assert [part for part, *_ in calls][: len(distinct)] == ["0.25"] * len(distinct)
     assert "0.5" in {part for part, *_ in calls}
-    ruined = [row for row in result["finalists"].values() if row["part"] == 1.0]
+    rows = result["finalists"].values()
+    ruined = [row for row in rows if row["validation"][-1] < 0.3]
     assert ruined
-    assert all(row["accuracy"] < 0.3 for row in ruined)
+    assert all((row["part"], row["accuracy"]) == (0.0, row["accuracy_before"]) for row in ruined)
+    assert "kept as they were before it" in ended.stderr
     exported = result["finalists"][result["exported"]]
-    assert exported["validation"][-1] == max(row["validation"][-1] for row in result["finalists"].values())
-    assert exported["accuracy"] > 0.5, "a control, or another finalist, that is better on validation is exported"
+    stands = exported["validation"][-1 if exported["part"] else 0]
+    assert stands == max(max(row["validation"][0], row["validation"][-1]) for row in rows)
+    model = package.load(tmp_path / "runs" / name / "model")
+    assert sum(parameter.abs().sum() for parameter in model.parameters()) > 0
 
 
 @pytest.mark.parametrize(
     ("function", "reason", "work"),
     [
-        ("def tune(model, part, seed):\n    return None\n", "got NoneType, expected the fine-tuned nn.Module", True),
+        (
+            "def tune(model, part, seed):\n    return None\n",
+            "got NoneType, expected the fine-tuned torch.nn.Module",
+            True,
+        ),
+        (
+            "import torch\n\ndef tune(model, part, seed):\n    return torch.nn.Conv2d(1, 2, 3)\n",
+            "got another network, whose",
+            True,
+        ),
         ("tune = 3\n", "got int, expected a callable", False),
         ("", "module `tuning` has no `tune`", False),
     ],
@@ -161,6 +176,20 @@ def test_a_function_that_gives_no_network_is_refused_in_a_line(tmp_path, storage
     assert reason in ended.stderr
     assert "Traceback" not in ended.stderr
     assert ("train:" in ended.stderr) == work
+
+
+@pytest.mark.parametrize(
+    ("body", "reason"),
+    [
+        ("raise RuntimeError('boom')", "failed in a row, the last with RuntimeError: boom (tuning.py, line 2)"),
+        ("[p.data.fill_(float('nan')) for p in model.parameters()]; return model", "got weights that are not finite"),
+    ],
+)
+def test_a_function_that_always_fails_ends_the_run_with_its_reason(tmp_path, storage, name, body, reason):
+    function = f"def tune(model, part, seed):\n    {body}\n"
+    ended = tuned_by(function, tmp_path, storage, name, "train.epochs=1", "mend.trials=5")
+    assert ended.returncode == 4
+    assert reason in ended.stderr
 
 
 def tuned_by(function, folder, storage, name, *changes):

@@ -2,7 +2,8 @@
 
 from tests.cases.attention_networks import ATTENTION
 from tests.cases.move_networks import MOVES
+from tests.cases.shared_networks import SHARED
 from tests.cases.size_networks import SIZES
 from tests.cases.weight_networks import WEIGHTS
 
-MORE = MOVES | ATTENTION | WEIGHTS | SIZES
+MORE = SHARED | MOVES | ATTENTION | WEIGHTS | SIZES

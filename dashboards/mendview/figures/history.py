@@ -120,10 +120,11 @@ def fidelity(result: RunResult) -> Figure:
     Finalists that are one structure are one mark with all their names.
     """
     figures, percents = result.figures, result.metric is None
+    most = max(row.part for row in result.finalists.values())
     points = {
         name: (row.score, reached)
         for name, row in result.finalists.items()
-        if row.score is not None and (reached := figures[name]) is not None and row.part == result.winner.part
+        if row.score is not None and (reached := figures[name]) is not None and row.part == most
     }
     equal: dict[tuple[tuple[str, int], ...], list[str]] = {}
     for name in points:

@@ -130,11 +130,20 @@ def test_where_a_control_ended_best_mending_did_not_pay_and_the_page_says_so(rea
     assert replace(seen, search=search).chosen is None, "no trial became it"
 
 
-def test_without_fine_tuning_it_is_the_score_that_decided(reader, finished):
+@pytest.mark.parametrize(
+    ("validation", "said"),
+    [
+        ([0.9], "Pre-pruned has the best score, and was exported."),
+        ([0.9, 0.1], "Pre-pruned is best on validation, without its fine-tuning, and was exported."),
+    ],
+)
+def test_it_is_said_what_decided_where_no_fine_tuned_network_is_kept(reader, finished, validation, said):
     result = see(reader, finished).search.result
-    finalists = {name: row.model_copy(update={"part": 0.0}) for name, row in result.finalists.items()}
+    change = {"part": 0.0, "validation": validation}
+    finalists = {name: row.model_copy(update=change) for name, row in result.finalists.items()}
     untuned = result.model_copy(update={"exported": "pre_pruned", "best": None, "finalists": finalists})
-    assert chosen(untuned)[1].endswith("Pre-pruned has the best score, and was exported.")
+    assert chosen(untuned)[1].endswith(said)
+    assert untuned.on_validation == 0.9
 
 
 def test_where_the_best_network_is_too_slow_it_is_not_said_that_the_exported_one_is_the_best(reader, finished):
