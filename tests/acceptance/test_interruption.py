@@ -116,7 +116,7 @@ def fine_tunings(storage, name):
 
 @pytest.mark.parametrize("workers", ["0", "1"])
 def test_a_run_is_ended_in_the_middle_of_a_long_pass_and_its_fine_tuning_waits(tmp_path, storage, name, workers):
-    (tmp_path / "spec.toml").write_text(SPEC.format(name=name, trials=2) + 'finetune.loss = "slow:loss"\n')
+    (tmp_path / "spec.toml").write_text(SPEC.format(name=name, trials=2) + 'finetune.loss = "slow:loss"\nseed = 1\n')
     (tmp_path / "slow.py").write_text(SLOW_LOSS)
     run = start("run", "spec.toml", "--out", "out", "--workers", workers, cwd=tmp_path, storage=storage)
     deadline = time.monotonic() + 200

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from mendstore.searches import LEASE_S
+from mendstore.registration import LEASE_S
 from tests.integration.postgres.access import ask
 from tests.integration.postgres.fleet_server import FleetServer
 
