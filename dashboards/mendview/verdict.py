@@ -74,7 +74,7 @@ def verdict_of(
         "empty": ("calm", "No trial yet."),
         "idle": ("calm", f"Quiet: no trial ended for {span(pace.quiet_s)}."),
         "waiting": ("calm", f"Waiting for its first worker: {left}."),
-        "halted": ("bad", f"Halted: no worker is alive, {left}."),
+        "halted": ("bad", f"Halted: no worker is alive, {left}.{_last_failure(fleet)}"),
         "stopping": ("calm", f"Stopping: workers end after their current work, {left}."),
         "stopped": ("calm", f"Stopped: {left}. Resume it to continue."),
         "stuck": ("bad", f"Stuck: workers are alive, but no trial ended for {span(pace.quiet_s)}."),
@@ -94,6 +94,10 @@ def verdict_of(
 def _left(trials: int, ladder: Ladder | None) -> str:
     """What is left to do, in words."""
     return f"{plural(trials, 'trial')} to go" if trials or ladder is None else ladder_left(ladder)
+
+
+def _last_failure(fleet: FleetStatus) -> str:
+    return f" The last failure: {fleet.last_failure.rstrip('.')}." if fleet.last_failure else ""
 
 
 def _finished(search: Search, best: Trial | None, controls: Mapping[str, float]) -> tuple[Tone, str]:

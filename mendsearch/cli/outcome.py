@@ -152,13 +152,27 @@ def _say(
 
 
 def _say_where(name: str, url: str, reporter: Reporter) -> None:
-    """The commands that show the study."""
+    """The commands that show the study, unless it was deleted."""
     shown = mendstore.without_password(url)
+    if _deleted(name, url):
+        reporter.say(f"study `{name}` is no longer in {shown}: this result is in its run folder alone")
+        return
     reporter.say(f"study `{name}`: optuna-dashboard '{shown}'")
     reporter.say(f"watch it: {mendstore.command('dashboard', url)}")
     if mendstore.EmbeddedServer(mendstore.EMBEDDED).url == shown:
         stop = mendstore.command("db stop")
         reporter.say(f"the embedded database keeps running for the dashboard; `{stop}` stops it")
+
+
+def _deleted(name: str, url: str) -> bool:
+    """Whether the database answers, and has no such search."""
+    try:
+        look_up(url, name)
+    except mendstore.SearchNameError:
+        return True
+    except mendstore.StorageError:
+        return False
+    return False
 
 
 def _run_command(out: Path, shown: str, *words: str) -> str:

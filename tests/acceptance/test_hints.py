@@ -123,5 +123,8 @@ def test_every_hint_of_the_life_of_a_search_works_when_pasted(home, storage, nam
     assert name in paste(only(hints(missing), "status"), home).stdout
     removed = ask("delete", *at, name, "--yes")
     paste(only(hints(removed), "gc"), home)
+    after = paste(rest, home)
+    assert f"study `{name}` is no longer in" in after.stderr
+    assert not any(line.startswith(PAGES) for line in hints(after)), "no page of what was deleted"
     if place == "embedded":
         assert "stopped" in paste(only(hints(done), "db stop"), home).stdout

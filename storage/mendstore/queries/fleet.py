@@ -32,6 +32,7 @@ class FleetStatus:
         waiting: candidates that wait for a worker.
         set_aside: candidates that failed three times.
         faults: number of events by kind.
+        last_failure: first line of the last failure, or of how the last lost worker was lost; "" without any.
     """
 
     alive: int = 0
@@ -44,6 +45,7 @@ class FleetStatus:
     waiting: int = 0
     set_aside: int = 0
     faults: Mapping[str, int] = field(default_factory=dict)
+    last_failure: str = ""
 
     @property
     def working(self) -> int:
@@ -107,9 +109,13 @@ def fleet_status(snapshot: Snapshot, search: Search) -> FleetStatus:
         """
         SELECT (SELECT count(*) FROM mend_items WHERE study_id = :study AND state = 'leased') AS leased,
             (SELECT count(*) FROM mend_items WHERE study_id = :study AND state = 'waiting') AS waiting,
-            (SELECT count(*) FROM mend_items WHERE study_id = :study AND state = 'set_aside') AS set_aside
+            (SELECT count(*) FROM mend_items WHERE study_id = :study AND state = 'set_aside') AS set_aside,
+            coalesce((SELECT left(split_part(detail, chr(10), 1), :characters) FROM mend_events
+                WHERE study_id = :study AND (kind = 'failed' OR kind = 'left' AND detail LIKE 'lost%')
+                ORDER BY event_id DESC LIMIT 1), '') AS last_failure
         """,
         study=search.study_id,
+        characters=EVENT_CHARACTERS,
     )
     here_s = (closed["now"] - min(worker.started_at for worker in alive)).total_seconds() if alive else 0.0
     return FleetStatus(

@@ -62,7 +62,8 @@ def test_a_trial_that_is_given_back_did_not_fail(database, storage, name, tmp_pa
     _, (claim,) = queue.claim([("3", {"x": 3.0})])
     queue.fail(claim, "ValueError: no", "Traceback: attempt 1: stopped no")
     assert read(storage, name, pace_of).failing == 1
-    assert read(storage, name, fleet_status).faults["failed"] == 1
+    fleet = read(storage, name, fleet_status)
+    assert (fleet.faults["failed"], fleet.last_failure) == (1, "ValueError: no")
 
 
 def test_a_task_that_is_given_back_did_not_fail(database, storage, name, tmp_path):

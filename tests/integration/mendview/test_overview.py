@@ -224,6 +224,13 @@ def test_states(reader, made, changed, fleet, pace, state):
     assert (tone == "bad") == (state in ("stuck", "halted"))
 
 
+def test_where_nobody_works_any_more_the_last_failure_is_said(reader, made):
+    fleet = FleetStatus(ended=1, last_failure="RuntimeError: out of memory.")
+    search = reader.read(lambda snapshot: find_search(snapshot, study_id=made.study_id))
+    _, verdict = verdict_of(search, "halted", pace(899), fleet, None, 0, {})
+    assert verdict == "Halted: no worker is alive, 1 trial to go. The last failure: RuntimeError: out of memory."
+
+
 def test_many_failures_are_trouble(reader, made):
     seen = see(reader, made)
     tone, verdict = verdict_of(seen.search, "running", pace(failing=20), seen.fleet, seen.best, 0, {})

@@ -71,7 +71,7 @@ def test_the_states_of_a_search_and_what_a_script_is_told(database, storage, nam
     assert (halted.state, check_line(halted)[0]) == ("halted", 6), "nobody fine-tunes, and it is not finished"
     told, _ = watching.communicate(timeout=60)
     assert (watching.returncode, told.partition(",")[0]) == (6, f"{name}: halted")
-    assert "1 fine-tuning to go" in halted.verdict
+    assert halted.verdict == "Halted: no worker is alive, 1 fine-tuning to go."
     assert "mendsearch launch" in halted.todo
     mendstore.stop(database, search)
     assert "mendsearch resume" in seen(storage, name).todo
