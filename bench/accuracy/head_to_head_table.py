@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import statistics
+from itertools import chain
 from typing import Any
 
 from scipy.stats import t
@@ -33,7 +34,8 @@ def exported(rows: dict[str, dict[str, Any]]) -> dict[str, Any]:
 def summary(cells: Cells) -> dict[str, Any]:
     """By method, the mean over the cells that it has a network in, and what `mended` and `exported` are ahead there.
 
-    Cells for reference count where there are no others.
+    Intervals are over the pairs, which says something of these cells; and over the means of the cells, as if they were
+    drawn from all networks and rates. Cells for reference count where there are no others.
     """
     cells = {title: rows for title, rows in cells.items() if not any(part in title for part in REFERENCE)} or cells
     every = {title: rows | {"exported": exported(rows)} for title, rows in cells.items()}
@@ -45,11 +47,15 @@ def summary(cells: Cells) -> dict[str, Any]:
         found[method] = {"mean": statistics.mean(means)}
         for ours in OURS:
             pairs = [
-                mine - other
+                [mine - other for mine, other in zip(rows[ours]["test"], rows[method]["test"], strict=True)]
                 for rows in whole.values()
-                for mine, other in zip(rows[ours]["test"], rows[method]["test"], strict=True)
             ]
-            found[method][f"{ours} ahead"] = interval(pairs) if method != ours else None
+            found[method][f"{ours} ahead"] = (
+                None
+                if method == ours
+                else interval(list(chain(*pairs)))
+                | {"half_width_over_cells": interval([statistics.mean(cell) for cell in pairs])["half_width"]}
+            )
     return found
 
 
@@ -74,9 +80,12 @@ def show(cells: Cells) -> None:
             print(f"| {method} | {about} | {row['learning_rate']} | {_leads(leads[method])} |")
         winners = ", ".join(best["winners"])
         print(f"| exported ({winners}) | | | | {_spread(best['test'])} | | {_leads(leads['exported'])} |")
-    print(f"\n| over all cells | mean | {LEADS}\n{RULE * 4}|")
+    print(f"\n| over all cells | mean | {LEADS} over cells |\n{RULE * 5}|")
     for method, row in summary(cells).items():
-        print(f"| {method} | {row['mean']:.2%} | {_leads(row)} |")
+        over = " / ".join(
+            f"± {100 * row[f'{ours} ahead']['half_width_over_cells']:.2f}" for ours in OURS if row[f"{ours} ahead"]
+        )
+        print(f"| {method} | {row['mean']:.2%} | {_leads(row)} | {over} |")
 
 
 def _leads(row: dict[str, Any]) -> str:

@@ -1,9 +1,9 @@
 """Trials lost or counted twice while workers, database and network fail, ours and stock Optuna's. Resumable.
 
-500 trials, and the fine-tuning of 6 finalists, by 8 workers under the supervisor of `mendsearch launch`, while workers
-are killed, frozen and signalled, the server crashes, restarts and stays down, and the network is cut. Stock Optuna's
-workers (`study.optimize`, heartbeats, `RetryHeartbeatStaleTrialCallback`, `MaxTrialsCallback`, `catch`) go through the
-same faults under the same supervisor, with trials alone.
+500 trials, then the fine-tuning of 6 finalists, by 8 workers under the supervisor of `mendsearch launch`. Until the
+last fine-tuning ends, workers that have joined are killed, frozen and signalled, the server crashes, restarts and stays
+down, and the network is cut. Stock Optuna's workers (`study.optimize`, heartbeats, `RetryHeartbeatStaleTrialCallback`,
+`MaxTrialsCallback`, `catch`) go through the same faults under the same supervisor, with trials alone.
 Scoring is a sleep. As root, the workers get a network namespace of their own. The tests run `--short`.
 """
 
@@ -40,6 +40,10 @@ NAME = "chaos"
 FOLDER = WORK / "chaos"
 Side = Literal["ours", "stock"]
 POLICY = RestartPolicy(first_s=0.2, longest_s=2.0, healthy_s=1.0, failures=10**6)
+TASKS = 1 + fine_tunings(FINALISTS)
+"""The choice of the finalists, and their fine-tunings on all rungs."""
+TRIALS_ENDED = "SELECT count(*) FROM trials WHERE study_id = %s AND state IN ('COMPLETE', 'PRUNED')"
+TASKS_ENDED = "SELECT count(*) FROM mend_tasks WHERE study_id = %s AND state IN ('done', 'set_aside')"
 SIGNALLED = {-9, -15, 128 + 15}
 UNREACHABLE = 3
 """Exit code of a worker that cannot reach the database when it starts; its supervisor starts it again."""
@@ -67,7 +71,7 @@ class Scale:
 
 
 FULL = Scale(500, 8, (1.0, 3.0), 12.0, 900.0, Rates(2, 5, 30, 20, 27, 70, 25, 0.5, 60))
-SHORT = Scale(40, 4, (0.1, 0.4), 3.0, 300.0, Rates(1.5, 5, 8, 9, 8, 12, 1, 0.3, 5))
+SHORT = Scale(40, 4, (0.1, 0.4), 3.0, 300.0, Rates(1.5, 5, 8, 9, 8, 12, 1, 0.3, 5, True))
 
 
 class Exits:
@@ -82,13 +86,17 @@ class Exits:
         self.codes, self.at_start = Counter[int](), Counter[int]()
         self.at_work: list[str] = []
 
+    def joined(self, pid: int) -> bool:
+        """Whether a worker has joined the search."""
+        return any('"joined"' in path.read_text() for path in self._journals.glob(f"{pid}-*"))
+
     def counted_before(self, tell: OnExit | None) -> OnExit:
         """A callback for the supervisor that counts the exit, then calls `tell`."""
 
         def note(pid: int, code: int, tail: str) -> None:
             self.codes[code] += 1
             if code not in SIGNALLED | {0}:
-                if any('"joined"' in path.read_text() for path in self._journals.glob(f"{pid}-*")):
+                if self.joined(pid):
                     self.at_work.append(f"{meaning(code)}: {tail[-600:]}")
                 else:
                     self.at_start[code] += 1
@@ -133,8 +141,11 @@ def search_under_faults(
         tell = report_ends(url, job.name) if side == "ours" else None
         say = lambda line: print(line, file=news, flush=True)  # noqa: E731
         fleet = _supervisor(scale, prefix, url, folder, exits.counted_before(tell), say)
-        done = lambda: _done(server, study_id) / scale.trials  # noqa: E731
-        injector = Injector(scale.faults, server, wire, lambda: fleet.pids, scale.lease_s, done)
+        wanted = scale.trials + (TASKS if side == "ours" else 0)
+        trials = lambda: _ended(server, TRIALS_ENDED, study_id)  # noqa: E731
+        tasks = lambda: _ended(server, TASKS_ENDED, study_id) if side == "ours" else 0  # noqa: E731
+        joined = lambda: [pid for pid in fleet.pids if exits.joined(pid)]  # noqa: E731
+        injector = Injector(scale.faults, server, wire, joined, scale.lease_s, lambda: (trials() + tasks()) / wanted)
         fleet.start()
         injector.start()
         try:
@@ -176,9 +187,8 @@ def _watched(fleet: Supervisor, deadline: float) -> bool:
     return True
 
 
-def _done(server: BenchServer, study_id: int) -> int:
+def _ended(server: BenchServer, statement: str, study_id: int) -> int:
     try:
-        statement = "SELECT count(*) FROM trials WHERE study_id = %s AND state IN ('COMPLETE', 'PRUNED')"
         return int(server.ask(statement, (study_id,))[0][0])
     except psycopg2.Error:
         return 0
@@ -202,6 +212,7 @@ def _found(server: BenchServer, study_id: int, journals: Path) -> dict[str, Any]
         "scores_computed": told["scored"],
         "workers_joined": told["joined"],
         "answers": {what: told[what] for what in ("recorded", "late", "dropped")},
+        "fine_tunings_taken_up": told["taken up"],
         "acknowledged_but_missing": sum(value not in held for value in acknowledged),
         "counted_twice": sum(count - 1 for count in held.values()),
         "scores_that_count_for_nothing": len(scored - set(held)),
@@ -237,7 +248,10 @@ def _ladder(server: BenchServer, study_id: int) -> dict[str, Any]:
         """,
         (study_id, PASSES - 1),
     )[0][0]
-    return {"tasks": tasks, "fine_tunings_with_each_pass_once": whole}
+    struck = server.ask(
+        "SELECT count(*) FROM mend_tasks WHERE study_id = %s AND kind = 'finetune' AND log IS NOT NULL", (study_id,)
+    )[0][0]
+    return {"tasks": tasks, "fine_tunings_with_each_pass_once": whole, "fine_tunings_struck": struck}
 
 
 def faultless(found: dict[str, Any]) -> list[str]:
@@ -250,10 +264,11 @@ def faultless(found: dict[str, Any]) -> list[str]:
         "counted_twice": 0,
         "values_that_nobody_computed": 0,
         "unexplained_exits_at_work": 0,
-        "fine_tunings_with_each_pass_once": fine_tunings(FINALISTS),
-        "tasks": {"done": 1 + fine_tunings(FINALISTS)},
+        "fine_tunings_with_each_pass_once": found["tasks"]["done"] - 1,
     }
     wrong = [f"{key}: got {found[key]}, expected {value}" for key, value in wanted.items() if found[key] != value]
+    if sum(found["tasks"].get(state, 0) for state in ("done", "set_aside")) != TASKS:
+        wrong.append(f"tasks: got {found['tasks']}, expected {TASKS} done or set aside")
     unready = set(found["unexplained_exits_at_start"]) - {meaning(UNREACHABLE)}
     wrong += [f"workers could not start: {what}" for what in sorted(unready)]
     left = set(found["items"]) - {"done", "set_aside"}

@@ -9,7 +9,7 @@ import subprocess
 import threading
 import time
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from typing import Protocol
@@ -36,8 +36,10 @@ class Rates:
         restart: the server is stopped, by a crash (`immediate`) and cleanly (`fast`) in turn, and started.
         backends: the server ends all its connections.
         cut: the network is cut for `cut_s`.
-        outage_after: fraction of the trials that is done when the outage begins.
+        outage_after: fraction of the work that is done when the outage begins.
         outage_s: duration of the outage.
+        after_progress: whether the next fault of a worker, or of the server and the network, waits until some work has
+            ended since the last one; on a busy machine nothing would ever be done otherwise.
     """
 
     kill: float
@@ -49,6 +51,7 @@ class Rates:
     cut_s: float
     outage_after: float
     outage_s: float
+    after_progress: bool = False
 
 
 class Wire(Protocol):
@@ -111,15 +114,15 @@ def network(server: BenchServer, in_namespace: bool) -> Iterator[tuple[str, list
 
 
 class Injector:
-    """Injects faults until all trials are done or `close` is called.
+    """Injects faults until all work is done or `close` is called.
 
     Args:
         rates: how often each fault occurs.
         server: the database.
         wire: network between workers and database.
-        pids: returns process ids of the living workers.
+        pids: returns process ids of the workers that may be hit.
         lease_s: duration of a lease.
-        done: returns the fraction of trials that is done.
+        done: returns the fraction of the work that is done.
         seed: seed of the choice of workers.
 
     Attributes:
@@ -177,12 +180,13 @@ class Injector:
             "frozen for 1.5 leases": (self._rates.freeze, signal.SIGSTOP),
         }
         due = {kind: time.monotonic() + period / 2 for kind, (period, _) in kinds.items() if period}
+        done_at_last = -1.0
         thaw: list[tuple[float, int]] = []
         while not self._over.wait(0.05):
             now = time.monotonic()
-            for kind in [kind for kind, when in due.items() if when <= now]:
+            for kind in self._ready(due, now, done_at_last):
                 period, number = kinds[kind]
-                due[kind] += period
+                due[kind], done_at_last = now + period, self._done()
                 if (pid := self._send(number)) is None:
                     continue
                 self.faults[kind] += 1
@@ -193,6 +197,13 @@ class Injector:
                 _signal(pid, signal.SIGCONT)
         for _, pid in thaw:
             _signal(pid, signal.SIGCONT)
+
+    def _ready(self, due: Mapping[str, float], now: float, done_at_last: float) -> list[str]:
+        """The kinds of faults that come now: all that are due, or one of them where it waits for progress."""
+        ready = sorted((kind for kind, when in due.items() if when <= now), key=due.__getitem__)
+        if not self._rates.after_progress:
+            return ready
+        return ready[:1] if ready and self._done() > done_at_last else []
 
     def _send(self, number: int) -> int | None:
         living = self._pids()
@@ -210,6 +221,7 @@ class Injector:
             "network cut": (rates.cut, self._cut),
         }
         due = {kind: time.monotonic() + period / 2 for kind, (period, _) in kinds.items() if period}
+        done_at_last = -1.0
         while not self._over.wait(0.2):
             done = self._done()
             if done >= 1:  # or the last worker, which then gets all faults, would not live to see the end
@@ -218,11 +230,10 @@ class Injector:
             if rates.outage_s and not self._outages and done >= rates.outage_after:
                 self._outages += 1
                 self._outage()
-            now = time.monotonic()
-            for kind in [kind for kind, when in due.items() if when <= now]:
+            for kind in self._ready(due, time.monotonic(), done_at_last):
                 period, inject = kinds[kind]
                 inject()
-                due[kind] = time.monotonic() + period
+                due[kind], done_at_last = time.monotonic() + period, done
 
     def _restart(self) -> None:
         self._crash = not self._crash

@@ -33,7 +33,7 @@ PAUSE_S = 0.25
 OUTAGE_S = 600.0
 TRIAL_LIMIT_S = 600.0
 FINALISTS = 6
-PASSES = 3
+PASSES = 5
 
 
 @dataclass(frozen=True)
@@ -176,6 +176,7 @@ def _fine_tune(
     if task.checkpoint is not None:
         tasks.fetch(task.checkpoint, file)
         trained = file.read_text()
+        journal.note("taken up", item=task.task_id, epoch=task.epoch)
     for epoch in range(task.epoch, PASSES):
         time.sleep(source.uniform(*job.score_s))
         trained += f" {epoch}"

@@ -15,3 +15,4 @@ def test_nothing_is_lost_and_nothing_counts_twice_whatever_breaks(tmp_path: Path
     struck = " ".join(found["faults"])
     for fault in ("kill -9", "SIGTERM", "restarted, immediate", "stopped for", "network cut"):
         assert fault in struck, found["faults"]
+    assert found["fine_tunings_struck"] > 0, "the faults go on while finalists are fine-tuned"
