@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 from torch import nn
@@ -13,7 +14,7 @@ from mendsearch.budget.latency import LatencyModel
 from mendsearch.budget.profile import LatencyProfile, key_of, network_digest
 from mendsearch.config import LATENCY
 from mendsearch.coupling.copying import dtype_of
-from mendsearch.coupling.layout import Coupling, Ints, Layout
+from mendsearch.coupling.layout import Coupling, Held, Ints, Layout
 from mendsearch.errors import BudgetError
 
 
@@ -30,15 +31,14 @@ class CostModel:
 
     `macs` are those of convolutions, matrix products and attention of one item, as `torch.utils.flop_counter` counts
     them (two FLOPs a MAC). Norms, activations and sums are not counted, as in the field's tables. `params` are its
-    parameters, and `size_bytes` their bytes. `activation_bytes` are those of the largest inputs and outputs of one
-    convolution or linear layer, for one item: what a device must hold at once that runs layer after layer. Branches
-    that wait for their sum are not counted. `latency_ms` is what a latency model says, if there is one;
+    parameters, and `size_bytes` their bytes. `activation_bytes` are those of all tensors that the forward pass of one
+    item holds at once, where they are most: what PyTorch allocates for activations when it runs operator by operator in
+    evaluation mode. Runtimes that fuse operators need less. `latency_ms` is what a latency model says, if there is one;
     `latency_ms.NAME` what that of a named device says.
 
     Args:
         coupling: coupling groups of the network, with the operations of its forward pass.
         shapes: shape of every parameter, by name.
-        features: sizes of what its operations read and write; without them there are no `activation_bytes`.
         item_bytes: bytes of one value of the weights and activations.
         latencies: models of the time of candidates, by the names of these costs.
     """
@@ -47,13 +47,12 @@ class CostModel:
         self,
         coupling: Coupling,
         shapes: Mapping[str, tuple[int, ...]],
-        features: Features | None = None,
         *,
         item_bytes: int = 4,
         latencies: Mapping[str, LatencyModel] | None = None,
     ) -> None:
         self.coupling, self.latencies = coupling, dict(latencies or {})
-        self._features, self._item_bytes = features, item_bytes
+        self._item_bytes = item_bytes
         count = len(coupling.groups)
         used: dict[Layout, int] = {}
         rows: list[tuple[Ints, int]] = []
@@ -68,6 +67,7 @@ class CostModel:
             sizes = [len(layout.group) for layout in layouts]
             return Term(dense / float(np.prod(sizes)), tuple(row(layout) for layout in layouts))
 
+        held = [term(tensor.values, tensor.layouts) for tensor in coupling.held]
         terms = {
             "macs": [term(operation.macs, operation.layouts) for operation in coupling.operations],
             "params": [
@@ -78,6 +78,11 @@ class CostModel:
         self._matrix = np.array([matrix for matrix, _ in rows], dtype=np.float64).reshape(len(rows), count)
         self._fixed = np.array([fixed for _, fixed in rows], dtype=np.float64)
         self._terms = {quantity: _pack(parts) for quantity, parts in terms.items()}
+        self._held = _columns(held)
+
+    @cached_property
+    def _moments(self) -> Floats:
+        return _moments(self.coupling.held)
 
     def layer_macs(self) -> dict[str, int]:
         """MACs of the dense network by the module that runs them, in the order in which they run first."""
@@ -119,8 +124,9 @@ class CostModel:
         if quantity in self.latencies:
             return self.latencies[quantity].ms(counts)
         if quantity == "activation_bytes":
-            assert self._features is not None  # every cost model of a network has them
-            largest: Floats = self._item_bytes * self._features.activations(counts).max(axis=-1)
+            factor, dims = self._held
+            sizes = padded[..., dims].prod(axis=-1) * factor
+            largest: Floats = self._item_bytes * (sizes @ self._moments).max(axis=-1, initial=0.0)
             return largest
         factor, dims = self._terms["params" if quantity == "size_bytes" else quantity]
         found: Floats = padded[..., dims].prod(axis=-1) @ factor
@@ -139,11 +145,27 @@ def _pack(terms: list[Term]) -> tuple[Floats, Ints]:
     factors: dict[tuple[int, ...], float] = {}
     for term in terms:
         factors[term.dims] = factors.get(term.dims, 0.0) + term.factor
-    most = max((len(dims) for dims in factors), default=0)
-    dims = np.array([(*dims, *[-1] * (most - len(dims))) for dims in factors], dtype=np.int64).reshape(
-        len(factors), most
-    )
-    return np.array(list(factors.values())), dims
+    return _columns([Term(factor, dims) for dims, factor in factors.items()])
+
+
+def _columns(terms: list[Term]) -> tuple[Floats, Ints]:
+    """The same with a row for each term."""
+    most = max((len(term.dims) for term in terms), default=0)
+    dims = np.array([(*term.dims, *[-1] * (most - len(term.dims))) for term in terms], dtype=np.int64)
+    return np.array([term.factor for term in terms], dtype=np.float64), dims.reshape(len(terms), most)
+
+
+def _moments(held: Sequence[Held]) -> Floats:
+    """(H, T) of 0 and 1, which tensors are held at each moment at which there may be most.
+
+    Something is made at such a moment, and something of it is gone when the next is made.
+    """
+    born, died = (np.array([getattr(tensor, end) for tensor in held], dtype=np.int64) for end in ("born", "died"))
+    births = np.unique(born)
+    alive = (born[:, None] <= births) & (births <= died[:, None])
+    ends = (alive[:, :-1] & ~alive[:, 1:]).any(axis=0)
+    found: Floats = alive[:, np.append(ends, True)[: len(births)]].astype(np.float64)
+    return found
 
 
 def build_cost_model(
@@ -170,4 +192,4 @@ def build_cost_model(
                 f"make one of this search with `mendsearch profile`"
             )
     latencies = {name: profile.latency_model(features) for name, profile in (profiles or {}).items()}
-    return CostModel(coupling, shapes, features, item_bytes=dtype_of(model).itemsize, latencies=latencies)
+    return CostModel(coupling, shapes, item_bytes=dtype_of(model).itemsize, latencies=latencies)

@@ -1,4 +1,4 @@
-"""What each layer of a candidate multiplies, reads and writes: what its time and its memory are made of."""
+"""What each layer of a candidate multiplies, reads and writes: what its time is made of."""
 
 from __future__ import annotations
 
@@ -131,18 +131,6 @@ class Features:
     def _sizes(self, counts: Ints) -> Floats:
         sizes: Floats = counts @ self._matrix.T + self._fixed
         return sizes
-
-    def activations(self, counts: Ints) -> Floats:
-        """Values that each operation reads and writes, together.
-
-        Args:
-            counts: (..., G) int64.
-
-        Returns:
-            (..., P) float64, of P operations.
-        """
-        sizes = self._sizes(counts)
-        return sizes[..., self._read] * self._factors[:, 1] + sizes[..., self._written] * self._factors[:, 2]
 
     def blocks(self, counts: Ints, step: int) -> Floats:
         """Six features of each operation, in blocks: MACs, values read, written, of the weight, read and written oddly.

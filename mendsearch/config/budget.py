@@ -68,7 +68,7 @@ class Budget(SpecPart):
     size_bytes: Limit | None = Field(default=None, description="Bytes of the parameters, in the network's dtype.")
     activation_bytes: Limit | None = Field(
         default=None,
-        description="Bytes of the inputs and outputs of one layer, where they are largest, for one item.",
+        description="Bytes of all tensors that the forward pass of one item holds at once, where they are most.",
     )
     latency_ms: Latency | None = Field(
         default=None,

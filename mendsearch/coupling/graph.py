@@ -16,6 +16,7 @@ from mendsearch.batches import Batch, BatchLike
 from mendsearch.coupling.copying import call, other_names, unwrapped
 from mendsearch.coupling.grouping import EXCLUDED, OUTPUT, coupling_of, layer_of, prunable
 from mendsearch.coupling.layout import Coupling, Ints
+from mendsearch.coupling.lifetimes import Lifetimes
 from mendsearch.coupling.nesting import tensors_in
 from mendsearch.coupling.probe import Fault, bears_channels_last, find_fault
 from mendsearch.coupling.trace import Trace
@@ -87,7 +88,7 @@ def trace_network(model: nn.Module, inputs: BatchLike, chosen: Mapping[tuple[str
     inputs, trace = Batch.of(inputs), Trace(chosen=dict(chosen))
     with evaluating(model):
         try:
-            if _pass(model, trace, inputs, lambda: inputs.call(model), "evaluation", None):
+            if _pass(model, trace, inputs, lambda: inputs.call(model), "evaluation", None, _lifetimes(model, inputs)):
                 _count_one(model, trace, inputs[:1])
         except CouplingError:
             raise
@@ -113,6 +114,10 @@ def trace_network(model: nn.Module, inputs: BatchLike, chosen: Mapping[tuple[str
     return trace
 
 
+def _lifetimes(model: nn.Module, inputs: Batch) -> Lifetimes:
+    return Lifetimes([*model.parameters(), *model.buffers()], len(inputs))
+
+
 def _run_untraced(model: nn.Module, inputs: Batch) -> None:
     """See whether it is the inputs that the network refuses."""
     try:
@@ -131,10 +136,10 @@ def _first_line(error: Exception) -> str:
 
 def _pass(
     model: nn.Module, trace: Trace, inputs: Batch, run: Callable[[], object], kind: str,
-    tensors: Mapping[str, Tensor] | None,
+    tensors: Mapping[str, Tensor] | None, lifetimes: Lifetimes | None = None,
 ) -> bool:  # fmt: skip
     """Follow one pass; whether costs per item were guessed."""
-    tracer = Tracer(model, trace, tensors, kind=kind, items=len(inputs))
+    tracer = Tracer(model, trace, tensors, kind=kind, items=len(inputs), lifetimes=lifetimes)
     tracer.give(inputs)
     with tracer.following():
         outputs = run()
@@ -149,6 +154,8 @@ def _pass(
             for units in traced.axes.values():
                 trace.units.fix(units, OUTPUT)
             trace.units.settle(traced.debts)
+    if lifetimes is not None:
+        trace.lives = lifetimes.lives
     return tracer.guessed
 
 
@@ -156,12 +163,15 @@ def _count_one(model: nn.Module, trace: Trace, one: Batch) -> None:
     """Count products in a pass of one item, where grids, queries and the like are made within the pass."""
     alone = trace.fork(trace.places)
     try:
-        _pass(model, alone, one, lambda: one.call(model), "evaluation", None)
+        _pass(model, alone, one, lambda: one.call(model), "evaluation", None, _lifetimes(model, one))
     except Exception as error:  # a forward may raise anything, of a batch of one too
         logger.info("costs were not counted for one item: %s", _first_line(error))
     if [product.layer for product in alone.products] == [product.layer for product in trace.products]:
         pairs = zip(trace.products, alone.products, strict=True)
         trace.products[:] = [replace(product, macs=single.macs) for product, single in pairs]
+    if len(alone.lives) == len(trace.lives):
+        for life, single in zip(trace.lives, alone.lives, strict=True):
+            life.values = single.values
 
 
 def _two(model: nn.Module, example: BatchLike) -> Batch:

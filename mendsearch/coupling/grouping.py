@@ -8,7 +8,7 @@ from dataclasses import replace
 import numpy as np
 from torch import nn
 
-from mendsearch.coupling.layout import Consumer, Coupling, CouplingGroup, Ints, Layout, Operation, Sized
+from mendsearch.coupling.layout import Consumer, Coupling, CouplingGroup, Held, Ints, Layout, Operation, Sized
 from mendsearch.coupling.trace import Trace
 
 OUTPUT = "its channels are the network's output"
@@ -77,6 +77,7 @@ class _Builder:
             self._whole(),
             in_order,
             tuple(self._operations()),
+            tuple(self._held()),
         )
         return replace(coupling, sizes=dict(self._sizes(coupling)))
 
@@ -174,3 +175,9 @@ class _Builder:
         for product in self.trace.products:
             layouts = (self._layout(units) for units in product.units)
             yield Operation(product.layer, product.macs, tuple(layout for layout in layouts if layout is not None))
+
+    def _held(self) -> Iterator[Held]:
+        last = max((life.died or life.born for life in self.trace.lives), default=0)
+        for life in self.trace.lives:
+            layouts = tuple(layout for units in life.units if (layout := self._layout(units)) is not None)
+            yield Held(life.values, layouts, life.born, last if life.died is None else life.died)

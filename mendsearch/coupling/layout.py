@@ -118,6 +118,23 @@ class Operation:
 
 
 @dataclass(frozen=True, eq=False)
+class Held:
+    """Memory of a tensor in the forward pass of one item.
+
+    Attributes:
+        values: in the dense network.
+        layouts: of its dimensions that shrink.
+        born: number of the operator that makes it.
+        died: number of the last operator while which it is held.
+    """
+
+    values: float
+    layouts: tuple[Layout, ...]
+    born: int
+    died: int
+
+
+@dataclass(frozen=True, eq=False)
 class Sized:
     """An attribute of a module that holds a size.
 
@@ -145,6 +162,7 @@ class Coupling:
         whole: for each convolution or linear layer that keeps all its output channels, the reason.
         resized: names of modules that hold a size in an attribute which must follow (see `surgery.sized_attributes`).
         operations: convolutions, matrix products and attention, in the order in which they run.
+        held: tensors, in the order in which they are made.
         sizes: by path (`sizes.py`), attributes that no tensor tells and that the forward pass reads.
         channels_last: whether the network bears images and weights in channels-last memory.
     """
@@ -155,6 +173,7 @@ class Coupling:
     whole: Mapping[str, str]
     resized: tuple[str, ...] = field(default=())
     operations: tuple[Operation, ...] = field(default=())
+    held: tuple[Held, ...] = field(default=())
     sizes: Mapping[str, Sized] = field(default_factory=dict)
     channels_last: bool = True
 

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from mendsearch.coupling.layout import Ints
+from mendsearch.coupling.lifetimes import Life
 from mendsearch.coupling.units import Units
 
 Site = tuple[str, int]
@@ -62,6 +63,7 @@ class Trace:
         places: by name of a tensor of the network and dimension, its units.
         produced: units that a weight puts out as its channels.
         products: in the order of the first pass.
+        lives: of the tensors of the first pass, in the order of birth.
         readings: layers that read units, by name.
         absorbed: layers whose outputs a batch norm takes.
         choices: by pass and number of the view in it, what its dimensions could be.
@@ -75,6 +77,7 @@ class Trace:
     places: dict[tuple[str, int], Ints] = field(default_factory=dict)
     produced: list[Ints] = field(default_factory=list)
     products: list[Product] = field(default_factory=list)
+    lives: list[Life] = field(default_factory=list)
     readings: dict[str, Reading] = field(default_factory=dict)
     absorbed: set[str] = field(default_factory=set)
     choices: dict[tuple[str, int], Choice] = field(default_factory=dict)

@@ -27,6 +27,7 @@ from mendsearch import batches
 from mendsearch.batches import Batch
 from mendsearch.coupling.copying import named_tensors
 from mendsearch.coupling.layout import Ints
+from mendsearch.coupling.lifetimes import Lifetimes
 from mendsearch.coupling.nesting import tensors_in
 from mendsearch.coupling.rules import rule_of
 from mendsearch.coupling.rules.attention import unscaled_attention
@@ -49,6 +50,7 @@ class Tracer(TorchDispatchMode):
         tensors: parameters and buffers that the pass will use, by name, if not the network's own.
         kind: name of the pass.
         items: number of items in its inputs; costs are per item.
+        lifetimes: what tensors are alive when is noted there, if given.
 
     Attributes:
         modules: names of the modules that are running, outermost first.
@@ -72,11 +74,13 @@ class Tracer(TorchDispatchMode):
         *,
         kind: str = "evaluation",
         items: int = 1,
+        lifetimes: Lifetimes | None = None,
     ) -> None:
         super().__init__()  # type: ignore[no-untyped-call]
         self.given = Given()
         self.guessed = False
         self.model, self.trace, self.kind, self.items = model, trace, kind, items
+        self.lifetimes = lifetimes
         self.modules: list[str] = []
         self.inputs: dict[str, list[Traced]] = {}
         self.failed: tuple[list[Traced], list[Traced]] = [], []
@@ -107,6 +111,7 @@ class Tracer(TorchDispatchMode):
         """Say which tensors are the network's inputs."""
         for tensor in inputs.tensors:
             self.put(tensor, Traced({}, self.trace.input))
+        self._note_lives(inputs.tensors)
 
     @contextmanager
     def following(self) -> Iterator[Tracer]:
@@ -255,6 +260,8 @@ class Tracer(TorchDispatchMode):
     def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         """Run one operator, and follow it."""
         kwargs = kwargs or {}
+        if self.lifetimes is not None:
+            self.lifetimes.now += 1
         if time.monotonic() > self._until:
             raise CouplingError(
                 f"tracing the network took more than {TIME_LIMIT_S:.0f} s, last in `{self.module}`; give smaller inputs"
@@ -271,6 +278,7 @@ class Tracer(TorchDispatchMode):
             rule_of(func)(self, func, args, kwargs, out)
             self._note_writes(func, args, before)
         self._note_views(func, args, out)
+        self._note_lives(out)
         self.after(out)
         return out
 
@@ -289,6 +297,14 @@ class Tracer(TorchDispatchMode):
             views = [leaf for leaf in tree_leaves(out) if isinstance(leaf, Tensor)]
             alive = [other for other in self._aliases.get(pointer, ()) if other() is not None]
             self._aliases[pointer] = [*(alive or [TensorWeakRef(args[0])]), *map(TensorWeakRef, views)]
+
+    def _note_lives(self, out: Any) -> None:
+        """Tensors that are alive, if anybody wants to know."""
+        if self.lifetimes is None:
+            return
+        for leaf in tree_leaves(out):
+            if isinstance(leaf, Tensor):
+                self.lifetimes.note(leaf, self.axes(leaf), self.of_input(leaf))
 
     def _note_writes(self, func: Any, args: Any, before: Traced | None) -> None:
         """Units that are written into a part of a tensor are not seen through the whole of it, so they stay."""
