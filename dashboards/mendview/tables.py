@@ -99,7 +99,8 @@ def _latency_of(result: RunResult | None) -> str:
         met, named, setting = {None: "", True: ", met", False: ", not met"}[timing.met], device(limit), timing.setting
         of = f"a pass of {setting.get('batch')} in {setting.get('runtime')} on {setting.get('device')}"
         asked = f"{timing.asked_ms:.3g} ms were asked for{_pace(timing)}{met}"
-        found.append(f"{f'{named}: ' if named else ''}{of}; {asked}")
+        error = f"predictions err by {words.percent(timing.error)} on average"
+        found.append(f"{f'{named}: ' if named else ''}{of}; {asked}; {error}")
     return ". ".join(found)
 
 

@@ -30,6 +30,8 @@ HELD_OUT = 4
 """Every fourth candidate is kept from the fit, and judges it; the model in the profile is then fitted to all."""
 TOO_NOISY = 0.25
 """Noise above which times mean nothing."""
+LOUD = 4
+"""Measurements after which a machine that is too noisy is given up."""
 
 
 def profile_network(
@@ -84,7 +86,8 @@ def profile_network(
             note = f"{len(found.counts)} candidates, {known}noise {found.noise:.1%}"
             stage.advance(note, min(round(seconds), int(spent)))
             right, over = len(found.counts) >= LEAST and error <= target, spent >= seconds and len(found.counts) >= FEW
-            if right or over or len(found.counts) >= MOST:
+            hopeless = len(found.noises) >= LOUD and found.noise > TOO_NOISY
+            if right or over or hopeless or len(found.counts) >= MOST:
                 break
     return found.profile(features, network_digest(coupling, shapes, geometry), timer.setting, started)
 

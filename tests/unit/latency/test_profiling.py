@@ -56,16 +56,19 @@ def test_a_machine_that_drifts_slows_no_candidate_more_than_another():
     assert times.ms["same"] == pytest.approx(times.dense_ms, rel=0.02)
 
 
-def test_a_machine_too_noisy_is_refused_with_its_spread():
-    device = Synthetic()
+def test_a_machine_too_noisy_is_refused_with_its_spread_before_the_time_is_over(monkeypatch):
+    device, prepared = Synthetic(), []
     rng = np.random.default_rng(0)
+    real = device.prepare
+    monkeypatch.setattr(device, "prepare", lambda *given: prepared.append(1) or real(*given))
 
     def clock():
         device.now += float(rng.exponential(0.05))
         return device.now
 
     with pytest.raises(UsageError, match=r"too noisy to measure: .* differ by \d+%"):
-        profile_network(MODEL, ITEM, Here(device, MODEL, ITEM, clock), seconds=1)
+        profile_network(MODEL, ITEM, Here(device, MODEL, ITEM, clock), seconds=3600)
+    assert len(prepared) < 48, "networks of four measurements"
 
 
 def test_a_profile_is_read_back_as_it_was(tmp_path):
