@@ -11,6 +11,8 @@ from mendsearch.coupling.layout import Ints
 
 TOLERANCE = 0.003
 """Fraction of the budget that may stay unused once no single step can be added; rows of a table are within 1%."""
+FEW = 3
+"""Coupling groups up to which the rest of the budget stays unused: most proposals would become a few structures."""
 MAX_SWAPS = 200
 SECTIONS = 7
 """Times that the range of multiples is divided by 64 in the search for the largest one that fits."""
@@ -22,8 +24,8 @@ def project(proposal: Ints, floor: Ints, limits: Limits) -> Ints:
     """Shrink and refill a proposal. Deterministic and idempotent.
 
     First, restorations shrink or grow in proportion. Then single steps are added where the restoration is the smallest
-    part of what was proposed. Last, while more than `TOLERANCE` of the budget is unused, one coupling group gives steps
-    to another. A step is one channel, or as many as `limits.steps` says.
+    part of what was proposed. Last, while more than `TOLERANCE` of the budget is unused, one of the coupling groups, if
+    there are more than `FEW`, gives steps to another. A step is one channel, or as many as `limits.steps` says.
 
     Args:
         proposal: (G,) int64, keep counts.
@@ -86,7 +88,7 @@ def _swap(counts: Ints, floor: Ints, limits: Limits) -> Ints | None:
         (G,) int64. If no move does that, the one that leaves least unused; None if no move is needed or helps.
     """
     usage = float(limits.usage(counts))
-    if 1 - usage <= TOLERANCE:
+    if 1 - usage <= TOLERANCE or len(counts) <= FEW:
         return None
     widths, steps, one = limits.costs.coupling.widths, limits.steps, np.diag(limits.steps)
     best, best_usage = None, usage + 1e-12

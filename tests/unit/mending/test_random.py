@@ -1,8 +1,15 @@
 """Structures drawn at random."""
 
-import numpy as np
+import itertools
 
+import numpy as np
+import torch
+
+from mendsearch.budget import Limits, build_cost_model
+from mendsearch.config import Budget
+from mendsearch.coupling.graph import find_coupling
 from mendsearch.mending.random import random_structures
+from mendsearch.mending.space import Space
 from tests.unit.mending.test_scoring import search_of
 
 SPACE = search_of("residual", macs=0.4).space
@@ -36,3 +43,18 @@ def test_a_seed_gives_the_same_structures_on_every_machine():
     drawn = keys(random_structures(SPACE, 3, seed=7))
     assert drawn == [(2, 2, 6, 6, 10, 11), (4, 1, 3, 4, 10, 13), (4, 1, 5, 3, 8, 13)]
     assert drawn != keys(random_structures(SPACE, 3, seed=8))
+
+
+def test_few_coupling_groups_have_all_structures_that_no_channel_can_be_added_to():
+    model = torch.nn.Sequential(
+        torch.nn.Conv2d(3, 24, 3), torch.nn.Conv2d(24, 32, 3), torch.nn.Conv2d(32, 12, 1), torch.nn.Flatten()
+    )
+    model.append(torch.nn.Linear(12 * 144, 4))
+    limits = Limits(Budget(macs=0.5), build_cost_model(model, find_coupling(model, torch.randn(2, 3, 16, 16))))
+    space = Space(np.ones(3, dtype=np.int64), limits)
+    every = np.array(list(itertools.product(*(range(1, width + 1) for width in limits.costs.coupling.widths))))
+    fitting = {tuple(counts) for counts in every[limits.usage(every) <= 1].tolist()}
+    full = {one for one in fitting if not any(tuple(np.add(one, more)) in fitting for more in np.eye(3, dtype=int))}
+    drawn = {tuple(counts.tolist()) for counts in random_structures(space, 2000, seed=0)}
+    assert drawn <= full
+    assert len(drawn) > 0.6 * len(full), "they are not pulled to the few that fill the budget best"

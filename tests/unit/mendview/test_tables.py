@@ -102,7 +102,9 @@ def test_where_the_budget_is_in_time_the_times_are_those_of_its_device():
     }  # fmt: skip
     measured = RunResult.read(RESULT | {"timings": {"latency_ms": timing}})
     assert result_rows(measured, None)[3][-1] == "8.25 ms (7.5 predicted)"
-    assert "latency: a pass of 4 in onnxruntime on a board; 8 ms were asked for, met; predictions err by " in caption(measured)
+    assert "latency: a pass of 4 in onnxruntime on a board; 8 ms were asked for, met; predictions err by " in caption(
+        measured
+    )
     slower = RunResult.read(RESULT | {"timings": {"latency_ms": timing | {"pace": 1.25}}})
     assert "8 ms were asked for (10 at the pace at which the device was measured), met; " in caption(slower)
     unmeasured = timing | {"measured_ms": {}, "noise": None, "met": None}
@@ -110,7 +112,10 @@ def test_where_the_budget_is_in_time_the_times_are_those_of_its_device():
     assert result_rows(elsewhere, None)[3][-1] == "7.5 ms predicted"
     both = RunResult.read(RESULT | {"timings": {"latency_ms.board": timing, "latency_ms.phone": unmeasured}})
     assert result_rows(both, None)[3][-1] == "8.25 ms on board (7.5 predicted), 7.5 ms on phone predicted"
-    assert "latency: board: a pass of 4 in onnxruntime on a board; 8 ms were asked for, met; predictions err by " in caption(both)
+    assert (
+        "latency: board: a pass of 4 in onnxruntime on a board; 8 ms were asked for, met; predictions err by "
+        in caption(both)
+    )
     assert " on average. phone: " in caption(both)
     assert cost("latency_ms", 0.651) == "0.651 ms"
     assert cost("size_bytes", 2e6) == "2 M bytes of weights"
