@@ -55,7 +55,7 @@ class Silenced(Tracer):
     def compute(self, func: Any, args: Any, kwargs: Any) -> Any:
         """The operator, norms over channels over those that are left."""
         name = func.overloadpacket.__name__
-        if name == "native_layer_norm":
+        if name in ("native_layer_norm", "_fused_rms_norm", "rms_norm"):
             return self._layer_norm(func, *args)
         if name == "native_group_norm":
             return self._group_norm(func, *args)
@@ -71,6 +71,8 @@ class Silenced(Tracer):
         parameters = [part.index_select(dim - first, kept) if isinstance(part, Tensor) else part for part in rest]
         taken = inputs.index_select(dim, kept)
         made = func(taken, list(taken.shape[first:]), *parameters)
+        if isinstance(made, Tensor):
+            return inputs.new_zeros(inputs.shape).index_copy(dim, kept, made)
         return inputs.new_zeros(inputs.shape).index_copy(dim, kept, made[0]), *made[1:]
 
     def _group_norm(self, func: Any, inputs: Tensor, weight: Any, bias: Any, *rest: Any) -> Any:

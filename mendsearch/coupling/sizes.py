@@ -10,7 +10,9 @@ from contextlib import contextmanager, suppress
 from fractions import Fraction
 from typing import Any
 
+import torch
 from torch import Tensor, nn
+from torch.nn import functional
 from torch.overrides import TorchFunctionMode
 
 from mendsearch.coupling.nesting import tensors_in
@@ -68,6 +70,22 @@ class Size(int):
 Heard = Callable[[Any, Any, Any], None]
 
 
+@torch.library.custom_op(
+    "mendsearch::rms_norm", mutates_args=(), schema="(Tensor inputs, int[] shape, Tensor? weight, float? eps) -> Tensor"
+)
+def _rms_norm_operator(inputs: Tensor, shape: list[int], weight: Tensor | None, eps: float | None) -> Tensor:
+    return functional.rms_norm(inputs, shape, weight, eps)
+
+
+def _rms_norm(inputs: Tensor, normalized_shape: Any, weight: Tensor | None = None, eps: float | None = None) -> Tensor:
+    found: Tensor = _rms_norm_operator(inputs, list(normalized_shape), weight, eps)
+    return found
+
+
+WHOLE: dict[Any, Callable[..., Any]] = {functional.rms_norm: _rms_norm, torch.rms_norm: _rms_norm}
+"""Norms that PyTorch takes apart on a CPU, into operators that do not tell what they are, and what runs them whole."""
+
+
 class Given(TorchFunctionMode):
     """Within the scope, the integers that the running function of PyTorch was given are known.
 
@@ -92,7 +110,7 @@ class Given(TorchFunctionMode):
         ints = list(_ints((args, tuple(kwargs.values()))))
         outer, self.ints = self.ints, ints if any(isinstance(value, Size) for value in ints) else self.ints
         try:
-            return func(*args, **kwargs)
+            return WHOLE.get(func, func)(*args, **kwargs)
         except Exception:
             self.refused = list(tensors_in((args, kwargs)))
             raise
@@ -195,7 +213,7 @@ def unwritten_size(module: nn.Module) -> tuple[str, int] | None:
     """The attribute of a norm without tensors that holds a size, and the dimension of its inputs that has that size."""
     if isinstance(module, nn.modules.batchnorm._NormBase) and not module.affine and not module.track_running_stats:
         return "num_features", 1
-    if isinstance(module, nn.LayerNorm) and module.weight is None and len(module.normalized_shape) == 1:
+    if isinstance(module, nn.LayerNorm | nn.RMSNorm) and module.weight is None and len(module.normalized_shape) == 1:
         return "normalized_shape.0", -1
     return None
 

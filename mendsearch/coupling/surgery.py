@@ -37,7 +37,7 @@ def sized_attributes(module: nn.Module, shapes: Mapping[str, tuple[int, ...]]) -
         return {"num_features": weight[0]}
     if isinstance(module, nn.GroupNorm):
         return {"num_channels": weight[0]}
-    if isinstance(module, nn.LayerNorm):
+    if isinstance(module, nn.LayerNorm | nn.RMSNorm):
         return {"normalized_shape": tuple(weight)}
     if isinstance(module, nn.PReLU):
         return {"num_parameters": weight[0]}

@@ -39,6 +39,21 @@ class LayerNormAll(nn.Module):
         return self.tail(self.m(x.mean((2, 3))))
 
 
+class RMSNorms(nn.Module):
+    """Norms by the root mean square over channels, as a module, without parameters, and as a function."""
+
+    def __init__(self):
+        super().__init__()
+        self.a, self.n, self.m = nn.Linear(3, 24), nn.RMSNorm(24), nn.RMSNorm(20, elementwise_affine=False)
+        self.b, self.c, self.tail = nn.Linear(24, 20), nn.Linear(20, 16), nn.Linear(16, 10)
+        self.scale = nn.Parameter(torch.linspace(0.5, 1.5, 16))
+
+    def forward(self, x):
+        x = F.relu(self.n(self.a(x.flatten(2).transpose(1, 2))))
+        x = F.relu(self.c(F.relu(self.m(self.b(x)))))
+        return self.tail(F.rms_norm(x, self.scale.shape, self.scale, eps=1e-5).mean(1))
+
+
 class GroupNormPlain(nn.Module):
     def __init__(self):
         super().__init__()
@@ -179,6 +194,7 @@ WEIGHTS = {
     "raw_conv": (RawConv, IMAGE),
     "layernorm_all": (LayerNormAll, IMAGE),
     "groupnorm_plain": (GroupNormPlain, IMAGE),
+    "rms_norms": (RMSNorms, IMAGE),
     "transposed": (Transposed, IMAGE),
     "dynamic_conv": (DynamicConv, IMAGE),
     "standardised": (StandardisedNet, IMAGE),

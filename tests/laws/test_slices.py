@@ -70,7 +70,7 @@ def silenced(model, slicer, kept, inputs):
             hook.remove()
 
 
-OVER_CHANNELS = (nn.LayerNorm, nn.GroupNorm)
+OVER_CHANNELS = (nn.LayerNorm, nn.GroupNorm, nn.RMSNorm)
 WITHOUT_LAYERS = {"raw_conv", "einsum", "embedded", "mixer", "mha_head"}
 """Channels that no layer puts out, or that are not zero behind a layer that is silenced: a bias over positions."""
 

@@ -48,9 +48,9 @@ def _batch_norm(tracer: Tracer, func: Any, args: Any, kwargs: Any, out: Any) -> 
         tracer.put(statistics, Traced({0: units} if told else {}, debts))  # type: ignore[dict-item]
 
 
-@rule("native_layer_norm", "_fused_rms_norm")
+@rule("native_layer_norm", "_fused_rms_norm", "rms_norm")
 def _layer_norm(tracer: Tracer, func: Any, args: Any, kwargs: Any, out: Any) -> None:
-    traced, shape = tracer.get(args[0]) or Traced(), argument(func, args, kwargs, "normalized_shape")
+    traced, shape = tracer.get(args[0]) or Traced(), args[1]
     first = args[0].dim() - len(shape)
     parameters = [value for value in args[1:] if isinstance(value, Tensor)]
     for dim in range(first, args[0].dim()):
