@@ -33,7 +33,7 @@ TRIAL_ROWS, REFINED_ROWS = 8, 64
 """Rows of a layer's regression for each of its input features."""
 BATCH = 256
 """Items of one forward pass at most, where passes can be cut."""
-VERSION = 3
+VERSION = 4
 """Raised when the same candidate would get other weights."""
 
 
@@ -212,12 +212,20 @@ class Weights:
 
     def _rows(self, kept: dict[Layout, Tensor]) -> dict[str, Tensor]:
         """By module, the output channels or normed channels that stay."""
-        return {
-            name.rpartition(".")[0]: kept[layout]
-            for name, axes in self.coupling.axes.items()
-            for dim, layout in axes
-            if dim == 0 and name.rpartition(".")[2] in ("weight", "running_mean")
-        }
+        found = {}
+        for name, axes in self.coupling.axes.items():
+            layer, _, key = name.rpartition(".")
+            for dim, layout in axes:
+                if (key, dim) in self._telling(layer):
+                    found[layer] = kept[layout]
+        return found
+
+    def _telling(self, layer: str) -> tuple[tuple[str, int], ...]:
+        """The tensors of a layer, and their dimensions, whose indices are its outputs."""
+        module = self.model.get_submodule(layer)
+        if not isinstance(module, nn.modules.conv._ConvTransposeNd):
+            return ("weight", 0), ("running_mean", 0)
+        return (("weight", 1),) if module.groups == 1 else (("bias", 0),)
 
     def _folded(self, counts: Ints) -> tuple[dict[str, Tensor], dict[Layout, Tensor]]:
         """Sliced, removed inputs folded into the kept ones; and the kept indices of every layout."""

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from mendsearch.reconstruction.moments import Moments
-from mendsearch.reconstruction.patches import patches_at, weight_of
+from mendsearch.reconstruction.patches import add_to_weight, matrix_of, patches_at
 from mendsearch.reconstruction.targets import WIDE, Target
 from mendsearch.reconstruction.wide import Rows
 
@@ -67,9 +67,8 @@ def fit(module: Any, inputs: Tensor, target: Target, wanted: Tensor, fitted: int
     now = (made(patches[:, :split], missing[:, :split]), made(patches[:, split:], missing[:, split:]))
     seen = Seen(origin, *((seen.fitted + now[0], seen.held + now[1]) if seen else now))
     change = _change(seen, centred)
-    weight: Tensor = weight_of(module)
     if change is not None:
-        weight.add_(change.transpose(1, 2).reshape(weight.shape).to(weight.dtype))
+        add_to_weight(module, change.transpose(1, 2))
     if module.bias is not None:
         both = seen.fitted + seen.held
         shift, mean = both.lack + origin[1][:, 0], both.mean + origin[0][:, 0]
@@ -93,8 +92,8 @@ def _by_group(patches: Tensor) -> Tensor:
 
 def _missing(module: nn.Module, patches: Tensor, wanted: Tensor) -> Tensor:
     """(conv groups, rows, outputs) of what is wanted that the layer as it is does not give."""
-    groups, rows, features = patches.shape
-    given = patches @ weight_of(module).float().reshape(groups, -1, features).transpose(1, 2)
+    groups, rows, _ = patches.shape
+    given = patches @ matrix_of(module).float().transpose(1, 2)
     missing = (wanted.view(rows, groups, -1).transpose(0, 1) - given).contiguous()
     bias: Any = module.bias
     return missing if bias is None else missing - bias.float().view(groups, 1, -1)

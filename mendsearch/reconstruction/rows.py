@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from mendsearch.batches import Batch
 from mendsearch.coupling.layout import Coupling
 from mendsearch.modes import run_one
-from mendsearch.reconstruction.patches import fittable, weight_of
+from mendsearch.reconstruction.patches import features_of, fittable, outputs_of, weight_of
 
 STARVED = 0.1
 """Fraction of the coupling groups that may have fewer rows: most networks have a classifier behind global pooling."""
@@ -31,7 +31,7 @@ def items_needed(model: nn.Module, coupling: Coupling, inputs: Batch, rows_per_f
     needs: dict[str, int] = {}
 
     def count(layer: str, module: nn.Module, inputs: tuple[Tensor, ...], outputs: Tensor) -> None:
-        rows = max(1, outputs.numel() // weight_of(module).shape[0])
+        rows = max(1, outputs.numel() // outputs_of(module))
         needs[layer] = -(-rows_per_feature * _features(module, inputs[0]) // rows)
 
     run_one(model, inputs, fittable(model), count)
@@ -50,7 +50,8 @@ def _nearly_all(coupling: Coupling, needs: dict[str, int]) -> int:
 
 def _features(module: nn.Module, inputs: Tensor) -> int:
     """Inputs that one output is a sum over, without those that are always padding."""
-    weight, sizes = weight_of(module), inputs.shape[2:]
-    if weight.dim() == 2:
-        return weight.shape[1]
-    return weight.shape[1] * math.prod(min(kernel, size) for kernel, size in zip(weight.shape[2:], sizes, strict=True))
+    kernel, sizes = weight_of(module).shape[2:], inputs.shape[2:]
+    if not kernel:
+        return features_of(module)
+    inside = math.prod(min(length, size) for length, size in zip(kernel, sizes, strict=True))
+    return features_of(module) // math.prod(kernel) * inside

@@ -12,7 +12,15 @@ from mendsearch.batches import Batch
 from mendsearch.modes import evaluating, run_one
 from mendsearch.reconstruction.branches import Branches, Tip
 from mendsearch.reconstruction.norms import NormMoments, recorded
-from mendsearch.reconstruction.patches import features_of, fittable, outputs_at, sample_places, weight_of
+from mendsearch.reconstruction.patches import (
+    expected_sizes,
+    features_of,
+    fittable,
+    groups_of,
+    outputs_at,
+    outputs_of,
+    sample_places,
+)
 
 LEAST_ROWS = 4096
 """Rows of a layer's regression at the least, where there are as many."""
@@ -84,8 +92,9 @@ def dense_targets(
 ) -> Dense:
     """Targets of every layer that can be fitted, and moments of every batch norm, in one forward pass.
 
-    Left out, and kept as they are: transposed convolutions, layers that run more than once or not at all, weights that
-    are computed (a parametrisation), and layers that do not give as many rows for each item.
+    Left out, and kept as they are: layers that run more than once or not at all, weights that are computed (a
+    parametrisation), layers that do not give as many rows for each item, and transposed convolutions that are told
+    their output size.
 
     Args:
         model: the dense network; not changed.
@@ -98,15 +107,17 @@ def dense_targets(
     targets: dict[str, Target] = {}
     left_out: set[str] = set()
     sizes: dict[str, Tensor] = {}
+    expected: dict[str, tuple[int, ...] | None] = {}
 
     def read(layer: str, module: nn.Module, inputs: Tensor) -> None:
-        sizes[layer] = sizes_of(inputs)
+        sizes[layer], expected[layer] = sizes_of(inputs), expected_sizes(module, inputs)
 
     def output(tip: Tip) -> None:
-        if tip.layer in targets or not _by_items(tip.outputs, items):
+        other_size = expected[tip.layer] not in (None, tuple(tip.outputs.shape[2:]))
+        if tip.layer in targets or other_size or not _by_items(tip.outputs, items):
             left_out.add(tip.layer)
             return
-        features, groups = features_of(tip.module), int(getattr(tip.module, "groups", 1))
+        features, groups = features_of(tip.module), groups_of(tip.module)
         rows = min(rows_per_feature * features, int(MOST_WORK * rows_per_feature / features**2))
         rows = max(LEAST_ROWS, rows) // passes
         rows = min(rows, MOST_BYTES // (4 * features * groups))
@@ -158,6 +169,6 @@ def affordable(model: nn.Module, inputs: Batch) -> int:
 
 def _gain(tip: Tip, like: Tensor) -> Tensor:
     if tip.norm is None or tip.norm.running_var is None:
-        return like.new_ones(weight_of(tip.module).shape[0])
+        return like.new_ones(outputs_of(tip.module))
     gain = (tip.norm.running_var + tip.norm.eps).rsqrt()
     return (gain if tip.norm.weight is None else gain * tip.norm.weight).float()
