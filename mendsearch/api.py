@@ -13,6 +13,9 @@ from mendsearch.arguments import (
     check_call,
     check_choice,
     check_finetune,
+    check_flags,
+    check_functions,
+    check_kinds,
     check_seconds,
     groups_of,
     metric_of,
@@ -31,6 +34,7 @@ from mendsearch.config import (
     SamplerName,
 )
 from mendsearch.coupling.copying import dtype_of, unwrapped
+from mendsearch.coupling.grouping import held_line
 from mendsearch.errors import DataError
 from mendsearch.mending.finetuning import Finetune
 from mendsearch.mending.judges import Metric
@@ -140,6 +144,9 @@ def mend(
     check_call(model, budget, prune, name, {"n_trials": n_trials, "seed": seed, **items})
     check_seconds(seconds)
     check_finetune(finetune)
+    check_functions(batch=batch, on_progress=on_progress)
+    check_flags(early_stopping=early_stopping, quiet=quiet)
+    check_kinds(score_outputs, calibration_groups, warm_start)
     check_choice("criterion", criterion, CriterionName)
     check_choice("sampler", sampler, SamplerName)
     check_choice("reconstruction", reconstruction, ReconstructionName)
@@ -165,6 +172,8 @@ def mend(
         check_labels(labels, classes_of(model, seen, score_outputs), "validation")
     for line in doubts(model, seen, labels, score_outputs):
         warnings.warn(line, CalibrationWarning, stacklevel=3)
+    if kept := held_line(problem.coupling, "`Pruned.whole`"):
+        reporter.say(kept)
     groups = groups_of(calibration_groups, len(seen))
     ranking, statistics = rank_channels(problem, seen, criterion, seed, reporter, groups)
     call = Call(

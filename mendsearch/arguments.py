@@ -9,6 +9,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from typing import get_args
 
+import optuna
 import torch
 from torch import Tensor, nn
 
@@ -101,6 +102,47 @@ def check_seconds(seconds: object) -> None:
     number = isinstance(seconds, int | float) and not isinstance(seconds, bool)
     if seconds is not None and not (number and 0 < seconds < math.inf):  # type: ignore[operator]
         raise UsageError(f"seconds: got {seconds!r}, expected a positive number, or None for no limit")
+
+
+def check_functions(**given: object) -> None:
+    """Check that arguments are functions, or None.
+
+    Raises:
+        UsageError: one is neither.
+    """
+    for name, value in given.items():
+        if value is not None and not callable(value):
+            raise UsageError(f"{name}: got {value!r}, expected a function, or None")
+
+
+def check_flags(**given: object) -> None:
+    """Check that arguments are true or false.
+
+    Raises:
+        UsageError: one is neither.
+    """
+    for name, value in given.items():
+        if not isinstance(value, bool):
+            raise UsageError(f"{name}: got {value!r}, expected True or False")
+
+
+def check_kinds(score_outputs: object, calibration_groups: object, warm_start: object) -> None:
+    """Check what kind of thing each of these arguments is, or that it is None.
+
+    Raises:
+        UsageError: it is another.
+    """
+    if score_outputs is not None and not isinstance(score_outputs, Mapping):
+        raise UsageError(
+            f"score_outputs: got {score_outputs!r}, expected a dict by output, such as {{'output': 'squared'}}; "
+            f"`mendsearch inspect` names the outputs"
+        )
+    if isinstance(calibration_groups, str):
+        raise UsageError(f"calibration_groups: got {calibration_groups!r}, expected a whole number for each item")
+    if warm_start is not None and not isinstance(warm_start, optuna.Study):
+        raise UsageError(
+            f"warm_start: got {type(warm_start).__name__}, expected an Optuna study, such as `Pruned.study`"
+        )
 
 
 def check_choice(name: str, given: object, choices: object) -> None:

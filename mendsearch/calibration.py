@@ -88,7 +88,10 @@ def _of_outputs(outputs: Tensor, divergence: Divergence, of: str) -> Iterator[st
     entropy = float(-(likely.exp() * likely).sum(divergence.axis).mean()) / most
     classes = likely.argmax(divergence.axis)
     if entropy > FLAT:
-        yield f"the network's outputs say nothing{of} (every class is as likely); load trained weights"
+        yield (
+            f"the network's outputs say nothing{of} (as classes, all are as likely); load trained weights, or name "
+            f"another divergence for them (docs/outputs.md)"
+        )
     elif bool((classes == classes.flatten()[0]).all()):
         yield f"the network gives class {int(classes.flatten()[0])} for all items{of}; take items of every class"
 

@@ -15,6 +15,8 @@ from rich.progress import Progress as Bars
 PLAIN_INTERVAL_S = 5.0
 STILL_INTERVAL_S = 60.0
 """Pause between two plain lines while no step is done."""
+SMALL = 5e-4
+"""Scores below which four decimals show next to nothing."""
 
 
 @dataclass(frozen=True)
@@ -115,3 +117,9 @@ class Reporter:
                 yield Stage(self, title, total, done)
             finally:
                 self.bars = None
+
+
+def shown(score: float, *, signed: bool = False) -> str:
+    """A score, or a difference of two, with four decimals, or three digits where those would show next to nothing."""
+    form = "+" if signed else ""
+    return f"{score:{form}.2e}" if 0 < abs(score) < SMALL else f"{score:{form}.4f}"

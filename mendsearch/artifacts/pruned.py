@@ -14,6 +14,7 @@ from torch import Tensor, nn
 from mendsearch.artifacts.folder import write_folder
 from mendsearch.artifacts.structure import PrunedStructure
 from mendsearch.coupling.surgery import build_pruned
+from mendsearch.progress import shown
 from mendstore.records import SIGNIFICANT, Timing, all_met
 
 
@@ -64,6 +65,7 @@ class Pruned:
             `agreement`, or the name of your metric.
         leads: by control that is another structure, and `best`, by how much this one is ahead in `figure`, item by item
             after equal fine-tuning, and the standard error.
+        whole: by layer that keeps all its channels, why.
         timings: predicted and measured milliseconds of the finalists, by the names of the limits in time, `latency_ms`
             or `latency_ms.NAME`; nothing is measured where this machine is not that of the latency profile.
     """
@@ -81,6 +83,7 @@ class Pruned:
     controls: Mapping[str, Control] = field(repr=False)
     figure: str
     leads: Mapping[str, tuple[float, float]] = field(repr=False)
+    whole: Mapping[str, str] = field(repr=False)
     timings: Mapping[str, Timing] = field(repr=False)
 
     @property
@@ -115,7 +118,8 @@ class Pruned:
             return f"{self.chosen} is taken"
         ahead, error = self.leads[name]
         side = "ahead of" if ahead > SIGNIFICANT * error else "behind" if -ahead > SIGNIFICANT * error else "level with"
-        return f"{self.chosen} is {side} {name} in {self.figure}: {ahead:+.4f} ± {SIGNIFICANT * error:.4f}"
+        by = f"{shown(ahead, signed=True)} ± {shown(SIGNIFICANT * error)}"
+        return f"{self.chosen} is {side} {name} in {self.figure}: {by}"
 
     def save(self, folder: str | Path, *, name: str | None = None, kwargs: Mapping[str, Any] | None = None) -> None:
         """Write the network to a folder, as it is now: with the weights of a fine-tuning that changed `model`.

@@ -57,6 +57,7 @@ def result_of(
         controls={name: _control(search, finalists[name]) for name in CONTROLS},
         figure=judged.figure,
         leads=_leads(finalists, chosen, judged),
+        whole=search.problem.coupling.whole,
         timings=timings,
     )
 

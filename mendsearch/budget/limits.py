@@ -10,7 +10,7 @@ import numpy as np
 from mendsearch.budget.costs import CostModel
 from mendsearch.budget.features import Floats
 from mendsearch.config import Budget, is_latency
-from mendsearch.coupling.grouping import EXCLUDED, OUTPUT
+from mendsearch.coupling.grouping import EXCLUDED, held_whole
 from mendsearch.coupling.layout import Coupling, Ints
 from mendsearch.errors import BudgetError
 
@@ -77,7 +77,7 @@ class Limits:
 def _whole(coupling: Coupling) -> str:
     """What stays whole, and what can be done for it; empty if that is the outputs alone."""
     excluded = any(reason.startswith(EXCLUDED) for reason in coupling.whole.values())
-    others = [name for name, reason in coupling.whole.items() if not reason.startswith((EXCLUDED, OUTPUT))]
+    others = list(held_whole(coupling))
     fewer = ", or exclude fewer layers" if excluded else ""
     if not others:
         return fewer

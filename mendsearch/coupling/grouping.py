@@ -40,6 +40,22 @@ def coupling_of(model: nn.Module, trace: Trace, kept: list[tuple[Ints, str]]) ->
     return _Builder(model, trace, kept).build()
 
 
+def held_whole(coupling: Coupling) -> dict[str, str]:
+    """By layer, why it keeps all its channels, where they are no outputs and nobody asked for it."""
+    expected = (EXCLUDED, OUTPUT, ONE, UNUSED)
+    return {name: reason for name, reason in coupling.whole.items() if not reason.startswith(expected)}
+
+
+def held_line(coupling: Coupling, where: str) -> str | None:
+    """What stays whole in a sentence, with where all reasons are; None where nothing does."""
+    held = held_whole(coupling)
+    if not held:
+        return None
+    layers = len(coupling.whole) + len({layer for group in coupling.groups for layer in group.layers})
+    name, reason = next(iter(held.items()))
+    return f"{len(held)} of {layers} layers keep all their channels, such as `{name}`: {reason}; {where} lists them"
+
+
 def prunable(coupling: Coupling, trace: Trace) -> Ints:
     """Every unit that a coupling group holds."""
     found = [trace.places[name, dim][layout.group >= 0] for name, axes in coupling.axes.items() for dim, layout in axes]

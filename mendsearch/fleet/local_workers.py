@@ -17,7 +17,7 @@ from mendsearch.fleet.exit_reports import report_ends
 from mendsearch.fleet.launch import Slot, Supervisor, cpu_slots, gpu_slots
 from mendsearch.fleet.launch.devices import visible_gpus
 from mendsearch.fleet.launch.supervisor import PATIENCE_S
-from mendsearch.progress import Reporter
+from mendsearch.progress import Reporter, shown
 from mendsearch.stopping import Stopping
 from mendsearch.study.worker import check_done
 
@@ -130,7 +130,7 @@ def _shown(
     with reporter.stage("mend", registered.trials, mendstore.progress(database, registered.study_id)[0]) as stage:
         for _ in _seconds(crew, stopping):
             done, best = mendstore.progress(database, registered.study_id)
-            stage.advance("" if best is None else f"best score {best:.4f}", done)
+            stage.advance("" if best is None else f"best score {shown(best)}", done)
             if done >= mendstore.find(database, registered.name).trials:
                 break
     for _ in _seconds(crew, stopping):

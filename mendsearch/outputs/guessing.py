@@ -68,7 +68,7 @@ def guess(name: str, values: Leaf, given: Tensor | None, likely: Sequence[Tensor
     5. Vectors of length 1 along the second or the last axis: `cosine`.
     6. A name that says that it is measured (`boxes`, `depth`, `embedding`): `squared`.
     7. One value an item, or one channel on a map: `bernoulli` of logits; `squared` if some exceed what a logit can be.
-    8. Of the first input's shape, and correlated with it (denoising, super-resolution): `squared`.
+    8. Of the first input's shape, and correlated with it (denoising, autoencoders): `squared`.
     9. Beside an output of rule 3 for the same positions, where a network of classes has applied its softmax: `squared`,
        unless these are the logits of those probabilities.
     10. (N, K), or a map (N, C, H, W) or a volume: `kl` over the second axis, at each position.
@@ -141,7 +141,7 @@ def _by_shape(values: Tensor, given: Tensor | None, likely: Sequence[Tensor]) ->
         if float(values.abs().max()) <= SATURATED:
             return Guess("bernoulli", "one logit an item" if values[0].numel() == 1 else "one logit a position")
         return Guess("squared", "one value, too large for a logit", _features(values))
-    if given is not None and _is_image(values, given):
+    if given is not None and _is_like(values, given):
         return Guess("squared", "it is of the input's shape, and like it", 1)
     if any(_beside(values, other) for other in likely):
         return Guess("squared", "beside probabilities, which are what this network gives of classes", _features(values))
@@ -163,8 +163,8 @@ def _beside(values: Tensor, likely: Tensor) -> bool:
     return values.shape != likely.shape or float((values.softmax(1) - likely).abs().max()) > SUM
 
 
-def _is_image(values: Tensor, given: Tensor) -> bool:
-    if values.dim() < 3 or values.shape != given.shape or not given.is_floating_point():
+def _is_like(values: Tensor, given: Tensor) -> bool:
+    if values.dim() < 2 or values.shape != given.shape or not given.is_floating_point():
         return False
     pair = torch.stack([values.flatten(), given.to(values).flatten()])
     return float(torch.corrcoef(pair)[0, 1]) > ALIKE

@@ -6,6 +6,7 @@ import time
 
 from mendsearch.calibration import doubts
 from mendsearch.coupling.copying import load_state, state_of
+from mendsearch.coupling.grouping import held_line
 from mendsearch.files import read_tensors, write_tensors
 from mendsearch.mending.measuring import comparison_in
 from mendsearch.mending.search import Search, rank_channels
@@ -63,6 +64,8 @@ def rank(run: Run) -> Search:
         started, key = time.perf_counter(), ranking_key(run)
         for line in doubts(problem.model, splits.calibration, splits.validation[1], problem.outputs):
             run.reporter.say(f"warning: {line}")
+        if kept := held_line(problem.coupling, "`mendsearch inspect`"):
+            run.reporter.say(kept)
         if not reused(run, "rank", key, path.name, "ranking and statistics"):
             ranked = rank_channels(problem, splits.calibration, criterion, spec.seed, run.reporter)
             write_tensors(path, to_tensors(*ranked))

@@ -57,6 +57,8 @@ def with_sensitivity(
         ModelError: the outputs have no gradient, or one that is not finite.
     """
     layers = [c.layer for c in coupling.consumers if c.conv_groups == 1 and c.layer in statistics]
+    if not layers:  # all are read by transposed convolutions, say
+        return dict(statistics)
     found = sensitivities(model, layers, inputs, comparison, batch_size, on_batch)
     return dict(statistics) | {
         layer: replace(statistics[layer], sensitivity=sensitivity) for layer, sensitivity in found.items()

@@ -18,7 +18,7 @@ from mendsearch.mending.random import random_structures
 from mendsearch.mending.scoring import Scored
 from mendsearch.mending.search import Search
 from mendsearch.mending.space import Space
-from mendsearch.progress import Reporter
+from mendsearch.progress import Reporter, shown
 
 CONTROLS = ("uniform", "pre_pruned", "curves", "random")
 FEW = 6
@@ -74,7 +74,7 @@ def choose(study: optuna.Study, search: Search, most: int, seed: int, reporter: 
         for counts in [*few, drawn]:
             if tuple(counts) not in scored:
                 scored[tuple(counts)] = search.scorer.refined(counts)
-                stage.advance(f"best score {max(found.value for found in scored.values()):.4f}")
+                stage.advance(f"best score {shown(max(found.value for found in scored.values()))}")
     curves = max(search.by_curves, key=lambda counts: scored[tuple(counts)].value)
     controls = dict(zip(CONTROLS, (search.uniform, search.pre_pruned, curves, drawn), strict=True))
     # the search did not find the drawn structure, and takes no credit for it

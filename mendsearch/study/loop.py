@@ -10,7 +10,7 @@ from typing import Any, Protocol
 from mendsearch.coupling.layout import Ints
 from mendsearch.mending.scoring import Scored, Scorer
 from mendsearch.mending.space import Space
-from mendsearch.progress import Reporter
+from mendsearch.progress import Reporter, shown
 
 KEEP_COUNTS = "keep_counts"
 
@@ -89,7 +89,7 @@ def run_trials(
             if early_stopping and scored is not None and _beats(scored, incumbent):
                 incumbent = scored
             found = source.best()
-            stage.advance("" if found is None else f"best score {found[1]:.4f}", source.done())
+            stage.advance("" if found is None else f"best score {shown(found[1])}", source.done())
 
 
 def _attributes(space: Space, counts: Ints) -> dict[str, Any]:

@@ -149,3 +149,37 @@ def test_the_score_of_the_trial_is_told_beside_that_of_the_network():
     pruned = mendsearch.mend(build("residual"), calibration=IMAGES, validation=IMAGES, **CALL)
     values = {str(trial.user_attrs["keep_counts"]): trial.value for trial in pruned.study.trials}
     assert pruned.trial_score == values.get(str(dict(pruned.keep_counts)))
+
+
+@pytest.mark.parametrize(
+    ("change", "expected"),
+    [
+        ({"score_outputs": "squared"}, "expected a dict by output, such as {'output': 'squared'}"),
+        ({"batch": "x"}, "expected a function, or None"),
+        ({"on_progress": 3}, "expected a function, or None"),
+        ({"early_stopping": "no"}, "expected True or False"),
+        ({"quiet": "yes"}, "expected True or False"),
+        ({"calibration_groups": "a"}, "expected a whole number for each item"),
+        ({"warm_start": "x"}, "expected an Optuna study"),
+    ],
+)
+def test_other_arguments_are_refused_in_one_line_too(change, expected):
+    ((argument, _),) = change.items()
+    said = refused(**change)
+    assert said.startswith(f"{argument}: got ")
+    assert expected in said
+
+
+@pytest.mark.filterwarnings("ignore::mendsearch.calibration.CalibrationWarning")
+def test_what_stays_whole_is_said_and_kept(capsys):
+    class Averaged(nn.Sequential):
+        def forward(self, images):
+            return self[1](self[0](images) * self[0](images).mean(1, keepdim=True)).mean((2, 3))
+
+    model = nn.Sequential(nn.Conv2d(3, 12, 3, padding=1), Averaged(nn.Conv2d(12, 8, 3), nn.Conv2d(8, 10, 3))).eval()
+    pruned = mendsearch.mend(
+        model, calibration=IMAGES, validation=IMAGES, budget=mendsearch.Budget(macs=0.7), n_trials=2
+    )
+    assert "mean over its channels" in pruned.whole["1.0"]
+    said = capsys.readouterr().err
+    assert "1 of 3 layers keep all their channels, such as `1.0`: mean over its channels" in said

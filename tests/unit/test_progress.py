@@ -1,5 +1,5 @@
 from mendsearch import progress
-from mendsearch.progress import Reporter
+from mendsearch.progress import Reporter, shown
 
 
 def test_where_there_is_no_terminal_progress_is_plain_lines_on_stderr(capsys):
@@ -16,6 +16,11 @@ def test_a_stage_taken_up_counts_what_was_done(capsys):
     with Reporter().stage("mend", 5, done=4) as stage:
         stage.advance()
     assert "mend: 5/5" in capsys.readouterr().err
+
+
+def test_small_scores_show_digits():
+    assert [shown(value) for value in (-0.25, -0.00004, 0.0)] == ["-0.2500", "-4.00e-05", "0.0000"]
+    assert shown(0.0001, signed=True) == "+1.00e-04"
 
 
 def test_quiet_says_nothing(capsys):

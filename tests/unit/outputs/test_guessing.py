@@ -79,3 +79,10 @@ def test_boxes_beside_probabilities_are_quantities():
     outputs, _ = outputs_of(Faces(), torch.randn(16, 3, 5, 5))
     assert [output.divergence for output in outputs] == ["squared", "kl"]
     assert "probabilities" in outputs[0].reason
+
+
+def test_vectors_like_the_inputs_are_numbers():
+    """An autoencoder of flat inputs."""
+    given = torch.randn(64, 12)
+    assert guess("output", given + 0.3 * torch.randn_like(given), given).divergence == "squared"
+    assert guess("output", torch.randn_like(given), given).divergence == "kl"
