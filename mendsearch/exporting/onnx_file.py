@@ -61,6 +61,8 @@ def write_onnx(path: Path, traced: Traced) -> None:
         raise ModelError(f'export: the network has no ONNX form: {reason(error)}; try format="pt2"') from error
     assert converted is not None  # it is only None where it was given a path
     _distinguish(converted.model.graph)
+    for value, name in zip(converted.model.graph.inputs, traced.inputs, strict=True):
+        value.name = name  # the exporter gives another one to an input that is an output too
     converted.save(path, external_data=False)
 
 

@@ -92,7 +92,7 @@ def trace(network: nn.Module, call: Arguments, items: int | None = None) -> Trac
             outputs = network(*args, **kwargs)
     except Exception as error:  # a forward may raise anything
         raise ModelError(
-            f"export: the network refuses the example: {reason(error)}; give inputs as in training"
+            f"export: the network refuses the example: {reason(error)}; give `example`, inputs as in training"
         ) from error
     if not list(tensors_in(outputs)):
         raise ModelError(f"export: the network gives a {type(outputs).__name__} without tensors, expected tensors")

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import itertools
 import json
+import re
 from pathlib import Path
 
 import matplotlib
@@ -13,7 +15,8 @@ from hypothesis import strategies as st
 from scipy.stats import kendalltau
 
 from bench import plots
-from bench.files import WIDTH, dumps, read_figures
+from bench.accuracy.head_to_head_table import REFERENCE, exported
+from bench.files import ROOT, WIDTH, dumps, read_figures
 from bench.staircase import best_so_far, improvements
 
 numbers = st.integers(-(10**6), 10**6) | st.floats(allow_nan=False, allow_infinity=False)
@@ -63,6 +66,57 @@ def test_means_in_the_table_follow_from_the_stored_rows() -> None:
         for row in ("uniform", "pre_pruned", "mended"):
             mean = np.mean([rows[row]["accuracies"] for rows in splits])
             assert mean == pytest.approx(summary[row]["accuracy"]["mean"], abs=1e-6), (rate, row)
+
+
+def rows_of(document: str, row: str) -> dict[str, list[str]]:
+    """Cells by row of the first table in a document that has a row of that name, without what makes them bold."""
+    text = (ROOT / document).read_text().replace("**", "")
+    for is_table, lines in itertools.groupby(text.splitlines(), key=lambda line: line.startswith("|")):
+        cells = [[cell.strip() for cell in line.removeprefix("|").removesuffix("|").split("|")] for line in lines]
+        if is_table and any(each[0] == row for each in cells):
+            return {each[0]: each[1:] for each in cells[2:]}
+    raise AssertionError(f"{document} has no row {row}")
+
+
+def numbers_in(cell: str) -> list[float]:
+    return [float(part) for part in re.findall(r"-?\d+\.\d+", cell)]
+
+
+def test_the_table_of_samplers_is_of_the_stored_figures() -> None:
+    summary, rows = read_figures("samplers")["summary"], rows_of("docs/results/scoring.md", "Fashion ResNet-20, 15%")
+    names = {"digits ResNet-14": "digits resnet14", "digits ResNet-14 (2)": "digits resnet14-b"}
+    names |= {"digits ResNet-14 (3)": "digits resnet14-c", "Fashion ResNet-20": "fashion resnet20"}
+    assert len(rows) == len(summary)
+    for title, cells in rows.items():
+        network, _, rate = title.rpartition(", ")
+        found = summary[f"{names[network]} {rate}"]
+        for sampler, cell in zip(("mending", "tpe", "random"), cells[3:6], strict=True):
+            scores = [found[sampler][trials] for trials in ("60", "200") if trials in found.get(sampler, {})]
+            assert cell == " / ".join(f"{score:.3f}" for score in scores), (title, sampler)
+        assert cells[0] == f"{found['structures']['uniform']:.3f}"
+
+
+HEAD = {"mended": "mended", "mended 2": "mended_2", "mended 3": "mended_3", "pre-pruned": "pre_pruned"}
+"""Rows of the head to head that have another name than their figures."""
+
+
+def test_the_head_to_head_is_of_the_stored_figures() -> None:
+    found, rows = read_figures("head-to-head"), rows_of("docs/results/ladder.md", "mended 3")
+    cells = [
+        each | {"exported": exported(each)}
+        for title, each in found["cells"].items()
+        if not any(part in title for part in REFERENCE)
+    ]
+    for row, shown in rows.items():
+        method = HEAD.get(row, row)
+        for each, cell in zip(cells, shown[: len(cells)], strict=True):
+            test = 100 * np.array(each[method]["test"]) if method in each else None
+            wanted = [] if test is None else [test.mean(), test.std(ddof=1)]
+            assert numbers_in(cell) == pytest.approx(wanted, abs=0.006), (row, cell)
+        for ours, cell in zip(("mended", "exported"), shown[len(cells) :], strict=True):
+            ahead = found["summary"][method][f"{ours} ahead"]
+            wanted = [100 * ahead["mean"], 100 * ahead["half_width"]] if ahead else []
+            assert numbers_in(cell) == pytest.approx(wanted, abs=0.006), (row, cell)
 
 
 @pytest.mark.parametrize("draw", plots.DRAWN, ids=lambda draw: draw.__name__)

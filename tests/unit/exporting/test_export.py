@@ -68,6 +68,22 @@ def test_an_output_may_be_called_as_an_operator_or_a_parameter(tmp_path, key, na
     np.testing.assert_allclose(found, model(images)[key], rtol=1e-4, atol=1e-5)
 
 
+def test_an_input_that_is_an_output_too_keeps_its_name(tmp_path):
+    class Masked(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.fc = nn.Linear(5, 3)
+
+        def forward(self, x, mask):
+            return {"logits": self.fc(x) * mask, "mask": mask}
+
+    example = {"x": torch.randn(2, 5), "mask": torch.ones(2, 1)}
+    written = mendsearch.export(Masked().eval(), tmp_path / "net.onnx", example)
+    session = onnxruntime.InferenceSession(str(written.path))
+    assert [one.name for one in session.get_inputs()] == ["x", "mask"]
+    assert [one.name for one in session.get_outputs()] == ["logits", "output_mask"]
+
+
 @pytest.mark.parametrize("kind", OUTPUTS)
 @torch.no_grad()
 def test_outputs_of_every_kind_get_names(tmp_path, kind):
@@ -179,7 +195,7 @@ def test_pytorch_prints_nothing_beside_the_one_line(tmp_path):
         ({"example": None}, UsageError, "got no example of the inputs; try"),
         ({"network": "resnet18"}, ModelError, "got str, expected a torch.nn.Module"),
         ({"network": Several().half()}, ModelError, r"computes in torch.float16, expected float32; try model.float\(\)"),
-        ({"example": torch.randn(2, 5)}, ModelError, "refuses the example: RuntimeError: .*; give inputs as in training"),
+        ({"example": torch.randn(2, 5)}, ModelError, "refuses the example: RuntimeError: .*; give `example`, inputs as in training"),
         ({"example": X[:0]}, DataError, r"got \(0, 4\), expected tensors with the same number of items"),
         ({"example": (X, IDS[:2])}, DataError, r"got \(3, 4\), \(2, 6\), expected tensors with the same number"),
         ({"example": (X, torch.tensor(1.0))}, DataError, "expected tensors with the same number"),

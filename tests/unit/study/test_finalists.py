@@ -1,8 +1,13 @@
 """The finalists: the controls, one of them drawn at random, and the best of the search."""
 
+import itertools
+
+import numpy as np
+import optuna
 import pytest
 
 from mendsearch.config import MendSpec
+from mendsearch.mending.distance import APART, distance, spread
 from mendsearch.mending.random import random_structures
 from mendsearch.progress import Reporter
 from mendsearch.study import finalists
@@ -45,3 +50,21 @@ def test_the_search_takes_no_credit_for_a_drawn_structure_that_scores_best(study
     found = choose(study, search, 3, 0, QUIET)
     assert found["random"].score == max(finalist.score for finalist in found.values())
     assert all(tuple(found[name].counts) != tuple(dense) for name in found if name.startswith("mended"))
+
+
+def test_finalists_are_apart_though_the_best_trials_are_near_copies(search):
+    space, drawn = search.space, random_structures(search.space, 200, 5)
+    close = lambda one: [other for other in drawn if 0 < distance(one, other) < APART]  # noqa: E731
+    best = max(drawn, key=lambda one: len({tuple(other) for other in close(one)}))
+    near = [np.array(one) for one in {tuple(other) for other in close(best)}][:3]
+    far = [one for one in drawn if distance(one, best) >= APART]
+    assert near
+    study = optuna.create_study(direction="maximize")
+    for rank, counts in enumerate([best, *near, *spread(far, 3)]):
+        distributions = space.distributions
+        trial = optuna.create_trial(params=space.params(counts), distributions=distributions, value=-0.1 - 0.01 * rank)
+        study.add_trial(trial)
+    found = choose(study, search, 3, 0, QUIET)
+    mended = [finalist.counts for name, finalist in found.items() if name.startswith("mended")]
+    assert len(mended) == 3
+    assert all(distance(one, other) >= APART for one, other in itertools.combinations(mended, 2))
