@@ -119,7 +119,13 @@ class Reporter:
                 self.bars = None
 
 
-def shown(score: float, *, signed: bool = False) -> str:
-    """A score, or a difference of two, with four decimals, or three digits where those would show next to nothing."""
+def shown(score: float, *, beside: float = 0.0, signed: bool = False) -> str:
+    """A score, or a difference of two, with four decimals, or three digits where those would show next to nothing.
+
+    Args:
+        score: the score.
+        beside: a number that is shown beside it, in the same form.
+        signed: whether a plus is shown.
+    """
     form = "+" if signed else ""
-    return f"{score:{form}.2e}" if 0 < abs(score) < SMALL else f"{score:{form}.4f}"
+    return f"{score:{form}.2e}" if 0 < max(abs(score), abs(beside)) < SMALL else f"{score:{form}.4f}"

@@ -118,7 +118,8 @@ class Pruned:
             return f"{self.chosen} is taken"
         ahead, error = self.leads[name]
         side = "ahead of" if ahead > SIGNIFICANT * error else "behind" if -ahead > SIGNIFICANT * error else "level with"
-        by = f"{shown(ahead, signed=True)} ± {shown(SIGNIFICANT * error)}"
+        noise = SIGNIFICANT * error
+        by = f"{shown(ahead, beside=noise, signed=True)} ± {shown(noise, beside=ahead)}"
         return f"{self.chosen} is {side} {name} in {self.figure}: {by}"
 
     def save(self, folder: str | Path, *, name: str | None = None, kwargs: Mapping[str, Any] | None = None) -> None:

@@ -21,6 +21,7 @@ SCORING = (
     "coupling.graph",
     "coupling.grouping",
     "coupling.layout",
+    "coupling.lifetimes",
     "coupling.nesting",
     "coupling.noise",
     "coupling.probe",

@@ -21,6 +21,7 @@ def test_a_stage_taken_up_counts_what_was_done(capsys):
 def test_small_scores_show_digits():
     assert [shown(value) for value in (-0.25, -0.00004, 0.0)] == ["-0.2500", "-4.00e-05", "0.0000"]
     assert shown(0.0001, signed=True) == "+1.00e-04"
+    assert shown(0.0001, beside=0.002, signed=True) == "+0.0001"
 
 
 def test_quiet_says_nothing(capsys):
