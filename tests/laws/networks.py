@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from functools import cache
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 
 from mendsearch.coupling.copying import dtype_of, unwrapped
 from mendsearch.coupling.graph import find_coupling
-from mendsearch.coupling.layout import Coupling
+from mendsearch.coupling.layout import Coupling, Ints
 from mendsearch.coupling.nesting import tensors_in
+from mendsearch.coupling.slicing import Slicer
+from mendsearch.coupling.surgery import build_pruned
 from tests.cases.more_networks import MORE
 from tests.cases.networks import TRAPS
 
@@ -50,6 +54,16 @@ def analysed(name: str) -> tuple[nn.Module, Coupling]:
     """The network, without what wraps it, and its coupling groups."""
     model = unwrapped(build(name))
     return model, find_coupling(model, inputs_of(name))
+
+
+def built_candidates(name: str) -> Iterator[tuple[Ints, nn.Module]]:
+    """Keep counts (G,) and the built network, of the dense network and of a random candidate."""
+    model, coupling = analysed(name)
+    generator = np.random.default_rng(0)
+    for counts in (coupling.widths, np.array([generator.integers(1, width + 1) for width in coupling.widths])):
+        slicer = Slicer(model, coupling, [generator.permutation(width) for width in coupling.widths])
+        state = slicer.slice(counts)
+        yield counts, build_pruned(model, state, slicer.sizes(state)).eval()
 
 
 def tensors(outputs: object) -> list[Tensor]:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from typing import Any
 
-import numpy as np
 import pytest
 import torch
 from torch import Tensor, nn
@@ -13,10 +12,9 @@ from torch.utils._pytree import tree_leaves
 from torch.utils.weak import TensorWeakRef
 
 from mendsearch.budget import build_cost_model
-from mendsearch.coupling.slicing import Slicer
-from mendsearch.coupling.surgery import build_pruned
+from mendsearch.coupling.copying import dtype_of
 from mendsearch.modes import plain_attention
-from tests.laws.networks import WITH_GROUPS, analysed, cast, inputs_of
+from tests.laws.networks import WITH_GROUPS, analysed, built_candidates, cast, inputs_of
 
 OTHERWISE = {"patches", "einsum", "made_within", "rms_norms"}
 """One item takes other copies than two, with which networks are traced; norms that run in parts are traced as a whole."""
@@ -49,14 +47,9 @@ class Held(TorchDispatchMode):
 def test_activation_bytes_are_what_the_built_network_holds_at_once(name: str) -> None:
     model, coupling = analysed(name)
     costs = build_cost_model(model, coupling)
-    generator = np.random.default_rng(0)
-    for counts in (coupling.widths, np.array([generator.integers(1, width + 1) for width in coupling.widths])):
-        slicer = Slicer(model, coupling, [np.arange(width) for width in coupling.widths])
-        state = slicer.slice(counts)
-        built = build_pruned(model, state, slicer.sizes(state)).eval()
+    for counts, built in built_candidates(name):
         inputs = cast(model, inputs_of(name, items=1))
         with plain_attention(), Held(built, inputs) as held:
             built(*inputs)
-        size = next(parameter for parameter in model.parameters() if parameter.is_floating_point()).element_size()
-        found = float(costs.costs(counts, ("activation_bytes",))["activation_bytes"]) / size
+        found = float(costs.costs(counts, ("activation_bytes",))["activation_bytes"]) / dtype_of(model).itemsize
         assert found == pytest.approx(held.most, rel=0.5 if name in OTHERWISE else 2e-3)  # statistics of norms

@@ -19,7 +19,17 @@ from mendsearch.coupling.slicing import Slicer
 from mendsearch.coupling.surgery import build_pruned
 from mendsearch.errors import MendsearchError
 from mendsearch.modes import plain_attention
-from tests.laws.networks import NO_NETWORKS, PRUNABLE, WITH_GROUPS, analysed, build, cast, inputs_of, tensors
+from tests.laws.networks import (
+    NO_NETWORKS,
+    PRUNABLE,
+    WITH_GROUPS,
+    analysed,
+    build,
+    built_candidates,
+    cast,
+    inputs_of,
+    tensors,
+)
 
 pytestmark = pytest.mark.filterwarnings("ignore:.*deprecated", "ignore:.*is not required")
 LOOSE = {torch.float16: 5e-2, torch.bfloat16: 2e-1}
@@ -102,11 +112,7 @@ def test_macs_are_those_of_the_network_that_is_built(name):
     """To the unit, against PyTorch's own counter: two FLOPs a MAC."""
     model, coupling = analysed(name)
     costs = build_cost_model(model, coupling)
-    generator = np.random.default_rng(0)
-    for counts in (coupling.widths, np.array([generator.integers(1, width + 1) for width in coupling.widths])):
-        slicer = Slicer(model, coupling, [generator.permutation(width) for width in coupling.widths])
-        state = slicer.slice(counts)
-        built = build_pruned(model, state, slicer.sizes(state))
+    for counts, built in built_candidates(name):
         with plain_attention(), sdpa_kernel(SDPBackend.MATH), FlopCounterMode(display=False) as counter:
             built(*cast(model, inputs_of(name, items=1)))
         assert costs.cost(counts) == {
