@@ -168,10 +168,8 @@ def _deleted(name: str, url: str) -> bool:
     """Whether the database answers, and has no such search."""
     try:
         look_up(url, name)
-    except mendstore.SearchNameError:
-        return True
-    except mendstore.StorageError:
-        return False
+    except mendstore.StorageError as error:
+        return isinstance(error, mendstore.SearchNameError)
     return False
 
 

@@ -212,12 +212,17 @@ class Weights:
 
     def _rows(self, kept: dict[Layout, Tensor]) -> dict[str, Tensor]:
         """By module, the output channels or normed channels that stay."""
+        return {layer: kept[layout] for layer, layout in self._outputs.items()}
+
+    @cached_property
+    def _outputs(self) -> dict[str, Layout]:
+        """By module, the layout of its output channels or normed channels, where any may go."""
         found = {}
         for name, axes in self.coupling.axes.items():
             layer, _, key = name.rpartition(".")
             for dim, layout in axes:
                 if (key, dim) in self._telling(layer):
-                    found[layer] = kept[layout]
+                    found[layer] = layout
         return found
 
     def _telling(self, layer: str) -> tuple[tuple[str, int], ...]:
